@@ -1,0 +1,196 @@
+"""Header fields: the grammar of names and values, and the map users read.
+
+Owns what RFC 9110 5 says about one field and about lists in a field. Refuses to
+know which fields a handshake needs, and never sees the bytes of a whole head.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import cast
+
+# RFC 9110 5.6.2: token = 1*tchar
+_TOKEN_PATTERN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+
+_TOKEN = re.compile(_TOKEN_PATTERN)
+
+# RFC 6455 9.1: extension = token *( ";" token [ "=" ( token | quoted-string ) ] ),
+# where the quoted string, once unquoted, MUST be a token
+_QUOTED = _TOKEN_PATTERN.replace("[", r'"(?:\\?[', 1).replace("]+", ']+)+"')
+_EXTENSION = re.compile(
+    rf"{_TOKEN_PATTERN}(?:[ \t]*;[ \t]*{_TOKEN_PATTERN}"
+    rf"(?:[ \t]*=[ \t]*(?:{_TOKEN_PATTERN}|{_QUOTED}))?)*"
+)
+
+# RFC 9110 5.5: "Field values containing CR, LF, or NUL characters are invalid and
+# dangerous". The other controls are refused with them, as llhttp refuses them when
+# it reads; only HTAB may stand in a value.
+_BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
+
+# Fields that the handshake itself writes, and those that would announce a body
+_OWNED = frozenset(
+    {
+        "connection",
+        "content-length",
+        "sec-websocket-accept",
+        "sec-websocket-extensions",
+        "sec-websocket-key",
+        "sec-websocket-protocol",
+        "sec-websocket-version",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+
+
+def is_token(text: str) -> bool:
+    """Say whether ``text`` is a token: a name that needs no quotes."""
+    return _TOKEN.fullmatch(text) is not None
+
+
+def is_extension(text: str) -> bool:
+    """Say whether ``text`` is one extension with its parameters."""
+    return _EXTENSION.fullmatch(text) is not None
+
+
+def check_field(name: str, value: str) -> None:
+    """Refuse a field that could not be written, or that would write more than itself.
+
+    Args:
+        name: Field name, as a caller of the library gave it.
+        value: Field value; text outside Latin-1 has no encoding in HTTP.
+
+    Raises:
+        ValueError: The name is not a token, or the value holds a character that
+            could end the field. The message names the field.
+    """
+    if not is_token(name):
+        msg = f"header name {name!r} is not a token (RFC 9110 5.6.2)"
+        raise ValueError(msg)
+    bad = _BAD_VALUE.search(value)
+    if bad is not None:
+        msg = (
+            f"value of header {name!r} holds {bad[0]!r} at index {bad.start()}; "
+            "control characters and text outside Latin-1 are not allowed (RFC 9110 5.5)"
+        )
+        raise ValueError(msg)
+
+
+def split_list(value: str) -> list[str]:
+    """Split a comma-separated field value into its elements, in their order.
+
+    RFC 9110 5.6.1.2: a recipient MUST parse and ignore empty list elements.
+    """
+    return [element for part in value.split(",") if (element := part.strip(" \t"))]
+
+
+def has_token(value: bytes | None, token: bytes) -> bool:
+    """Say whether a list field holds a lower-case token, in any case."""
+    if value is None:
+        return False
+    value = value.lower()
+    return value == token or token in [part.strip(b" \t") for part in value.split(b",")]
+
+
+class Headers:
+    """Immutable fields of a request or response; names compare without case.
+
+    Reads like a mapping from name to the first value of that name, and keeps
+    what a mapping would lose: order, case as written, and repeated fields.
+
+    Args:
+        fields: Pairs of name and value, a mapping, or another `Headers`.
+    """
+
+    __slots__ = ("_fields", "_index")
+
+    _fields: tuple[tuple[str, str], ...]
+    _index: dict[str, tuple[str, ...]] | None
+
+    def __init__(self, fields: HeaderSource = ()) -> None:
+        if isinstance(fields, Headers):
+            fields = fields.items()
+        elif isinstance(fields, Mapping):
+            fields = cast("Mapping[str, str]", fields).items()
+        self._fields = tuple(fields)
+        self._index = None
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """Return the first value of ``name``, or ``default``."""
+        values = self.get_all(name)
+        return values[0] if values else default
+
+    def get_all(self, name: str) -> tuple[str, ...]:
+        """Return every value of ``name``, in order; empty if there is none."""
+        # Built at the first question: most requests are never asked one.
+        index = self._index
+        if index is None:
+            index = self._index = {}
+            for field, value in self._fields:
+                key = field.lower()
+                index[key] = (*index.get(key, ()), value)
+        return index.get(name.lower(), ())
+
+    def get_list(self, name: str) -> tuple[str, ...]:
+        """Return the elements of a comma-separated field, over all its lines.
+
+        Elements keep their case; empty ones are left out.
+        """
+        # RFC 9110 5.3: repeated lines mean the same as one line joined by commas
+        return tuple(split_list(",".join(self.get_all(name))))
+
+    def items(self) -> tuple[tuple[str, str], ...]:
+        """Return every field as written, repeated ones included."""
+        return self._fields
+
+    def __getitem__(self, name: str) -> str:
+        values = self.get_all(name)
+        if not values:
+            raise KeyError(name)
+        return values[0]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and bool(self.get_all(name))
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names as written, once for each field."""
+        return (name for name, _ in self._fields)
+
+    def __len__(self) -> int:
+        """Return the number of fields, repeated ones included."""
+        return len(self._fields)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Headers):
+            return NotImplemented
+        return self._folded() == other._folded()
+
+    def __hash__(self) -> int:
+        return hash(self._folded())
+
+    def __repr__(self) -> str:
+        return f"Headers({self._fields!r})"
+
+    def _folded(self) -> tuple[tuple[str, str], ...]:
+        return tuple((name.lower(), value) for name, value in self._fields)
+
+
+# What every function takes that writes fields
+HeaderSource = Headers | Mapping[str, str] | Iterable[tuple[str, str]]
+
+
+def write_handshake_fields(headers: HeaderSource) -> list[str]:
+    """Return the lines of fields that a caller adds to a handshake.
+
+    Raises:
+        ValueError: A field is malformed, or one that the handshake writes itself.
+    """
+    lines: list[str] = []
+    for name, value in Headers(headers).items():
+        check_field(name, value)
+        if name.lower() in _OWNED:
+            msg = f"header {name!r} is written by the library; leave it out"
+            raise ValueError(msg)
+        lines.append(f"{name}: {value}")
+    return lines

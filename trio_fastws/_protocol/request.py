@@ -1,0 +1,227 @@
+"""Requests: what a client asked for, and which heads are no request for us.
+
+Owns the rules for the request line, the target and the fields that every HTTP/1.1
+request obeys. Refuses to know what makes a request an upgrade; that is the
+handshake's business.
+"""
+
+from __future__ import annotations
+
+import re
+
+from httptools import HttpParserError
+
+from .errors import HandshakeError
+from .head import MAX_FIELDS, MAX_HEAD, Fields, check_head, parse_request_fields
+from .headers import Headers, HeaderSource, check_field, is_token, split_list
+
+# RFC 9112 3.2.1 and 3.2.2: origin-form, or absolute-form with an authority. Visible
+# ASCII only, and no fragment: RFC 9112 3.2 has no place for one in a target.
+_TARGET = re.compile(
+    r"(?:(?:https?|wss?)://(?P<authority>[^/?#@\x00-\x20\x7f-\uffff]+))?"
+    r"(?P<path>(?:/[^?#\x00-\x20\x7f-\U0010ffff]*)?)"
+    r"(?:\?(?P<query>[^#\x00-\x20\x7f-\U0010ffff]*))?",
+    re.IGNORECASE,
+)
+
+# RFC 9110 7.2: Host = uri-host [ ":" port ], with uri-host from RFC 3986 3.2.2
+_HOST = re.compile(
+    rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+)(?::[0-9]{0,5})?"
+)
+
+# RFC 9110 9.1 and RFC 5789: methods that a server knows, if only to refuse them
+_KNOWN_METHODS = frozenset(
+    {b"CONNECT", b"DELETE", b"OPTIONS", b"PATCH", b"POST", b"PUT", b"TRACE"}
+)
+
+_ALLOW = (("Allow", "GET, HEAD"),)
+
+
+class Request:
+    """The head of an HTTP request; fields are decoded when they are first read.
+
+    Made by `parse_request`, or by hand to hand over a request that another HTTP
+    server has read.
+
+    Args:
+        method: ``"GET"`` for every WebSocket.
+        target: What stands in the request line: ``"/chat?room=1"``.
+        headers: Pairs of name and value, a mapping, or `Headers`.
+
+    Attributes:
+        method: As received.
+        target: As received.
+        raw: The whole head, up to and with the blank line; `parse_request` of it
+            gives an equal request.
+        fields: The fields before decoding, for the handshake.
+
+    Raises:
+        ValueError: A part cannot stand in a request head. The message names it.
+    """
+
+    __slots__ = ("_headers", "fields", "method", "raw", "target")
+
+    method: str
+    target: str
+    raw: bytes
+    fields: Fields
+    _headers: Headers | None
+
+    def __init__(self, method: str, target: str, headers: HeaderSource = ()) -> None:
+        if not is_token(method):
+            msg = f"method {method!r} is not a token (RFC 9110 9.1)"
+            raise ValueError(msg)
+        if _match_target(target) is None:
+            msg = f"target {target!r} is not a path or an absolute URL (RFC 9112 3.2)"
+            raise ValueError(msg)
+        self.method = method
+        self.target = target
+        self._headers = headers = Headers(headers)
+        self.fields = fields = Fields()
+        lines = [f"{method} {target} HTTP/1.1"]
+        for name, value in headers.items():
+            check_field(name, value)
+            fields.on_header(name.encode("ascii"), value.encode("latin-1"))
+            lines.append(f"{name}: {value}")
+        fields.seal()
+        self.raw = "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+    @classmethod
+    def from_head(cls, raw: bytes, method: str, target: str, fields: Fields) -> Request:
+        """Make a request of a head that `parse_request` has checked."""
+        request = cls.__new__(cls)
+        request.method = method
+        request.target = target
+        request.raw = raw
+        request.fields = fields
+        request._headers = None  # noqa: SLF001 - a constructor of the class itself
+        return request
+
+    @property
+    def headers(self) -> Headers:
+        """The header fields, decoded as Latin-1."""
+        headers = self._headers
+        if headers is None:
+            headers = self._headers = self.fields.headers()
+        return headers
+
+    @property
+    def path(self) -> str:
+        """The target's path, percent-encoding untouched; ``"/"`` if it is empty.
+
+        Not decoded, because ``%2F`` is not a separator and must not become one
+        before a path is compared.
+        """
+        match = _match_target(self.target)
+        return (match["path"] if match else "") or "/"
+
+    @property
+    def query(self) -> str:
+        """What follows the first question mark of the target; may be empty."""
+        match = _match_target(self.target)
+        return (match["query"] if match else "") or ""
+
+    @property
+    def host(self) -> str:
+        """Host name and port the client asked for, as it wrote them."""
+        match = _match_target(self.target)
+        # RFC 9112 3.2.2: a Host field MUST be ignored beside an absolute target
+        if match and match["authority"]:
+            return match["authority"]
+        return self.fields.index.get(b"host", b"").decode("latin-1")
+
+    @property
+    def origin(self) -> str | None:
+        """The page a browser sent this for; None from most other clients."""
+        origin = self.fields.index.get(b"origin")
+        return None if origin is None else origin.decode("latin-1")
+
+    @property
+    def subprotocols(self) -> tuple[str, ...]:
+        """The subprotocols on offer, the client's favourite first."""
+        return self._list(b"sec-websocket-protocol")
+
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        """The extensions on offer, each with its parameters as written."""
+        # RFC 6455 9.1: a quoted parameter MUST be a token, so it holds no comma
+        return self._list(b"sec-websocket-extensions")
+
+    def _list(self, name: bytes) -> tuple[str, ...]:
+        # not from `headers`: decoding all of them costs more than the handshake
+        value = self.fields.joined(name)
+        return () if value is None else tuple(split_list(value.decode("latin-1")))
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.target}>"
+
+
+def parse_request(
+    head: bytes, max_fields: int = MAX_FIELDS, max_size: int = MAX_HEAD
+) -> Request:
+    """Parse the head of a GET or HEAD request that has no body.
+
+    Args:
+        head: One whole head, up to `find_head_end`. Kept by reference.
+        max_fields: Largest number of header fields.
+        max_size: Largest size of the head in bytes.
+
+    Raises:
+        HandshakeError: 400, 405, 431, 501 or 505, with a reason for the client.
+    """
+    check_head(head, max_fields, max_size)
+    line = head[: head.find(b"\r\n")]
+    parts = line.split(b" ")
+    if len(parts) != 3 or parts[2] != b"HTTP/1.1" or parts[0] not in (b"GET", b"HEAD"):
+        raise _explain(line, parts)
+    try:
+        fields = parse_request_fields(head)
+    except HttpParserError as error:
+        raise HandshakeError(400, f"malformed request: {error}") from None
+    # llhttp took a target of ASCII only; without its verdict this could not decode
+    target = parts[1].decode("ascii")
+    if (target[0] != "/" or "#" in target) and _match_target(target) is None:
+        raise HandshakeError(400, "request target is not a path or an absolute URL")
+    _check_fields(fields)
+    return Request.from_head(head, parts[0].decode("ascii"), target, fields)
+
+
+def _check_fields(fields: Fields) -> None:
+    """Check what every request owes, upgrade or not."""
+    # RFC 9112 3.2: MUST respond 400 to a request that lacks a Host header field, to
+    # one with more than one, and to one with an invalid value
+    host = fields.only(b"host")
+    if host is None:
+        raise HandshakeError(400, "Host header is missing")
+    if _HOST.fullmatch(host) is None:
+        raise HandshakeError(400, "Host header is not a host name with a port")
+    # Only the head is read, so a body would be taken for frames, or by a proxy in
+    # between for another request. A length of zero, which some clients always send,
+    # is no body.
+    index = fields.index
+    if b"transfer-encoding" in index or (
+        b"content-length" in index and fields.only(b"content-length") != b"0"
+    ):
+        raise HandshakeError(400, "request has a body")
+
+
+def _match_target(target: str) -> re.Match[str] | None:
+    """Match a target of either form; the empty one is neither."""
+    return _TARGET.fullmatch(target) if target and target[0] != "?" else None
+
+
+def _explain(line: bytes, parts: list[bytes]) -> HandshakeError:
+    """Say what is wrong with a request line that is not GET or HEAD in HTTP/1.1."""
+    method, version = parts[0], parts[-1]
+    if len(parts) != 3 or not version.startswith(b"HTTP/"):
+        # RFC 9112 3: method SP request-target SP HTTP-version. The empty line that
+        # 2.2 says one SHOULD skip follows the body of a POST; here is none.
+        what = "empty" if not line else "not 'GET target HTTP/1.1'"
+        return HandshakeError(400, f"request line is {what}")
+    if version != b"HTTP/1.1":
+        # RFC 6455 4.1: the HTTP version MUST be at least 1.1; HTTP/2 begins otherwise
+        return HandshakeError(505, "only HTTP/1.1 is spoken here")
+    if method in _KNOWN_METHODS:
+        # RFC 9110 15.5.6: 405 MUST come with an Allow header field
+        return HandshakeError(405, f"{method.decode()} is not allowed", _ALLOW)
+    return HandshakeError(501, "request method is not known")

@@ -1,0 +1,169 @@
+"""The server's half of the opening handshake (RFC 6455 4.2).
+
+Owns the rules that turn a request into a WebSocket, and the 101. Refuses to know how
+a head is read (`request`) and which answers a user's own code gives.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from .errors import HandshakeError
+from .headers import (
+    HeaderSource,
+    check_field,
+    has_token,
+    is_extension,
+    is_token,
+    write_handshake_fields,
+)
+from .keys import accept, is_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .request import Request
+
+_UPGRADE_REQUIRED = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))
+
+
+def is_upgrade(request: Request) -> bool:
+    """Say whether a request asks for a WebSocket, well or badly.
+
+    True also if only the key is there: then a proxy has removed Upgrade, and
+    `check_upgrade` says so, where a plain HTTP answer would puzzle.
+    """
+    fields = request.fields
+    return b"sec-websocket-key" in fields.index or has_token(
+        fields.joined(b"upgrade"), b"websocket"
+    )
+
+
+def check_upgrade(request: Request) -> None:
+    """Check that a request is a valid opening handshake (RFC 6455 4.2.1).
+
+    Raises:
+        HandshakeError: 400, 405 or 426, with a reason for the client.
+    """
+    fields = request.fields
+    if request.method != "GET":
+        # RFC 6455 4.1: the method of the request MUST be GET
+        raise HandshakeError(405, "a WebSocket needs GET", (("Allow", "GET"),))
+    # again here, because a request made by hand was not parsed
+    if not fields.only(b"host"):
+        raise HandshakeError(400, "Host header is missing")
+    if not has_token(fields.joined(b"upgrade"), b"websocket"):
+        reason = "Upgrade header is missing or is not 'websocket'"
+        if b"sec-websocket-key" in fields.index:
+            reason += "; a proxy may have removed it"
+        raise HandshakeError(426, reason, _UPGRADE_REQUIRED)
+    if not has_token(fields.joined(b"connection"), b"upgrade"):
+        reason = "Connection header lacks 'Upgrade'; a proxy may have changed it"
+        raise HandshakeError(400, reason)
+    if fields.only(b"sec-websocket-version") != b"13":
+        # RFC 6455 4.4: MUST send back the versions it is capable of
+        reason = "Sec-WebSocket-Version is not 13"
+        raise HandshakeError(426, reason, _UPGRADE_REQUIRED)
+    key = fields.only(b"sec-websocket-key")
+    if key is None:
+        raise HandshakeError(400, "Sec-WebSocket-Key header is missing")
+    if not is_key(key):
+        raise HandshakeError(400, "Sec-WebSocket-Key is not base64 of 16 bytes")
+    fields.only(b"origin")
+    _check_offers(request)
+
+
+def _check_offers(request: Request) -> None:
+    """Check the grammar of what is offered, so that choosing need not."""
+    index = request.fields.index
+    if b"sec-websocket-protocol" in index:
+        offers = request.subprotocols
+        if not offers or not all(map(is_token, offers)):
+            raise HandshakeError(400, "Sec-WebSocket-Protocol is not a list of tokens")
+        # RFC 6455 4.1: the elements MUST all be unique strings
+        if len(set(offers)) != len(offers):
+            raise HandshakeError(400, "Sec-WebSocket-Protocol repeats a subprotocol")
+    if b"sec-websocket-extensions" in index:
+        offers = request.extensions
+        if not offers or not all(map(is_extension, offers)):
+            reason = "Sec-WebSocket-Extensions does not follow RFC 6455 9.1"
+            raise HandshakeError(400, reason)
+
+
+def check_origin(
+    request: Request, origins: Iterable[str | re.Pattern[str] | None]
+) -> None:
+    """Check that the page a request comes from is one that may connect.
+
+    Args:
+        request: A request that passed `check_upgrade`.
+        origins: Origins as browsers write them (``"https://example.com"``), patterns
+            that match a whole one, or None to let in clients that send none.
+
+    Raises:
+        HandshakeError: 403, the origin is none of these; 400, there are several.
+    """
+    request.fields.only(b"origin")
+    origin = request.origin
+    for allowed in origins:
+        if isinstance(allowed, re.Pattern):
+            if origin is not None and allowed.fullmatch(origin):
+                return
+        elif origin == allowed:
+            return
+    reason = "Origin is missing" if origin is None else "Origin is not allowed"
+    # RFC 6455 4.2.2: a server that does not accept the origin MUST answer 403
+    raise HandshakeError(403, reason)
+
+
+def choose_subprotocol(request: Request, supported: Sequence[str]) -> str | None:
+    """Return the first of ``supported`` that the client offers, or None.
+
+    The server's order decides: it knows what each costs it, and the RFC leaves the
+    choice among the client's offers to it (RFC 6455 4.2.2).
+    """
+    if not supported:
+        return None
+    offered = request.subprotocols
+    return next((name for name in supported if name in offered), None)
+
+
+def build_accept(
+    request: Request,
+    subprotocol: str | None = None,
+    extensions: str | None = None,
+    headers: HeaderSource = (),
+) -> bytes:
+    """Return the 101 that accepts a request which passed `check_upgrade`.
+
+    Args:
+        request: The request.
+        subprotocol: One of ``request.subprotocols``, or None.
+        extensions: Value of Sec-WebSocket-Extensions, or None.
+        headers: More fields, such as Set-Cookie.
+
+    Raises:
+        ValueError: The subprotocol was not offered, or a header is malformed or
+            written by the library.
+    """
+    head = (
+        b"HTTP/1.1 101 Switching Protocols\r\n"
+        b"Upgrade: websocket\r\n"
+        b"Connection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + accept(request.fields.index[b"sec-websocket-key"])
+    )
+    if subprotocol is None and extensions is None and not headers:
+        return head + b"\r\n\r\n"
+    lines: list[str] = []
+    if subprotocol is not None:
+        # RFC 6455 4.2.2: MUST be derived from the client's handshake
+        if subprotocol not in request.subprotocols:
+            msg = f"subprotocol {subprotocol!r} was not offered by the client"
+            raise ValueError(msg)
+        lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
+    if extensions is not None:
+        check_field("Sec-WebSocket-Extensions", extensions)
+        lines.append(f"Sec-WebSocket-Extensions: {extensions}")
+    lines += write_handshake_fields(headers)
+    return head + "\r\n".join(["", *lines, "", ""]).encode("latin-1")
