@@ -13,7 +13,7 @@ from .headers import (
     Headers,
     HeaderSource,
     check_field,
-    is_extension,
+    is_extension_list,
     is_token,
     split_list,
     write_handshake_fields,
@@ -130,10 +130,11 @@ def check_accept(
         raise fail("Connection header lacks 'Upgrade'")
     if headers.get_all("Sec-WebSocket-Accept") != (accept_key(key),):
         raise fail("Sec-WebSocket-Accept header is missing, repeated or wrong")
+    accepted = headers.get_all("Sec-WebSocket-Extensions")
+    if accepted and not is_extension_list(",".join(accepted).encode("latin-1")):
+        raise fail("Sec-WebSocket-Extensions does not follow RFC 6455 9.1")
     offered = {_name(offer) for offer in split_list(offered_extensions or "")}
-    for extension in headers.get_list("Sec-WebSocket-Extensions"):
-        if not is_extension(extension):
-            raise fail("Sec-WebSocket-Extensions does not follow RFC 6455 9.1")
+    for extension in split_list(",".join(accepted)):
         if _name(extension) not in offered:
             raise fail(f"extension {_name(extension)!r} was not offered")
     chosen = headers.get_all("Sec-WebSocket-Protocol")

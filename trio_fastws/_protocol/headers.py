@@ -11,22 +11,28 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
 # RFC 9110 5.6.2: token = 1*tchar
-_TOKEN_PATTERN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_TCHAR = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 
-_TOKEN = re.compile(_TOKEN_PATTERN)
+_TOKEN = re.compile(rf"{_TCHAR}+")
+
+# RFC 9110 5.6.1.2: a recipient MUST accept empty elements in a list
+_LIST = r"[ \t,]*{0}(?:[ \t]*,[ \t,]*{0})*[ \t,]*"
+
+_TOKEN_LIST = re.compile(_LIST.format(rf"{_TCHAR}+").encode())
 
 # RFC 6455 9.1: extension = token *( ";" token [ "=" ( token | quoted-string ) ] ),
 # where the quoted string, once unquoted, MUST be a token
-_QUOTED = _TOKEN_PATTERN.replace("[", r'"(?:\\?[', 1).replace("]+", ']+)+"')
-_EXTENSION = re.compile(
-    rf"{_TOKEN_PATTERN}(?:[ \t]*;[ \t]*{_TOKEN_PATTERN}"
-    rf"(?:[ \t]*=[ \t]*(?:{_TOKEN_PATTERN}|{_QUOTED}))?)*"
+# No part may match the same text in two ways: the text is an attacker's.
+_EXTENSION = (
+    rf"{_TCHAR}+(?:[ \t]*;[ \t]*{_TCHAR}+"
+    rf'(?:[ \t]*=[ \t]*(?:{_TCHAR}+|"(?:\\?{_TCHAR})+"))?)*'
 )
+_EXTENSION_LIST = re.compile(_LIST.format(_EXTENSION).encode())
 
 # RFC 9110 5.5: "Field values containing CR, LF, or NUL characters are invalid and
 # dangerous". The other controls are refused with them, as llhttp refuses them when
 # it reads; only HTAB may stand in a value.
-_BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
+_BAD_TEXT = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
 
 # Fields that the handshake itself writes, and those that would announce a body
 _OWNED = frozenset(
@@ -49,9 +55,14 @@ def is_token(text: str) -> bool:
     return _TOKEN.fullmatch(text) is not None
 
 
-def is_extension(text: str) -> bool:
-    """Say whether ``text`` is one extension with its parameters."""
-    return _EXTENSION.fullmatch(text) is not None
+def is_token_list(value: bytes) -> bool:
+    """Say whether a field value is a list of one or more tokens."""
+    return _TOKEN_LIST.fullmatch(value) is not None
+
+
+def is_extension_list(value: bytes) -> bool:
+    """Say whether a field value is a list of extensions with their parameters."""
+    return _EXTENSION_LIST.fullmatch(value) is not None
 
 
 def check_field(name: str, value: str) -> None:
@@ -68,11 +79,20 @@ def check_field(name: str, value: str) -> None:
     if not is_token(name):
         msg = f"header name {name!r} is not a token (RFC 9110 5.6.2)"
         raise ValueError(msg)
-    bad = _BAD_VALUE.search(value)
+    check_text(f"value of header {name!r}", value)
+
+
+def check_text(what: str, text: str) -> None:
+    """Refuse text that could end its line early; ``what`` is its name.
+
+    Raises:
+        ValueError: There is a control character, or one outside Latin-1.
+    """
+    bad = _BAD_TEXT.search(text)
     if bad is not None:
         msg = (
-            f"value of header {name!r} holds {bad[0]!r} at index {bad.start()}; "
-            "control characters and text outside Latin-1 are not allowed (RFC 9110 5.5)"
+            f"{what} holds {bad[0]!r} at index {bad.start()}; control characters "
+            "and text outside Latin-1 are not allowed (RFC 9110 5.5)"
         )
         raise ValueError(msg)
 

@@ -15,18 +15,16 @@ from .errors import HandshakeError
 from .head import MAX_FIELDS, MAX_HEAD, Fields, check_head, parse_request_fields
 from .headers import Headers, HeaderSource, check_field, is_token, split_list
 
+# RFC 9110 7.2: Host = uri-host [ ":" port ], with uri-host from RFC 3986 3.2.2
+_HOST_PATTERN = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+)(?::[0-9]{0,5})?"
+_HOST = re.compile(_HOST_PATTERN.encode())
+
 # RFC 9112 3.2.1 and 3.2.2: origin-form, or absolute-form with an authority. Visible
 # ASCII only, and no fragment: RFC 9112 3.2 has no place for one in a target.
 _TARGET = re.compile(
-    r"(?:(?:https?|wss?)://(?P<authority>[^/?#@\x00-\x20\x7f-\uffff]+))?"
-    r"(?P<path>(?:/[^?#\x00-\x20\x7f-\U0010ffff]*)?)"
-    r"(?:\?(?P<query>[^#\x00-\x20\x7f-\U0010ffff]*))?",
-    re.IGNORECASE,
-)
-
-# RFC 9110 7.2: Host = uri-host [ ":" port ], with uri-host from RFC 3986 3.2.2
-_HOST = re.compile(
-    rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+)(?::[0-9]{0,5})?"
+    rf"(?:(?:https?|wss?)://({_HOST_PATTERN})|(?=/))"
+    r"((?:/[!-\"$->@-~]*)?)(?:\?([!-\"$-~]*))?",
+    re.IGNORECASE | re.ASCII,
 )
 
 # RFC 9110 9.1 and RFC 5789: methods that a server knows, if only to refuse them
@@ -71,9 +69,7 @@ class Request:
         if not is_token(method):
             msg = f"method {method!r} is not a token (RFC 9110 9.1)"
             raise ValueError(msg)
-        if _match_target(target) is None:
-            msg = f"target {target!r} is not a path or an absolute URL (RFC 9112 3.2)"
-            raise ValueError(msg)
+        _split_target(target)
         self.method = method
         self.target = target
         self._headers = headers = Headers(headers)
@@ -112,23 +108,19 @@ class Request:
         Not decoded, because ``%2F`` is not a separator and must not become one
         before a path is compared.
         """
-        match = _match_target(self.target)
-        return (match["path"] if match else "") or "/"
+        return _split_target(self.target)[1]
 
     @property
     def query(self) -> str:
         """What follows the first question mark of the target; may be empty."""
-        match = _match_target(self.target)
-        return (match["query"] if match else "") or ""
+        return _split_target(self.target)[2]
 
     @property
     def host(self) -> str:
         """Host name and port the client asked for, as it wrote them."""
-        match = _match_target(self.target)
         # RFC 9112 3.2.2: a Host field MUST be ignored beside an absolute target
-        if match and match["authority"]:
-            return match["authority"]
-        return self.fields.index.get(b"host", b"").decode("latin-1")
+        host = _split_target(self.target)[0]
+        return host or self.fields.index.get(b"host", b"").decode("latin-1")
 
     @property
     def origin(self) -> str | None:
@@ -178,16 +170,24 @@ def parse_request(
         fields = parse_request_fields(head)
     except HttpParserError as error:
         raise HandshakeError(400, f"malformed request: {error}") from None
-    # llhttp took a target of ASCII only; without its verdict this could not decode
-    target = parts[1].decode("ascii")
-    if (target[0] != "/" or "#" in target) and _match_target(target) is None:
-        raise HandshakeError(400, "request target is not a path or an absolute URL")
-    _check_fields(fields)
+    target = parts[1].decode("latin-1")
+    # llhttp has seen to visible ASCII; of a path only a fragment is left to refuse
+    if target[0] != "/" or "#" in target:
+        try:
+            _split_target(target)
+        except ValueError:
+            reason = "request target is not a path or an absolute URL"
+            raise HandshakeError(400, reason) from None
+    check_fields(fields)
     return Request.from_head(head, parts[0].decode("ascii"), target, fields)
 
 
-def _check_fields(fields: Fields) -> None:
-    """Check what every request owes, upgrade or not."""
+def check_fields(fields: Fields) -> None:
+    """Check what every request owes, upgrade or not.
+
+    Raises:
+        HandshakeError: 400, for Host or for a body.
+    """
     # RFC 9112 3.2: MUST respond 400 to a request that lacks a Host header field, to
     # one with more than one, and to one with an invalid value
     host = fields.only(b"host")
@@ -205,9 +205,18 @@ def _check_fields(fields: Fields) -> None:
         raise HandshakeError(400, "request has a body")
 
 
-def _match_target(target: str) -> re.Match[str] | None:
-    """Match a target of either form; the empty one is neither."""
-    return _TARGET.fullmatch(target) if target and target[0] != "?" else None
+def _split_target(target: str) -> tuple[str, str, str]:
+    """Return authority (empty in origin-form), path and query.
+
+    Raises:
+        ValueError: The target has neither form.
+    """
+    match = _TARGET.fullmatch(target)
+    if match is None:
+        msg = f"target {target!r} is not a path or an absolute URL (RFC 9112 3.2)"
+        raise ValueError(msg)
+    authority, path, query = match.groups("")
+    return authority, path or "/", query
 
 
 def _explain(line: bytes, parts: list[bytes]) -> HandshakeError:

@@ -14,7 +14,7 @@ from httptools import HttpParserError
 
 from .errors import HandshakeError
 from .head import MAX_FIELDS, MAX_HEAD, check_head, parse_response_fields
-from .headers import Headers, HeaderSource, check_field
+from .headers import Headers, HeaderSource, check_field, check_text
 
 # What `encode_response` writes itself; two of them would frame the body twice.
 _OWNED = frozenset({"connection", "content-length", "transfer-encoding"})
@@ -60,7 +60,7 @@ class Response:
         headers = Headers(headers)
         for name, value in headers.items():
             check_field(name, value)
-        check_field("reason", reason)
+        check_text("reason", reason)
         if isinstance(body, str):
             if body and "Content-Type" not in headers:
                 kind = ("Content-Type", "text/plain; charset=utf-8")
@@ -108,7 +108,8 @@ def parse_response(
         raise HandshakeError(status, f"server sent a {error.reason}") from None
     match = _STATUS_LINE.match(head)
     if match is None:
-        raise HandshakeError(502, "server did not answer with HTTP/1.1")
+        reason = "server's status line is not HTTP/1.1 with a status of 100 to 599"
+        raise HandshakeError(502, reason)
     status = int(match[2])
     if match[1] != b"1.1":
         raise HandshakeError(status, f"server answered {status} over HTTP/1.0")

@@ -14,11 +14,12 @@ from .headers import (
     HeaderSource,
     check_field,
     has_token,
-    is_extension,
-    is_token,
+    is_extension_list,
+    is_token_list,
     write_handshake_fields,
 )
 from .keys import accept, is_key
+from .request import check_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,9 +51,8 @@ def check_upgrade(request: Request) -> None:
     if request.method != "GET":
         # RFC 6455 4.1: the method of the request MUST be GET
         raise HandshakeError(405, "a WebSocket needs GET", (("Allow", "GET"),))
-    # again here, because a request made by hand was not parsed
-    if not fields.only(b"host"):
-        raise HandshakeError(400, "Host header is missing")
+    # again, because a request made by hand was not parsed
+    check_fields(fields)
     if not has_token(fields.joined(b"upgrade"), b"websocket"):
         reason = "Upgrade header is missing or is not 'websocket'"
         if b"sec-websocket-key" in fields.index:
@@ -76,19 +76,21 @@ def check_upgrade(request: Request) -> None:
 
 def _check_offers(request: Request) -> None:
     """Check the grammar of what is offered, so that choosing need not."""
-    index = request.fields.index
-    if b"sec-websocket-protocol" in index:
-        offers = request.subprotocols
-        if not offers or not all(map(is_token, offers)):
+    fields = request.fields
+    value = fields.joined(b"sec-websocket-protocol")
+    if value is not None:
+        if not is_token_list(value):
             raise HandshakeError(400, "Sec-WebSocket-Protocol is not a list of tokens")
         # RFC 6455 4.1: the elements MUST all be unique strings
-        if len(set(offers)) != len(offers):
-            raise HandshakeError(400, "Sec-WebSocket-Protocol repeats a subprotocol")
-    if b"sec-websocket-extensions" in index:
-        offers = request.extensions
-        if not offers or not all(map(is_extension, offers)):
-            reason = "Sec-WebSocket-Extensions does not follow RFC 6455 9.1"
-            raise HandshakeError(400, reason)
+        if b"," in value:
+            offers = request.subprotocols
+            if len(set(offers)) != len(offers):
+                reason = "Sec-WebSocket-Protocol repeats a subprotocol"
+                raise HandshakeError(400, reason)
+    value = fields.joined(b"sec-websocket-extensions")
+    if value is not None and not is_extension_list(value):
+        reason = "Sec-WebSocket-Extensions does not follow RFC 6455 9.1"
+        raise HandshakeError(400, reason)
 
 
 def check_origin(

@@ -70,6 +70,14 @@ def parse_url(url: str) -> URL:
     if match is None:
         msg = f"URL {url!r} is not of the form 'ws://host:port/path?query'"
         raise InvalidURL(msg)
+    if "@" in match["authority"]:
+        # RFC 6455 3 gives ws-URIs no userinfo. Looked for before any message shows
+        # the URL, because messages end up in logs.
+        msg = (
+            "URL has user information before '@'; "
+            "pass an Authorization header instead (RFC 6455 3)"
+        )
+        raise InvalidURL(msg)
     scheme = match["scheme"].lower()
     if scheme not in ("ws", "wss"):
         msg = f"scheme of URL {url!r} is {scheme!r}, expected 'ws' or 'wss'"
@@ -96,21 +104,16 @@ def parse_url(url: str) -> URL:
 
 def _parse_authority(url: str, authority: str, default: int) -> tuple[str, int, bool]:
     """Return host, port, and whether the host is an IPv6 address."""
-    if "@" in authority:
-        # RFC 6455 3 gives ws-URIs no userinfo, and URLs end up in logs. Not shown.
-        msg = (
-            "URL has user information before '@'; "
-            "pass an Authorization header instead (RFC 6455 3)"
-        )
-        raise InvalidURL(msg)
     match = _AUTHORITY.fullmatch(authority)
     if match is None:
         msg = f"host of URL {url!r} is {authority!r}, expected 'host', 'host:port'"
         raise InvalidURL(f"{msg} or '[IPv6 address]:port'")
-    port = int(match["port"] or default)
-    if not 0 < port < 65536:
-        msg = f"port of URL {url!r} is {port}, expected 1 to 65535"
+    digits = match["port"] or str(default)
+    # five digits at most, since `int` gives up on thousands of them in its own way
+    if len(digits) > 5 or not 0 < int(digits) < 65536:
+        msg = f"port of URL {url!r} is {digits}, expected 1 to 65535"
         raise InvalidURL(msg)
+    port = int(digits)
     literal = match["literal"]
     if literal is not None:
         host = literal.replace("%25", "%", 1)
