@@ -38,8 +38,8 @@ class Response:
         reason: Phrase beside the status; the usual one if not given.
 
     Raises:
-        ValueError: The status is out of range, a header or the reason would end its
-            line early, or the status cannot have a body. The message says which.
+        ValueError: The status is out of range, or a header or the reason would end
+            its line early. The message says which.
     """
 
     status: int
@@ -66,9 +66,6 @@ class Response:
                 kind = ("Content-Type", "text/plain; charset=utf-8")
                 headers = Headers((*headers.items(), kind))
             body = body.encode()
-        if body and status in _NO_BODY:
-            msg = f"a response of status {status} has no body (RFC 9110 15)"
-            raise ValueError(msg)
         # the class is frozen, its constructor is not
         put = object.__setattr__
         put(self, "status", status)
@@ -131,12 +128,17 @@ def encode_response(response: Response, *, head_only: bool = False) -> bytes:
         head_only: The request was HEAD: the same head, and no body.
 
     Raises:
-        ValueError: The status is a 1xx, or the response holds a header that is
-            written here: Connection, Content-Length or Transfer-Encoding.
+        ValueError: The status is a 1xx, or allows no body and there is one; or the
+            response holds a header that is written here: Connection, Content-Length
+            or Transfer-Encoding.
     """
     status, headers, body = response.status, response.headers, response.body
     if status < 200:
         msg = f"status {status} does not end a request (RFC 9110 15.2)"
+        raise ValueError(msg)
+    if body and status in _NO_BODY:
+        # here, not in the class: a peer may well send this
+        msg = f"a response of status {status} has no body (RFC 9110 15)"
         raise ValueError(msg)
     lines = [f"HTTP/1.1 {status} {response.reason}"]
     for name, value in headers.items():
