@@ -1,0 +1,37 @@
+"""WebSockets for trio: fast, frugal, and safe to cancel.
+
+Serve with `serve_websocket`, dial with `open_websocket`; both give a
+`WebSocket`, a trio channel of ``str`` and ``bytes``. See the documentation for
+the rest; this is the whole public face.
+"""
+
+from . import _pure as _pure  # isort: skip - before any module that may be compiled
+from ._client import open_websocket as open_websocket
+from ._exceptions import (
+    ConnectionBroken as ConnectionBroken,
+    HandshakeRefused as HandshakeRefused,
+)
+from ._handler import EventHandler as EventHandler
+from ._options import Limits as Limits, Sending as Sending, Timeouts as Timeouts
+from ._protocol.codes import CloseCode as CloseCode
+from ._protocol.handshake import (
+    HandshakeError as HandshakeError,
+    Headers as Headers,
+    InvalidURL as InvalidURL,
+    Request as Request,
+    Response as Response,
+)
+from ._pure import COMPILED as COMPILED
+from ._server import (
+    Server as Server,
+    ServerStatistics as ServerStatistics,
+    serve_websocket as serve_websocket,
+)
+from ._streams import (
+    IncomingMessage as IncomingMessage,
+    OutgoingMessage as OutgoingMessage,
+)
+from ._upgrade import upgrade as upgrade
+from ._websocket import Statistics as Statistics, WebSocket as WebSocket
+
+__version__ = "0.1.0"

@@ -1,0 +1,46 @@
+"""What a caller can catch. Everything else is one of trio's own exceptions.
+
+A caller has few reactions: the connection is gone (`ConnectionBroken`), the
+server said no (`HandshakeRefused`), the URL is wrong (`InvalidURL`, from the
+protocol floor). A clean end is `trio.EndOfChannel`, our own close is
+`trio.ClosedResourceError`.
+"""
+
+from __future__ import annotations
+
+import trio
+
+from trio_fastws._protocol.handshake import Response
+
+
+class ConnectionBroken(trio.BrokenResourceError):
+    """The peer is gone, or closed with a code that is not a clean end.
+
+    Attributes:
+        close_code: The peer's close code, ours if we failed the connection, or
+            1006 if it was lost without a Close frame (RFC 6455 7.1.5).
+        close_reason: The reason that came with it, or what happened.
+    """
+
+    def __init__(self, close_code: int, close_reason: str) -> None:
+        super().__init__(close_code, close_reason)
+        self.close_code = close_code
+        self.close_reason = close_reason
+
+    def __str__(self) -> str:
+        return f"connection closed with code {self.close_code}: " + (
+            self.close_reason or "no reason given"
+        )
+
+
+class HandshakeRefused(Exception):  # noqa: N818 - it is the server's answer
+    """The server answered the opening handshake, but did not accept it.
+
+    Attributes:
+        response: Its answer: status, headers and at most 64 KiB of body. None
+            if what came was not HTTP.
+    """
+
+    def __init__(self, message: str, response: Response | None) -> None:
+        super().__init__(message)
+        self.response = response

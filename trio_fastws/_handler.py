@@ -1,0 +1,46 @@
+"""The base class of handlers that need no task per connection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._websocket import WebSocket
+
+
+class EventHandler:
+    """Hooks that the dispatcher calls: the fastest and leanest way to serve.
+
+    Subclass it, override what you need, and pass an instance to
+    `serve_websocket`; it serves all connections. Hooks are plain functions:
+    they must not block, and everything they send leaves in one write after the
+    hook's batch. They never nest: what a hook sends or closes only takes effect
+    after it has returned. They are protected from KeyboardInterrupt. An
+    exception in a hook is logged and closes that connection with code 1011.
+
+    In a hook `WebSocket.send_nowait`, `WebSocket.close_nowait`,
+    `WebSocket.start_soon` and `WebSocket.pause_reading` may be called, on this
+    connection and on others.
+    """
+
+    def on_open(self, ws: WebSocket) -> None:
+        """Know that the opening handshake is done; ``ws.request`` is there."""
+
+    def on_message(self, ws: WebSocket, message: str | bytes) -> None:
+        """Take a message: ``str`` for text, ``bytes`` for binary."""
+
+    def on_ping(self, ws: WebSocket, payload: bytes) -> None:
+        """Know of a Ping. It has been answered (RFC 6455 5.5.2)."""
+
+    def on_pong(self, ws: WebSocket, payload: bytes) -> None:
+        """Know of a Pong, asked for or not (RFC 6455 5.5.3)."""
+
+    def on_drain(self, ws: WebSocket) -> None:
+        """Know that a peer which was too slow has taken everything queued."""
+
+    def on_close(self, ws: WebSocket) -> None:
+        """Know that it is over; the last hook of a connection, called once.
+
+        ``ws.close_code`` and ``ws.close_reason`` say how. Not called for a
+        connection whose `on_open` was never called.
+        """

@@ -1,0 +1,280 @@
+"""The server's side of an opening handshake, until a WebSocket comes out of it.
+
+Owns a connection from ``accept`` to the 101, or to the end of an HTTP answer.
+Knows when things happen; what a good request is stands in the protocol floor.
+A connection is in one of three states: its head is not complete; its head is,
+but `on_request` has not decided; an answer is being written, after which the
+connection ends. Bytes that come while nobody has decided are kept up to one
+read, then reading pauses.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING
+
+import trio
+
+from trio_fastws._protocol.handshake import (
+    HandshakeError,
+    Request,
+    Response,
+    build_accept,
+    check_origin,
+    check_upgrade,
+    choose_subprotocol,
+    encode_response,
+    find_head_end,
+    is_upgrade,
+    parse_request,
+    refuse,
+)
+from trio_fastws._transport.links import HEADROOM, Linger, Owner
+
+if TYPE_CHECKING:
+    from ._server import Server
+
+logger = logging.getLogger("trio_fastws")
+
+
+class Opening(Owner):
+    """One handshake in progress."""
+
+    __slots__ = (
+        "_deadline",
+        "_early",
+        "_head",
+        "_out",
+        "_request",
+        "_scope",
+        "_server",
+    )
+
+    def __init__(self, server: Server, deadline: float) -> None:
+        super().__init__()
+        self._server = server
+        self._deadline = deadline
+        # What came of a head that is not complete.
+        self._head: bytearray | None = None
+        # What came behind a head before it was decided.
+        self._early = b""
+        self._request: Request | None = None
+        # The scope of the task that decides, while there is one.
+        self._scope: trio.CancelScope | None = None
+        # The rest of an answer that did not go out whole.
+        self._out: memoryview | None = None
+
+    # --- the head -----------------------------------------------------------
+
+    def on_data(self, start: int, stop: int) -> None:
+        """See `Owner.on_data`."""
+        link = self.link
+        assert link is not None
+        data = link.turn.buffer
+        if self._request is not None:
+            # Undecided: one read is kept; reading pauses with it.
+            self._early += bytes(data[start:stop])
+            link.want(False, False)
+            return
+        if self._head is None:
+            end = data.find(b"\r\n\r\n", start, stop)
+            if end >= 0:
+                self._on_head(bytes(data[start : end + 4]), end + 4, stop)
+                return
+            self._head = bytearray()
+            searched = 0
+        else:
+            searched = max(0, len(self._head) - 3)
+        head = self._head
+        before = len(head)
+        head += data[start:stop]
+        end = find_head_end(head, searched)
+        if end >= 0:
+            self._on_head(bytes(head[:end]), start + end - before, stop)
+        elif len(head) > self._server.limits.request_head:
+            limit = self._server.limits.request_head
+            self._refuse(
+                HandshakeError(431, f"request head is over the limit of {limit} bytes")
+            )
+        elif not head[:3].isalpha():
+            # Not HTTP at all (TLS, a port scan): do not wait for a blank line.
+            self._refuse(HandshakeError(400, "this is not an HTTP request"))
+
+    def _on_head(self, head: bytes, start: int, stop: int) -> None:
+        # What follows the head lies in the turn's buffer from start to stop.
+        self._head = None
+        server = self._server
+        limits = server.limits
+        try:
+            request = parse_request(head, limits.request_fields, limits.request_head)
+            self._request = request
+            if is_upgrade(request):
+                check_upgrade(request)
+                if server.origins is not None:
+                    check_origin(request, server.origins)
+                server.check_admission()
+        except HandshakeError as error:
+            self._refuse(error)
+            return
+        if server.on_request is None:
+            self._decide(request, None, start, stop)
+            return
+        self._ask(request, start, stop)
+
+    def _ask(self, request: Request, start: int, stop: int) -> None:
+        on_request = self._server.on_request
+        assert on_request is not None
+        try:
+            answer = on_request(request)
+        except Exception as error:  # noqa: BLE001 - isolation: logged, 500
+            self._failed(error)
+            return
+        if isinstance(answer, Awaitable):
+            link = self.link
+            assert link is not None
+            self._early = bytes(link.turn.buffer[start:stop])
+            if self._early:
+                link.want(False, False)
+            self._scope = trio.CancelScope(deadline=self._deadline)
+            self._server.spawn_handler(self._wait_for, answer, self._scope)
+        else:
+            self._decide(request, answer, start, stop)
+
+    async def _wait_for(
+        self, answer: Awaitable[Response | None], scope: trio.CancelScope
+    ) -> None:
+        response: Response | None = None
+        try:
+            with scope:
+                response = await answer
+        except Exception as error:  # noqa: BLE001 - isolation: logged, 500
+            self._failed(error)
+            return
+        finally:
+            self._scope = None
+        link, request = self.link, self._request
+        if link is None or request is None or scope.cancelled_caught:
+            return
+        # Between two turns, the turn's buffer is free.
+        link.turn.begin()
+        stop = HEADROOM + len(self._early)
+        link.turn.buffer[HEADROOM:stop] = self._early
+        link.want(True, False)
+        self._decide(request, response, HEADROOM, stop)
+
+    def _failed(self, error: Exception) -> None:
+        logger.error("exception in on_request", exc_info=error)
+        self._refuse(HandshakeError(500, "the server failed to decide"))
+
+    # --- the decision -------------------------------------------------------
+
+    def _decide(
+        self, request: Request, answer: Response | None, start: int, stop: int
+    ) -> None:
+        if self.link is None:  # the peer has gone meanwhile
+            return
+        try:
+            if answer is None:
+                self._accept(request, start, stop)
+            else:
+                self._answer(answer)
+        except HandshakeError as error:
+            self._refuse(error)
+        except (ValueError, TypeError) as error:
+            # From what on_request or subprotocols gave: the user's mistake.
+            self._failed(error)
+
+    def _accept(self, request: Request, start: int, stop: int) -> None:
+        server = self._server
+        if not is_upgrade(request):
+            if server.on_request is not None:
+                raise HandshakeError(404, f"nothing is served at {request.path}")
+            check_upgrade(request)  # which says what is missing
+        server.check_admission()
+        choose = server.subprotocols
+        if callable(choose):
+            subprotocol = choose(request, request.subprotocols)
+        else:
+            subprotocol = choose_subprotocol(request, choose)
+        accept = build_accept(request, subprotocol)
+        link = self.link
+        assert link is not None
+        self._leave()
+        server.welcome(link, request, subprotocol, accept, start, stop)
+
+    def _refuse(self, error: HandshakeError) -> None:
+        logger.debug("handshake refused: %d %s", error.status, error.reason)
+        self._answer(refuse(error))
+
+    def refuse_for_shutdown(self) -> None:
+        """Answer with 503 what is in progress, and end it."""
+        if self._out is None:
+            if self._scope is not None:
+                self._scope.cancel()
+            self._refuse(HandshakeError(503, "the server is shutting down"))
+
+    def _answer(self, response: Response) -> None:
+        link = self.link
+        if link is None:
+            return
+        request = self._request
+        head_only = request is not None and request.method == "HEAD"
+        data = encode_response(response, head_only=head_only)
+        self._out = memoryview(data)
+        self.on_writable()
+
+    def on_writable(self) -> None:
+        """See `Owner.on_writable`: the rest of an answer."""
+        link, out = self.link, self._out
+        if link is None or out is None:
+            return
+        taken = link.write([bytes(out)], len(out))
+        if taken < len(out):
+            self._out = out[taken:]
+            link.want(False, True)
+            return
+        self._leave()
+        if link.broken:
+            link.close()
+        else:
+            Linger(link, self._server.timeouts.close)
+
+    # --- the end ------------------------------------------------------------
+
+    def on_eof(self, error: OSError | None) -> None:
+        """See `Owner.on_eof`."""
+        logger.debug("connection ended in its opening handshake: %s", error or "EOF")
+        self.close()
+
+    def on_hangup(self) -> None:
+        """See `Owner.on_hangup`."""
+        self.on_eof(None)
+
+    def on_mark(self) -> None:
+        """See `Owner.on_mark`: a write has failed."""
+        if self.link is not None and self.link.broken:
+            self.on_eof(None)
+
+    def on_deadline(self, now: float) -> float:
+        """Give a peer up that takes too long."""
+        if now < self._deadline:
+            return self._deadline
+        logger.debug("opening handshake took too long")
+        self.close()
+        return math.inf
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._leave()
+        if self._scope is not None:
+            self._scope.cancel()
+        if self.link is not None:
+            self.link.close()
+
+    def _leave(self) -> None:
+        link = self.link
+        if link is not None:
+            link.turn.wheel.cancel(self)
+        self._server.left_handshake(self)

@@ -1,0 +1,177 @@
+"""Options in groups: small, frozen, checked when they are made.
+
+A wrong value raises at once, where it was written, and names the range.
+Sizes are bytes and times are seconds, everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+
+def _check_size(name: str, value: int | None, low: int) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an int, not {value!r}")
+    if value < low:
+        raise ValueError(f"{name} is {value}; it must be {low} or more")
+
+
+def _check_seconds(name: str, value: float | None) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number of seconds, not {value!r}")
+    if not 0 < value < math.inf:
+        raise ValueError(f"{name} is {value}; it must be over 0 and finite")
+
+
+def _check_required(name: str, value: object) -> None:
+    if value is None:
+        raise TypeError(f"{name} cannot be None: there is always a limit here")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much a peer may make us hold.
+
+    Attributes:
+        message_size: Largest message, in bytes after decompression; one byte
+            more is refused with close code 1009. None for no limit: then read
+            large messages with `WebSocket.receive_stream`.
+        fragments: Most fragments in a message. None: 1,024, or one for every
+            128 bytes of ``message_size`` if that is more.
+        request_head: Largest head of a handshake request or response (431).
+        request_fields: Most header fields in it (431).
+        connections: Most open connections of a server; further ones are
+            answered with 503. None for no limit but the system's.
+        pending_handshakes: Most connections of a server whose handshake is not
+            complete; accepting waits while there are so many.
+        receive_buffer: Bytes of unread messages a connection may hold (each
+            message counts 64 more); reading pauses there.
+        keep_request: Keep every connection's request. Otherwise it is dropped
+            once `EventHandler.on_open` returned, or at the handler's first
+            `WebSocket.receive`, unless somebody read it before.
+    """
+
+    message_size: int | None = 2**20
+    fragments: int | None = None
+    request_head: int = 64 * 1024
+    request_fields: int = 128
+    connections: int | None = None
+    pending_handshakes: int = 1024
+    receive_buffer: int = 256 * 1024
+    keep_request: bool = False
+
+    def __post_init__(self) -> None:
+        _check_size("message_size", self.message_size, 0)
+        _check_size("fragments", self.fragments, 1)
+        _check_size("connections", self.connections, 0)
+        for name, low in (
+            ("request_head", 256),
+            ("request_fields", 8),
+            ("pending_handshakes", 1),
+            ("receive_buffer", 1),
+        ):
+            value = getattr(self, name)
+            _check_required(name, value)
+            _check_size(name, value, low)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long to wait for a peer, in seconds.
+
+    Attributes:
+        handshake: For the whole opening handshake, TLS included.
+        ping_interval: Ping a peer that has sent nothing for so long. None:
+            never.
+        ping_timeout: Give a peer up that sends no byte for so long after that.
+        close: For the whole closing handshake.
+        write_stall: Give a peer up that takes no byte for so long while there
+            is something to write. None: never.
+        slow_consumer: Give a connection up whose messages our side has not
+            received for so long while reading is paused. None: never.
+        shutdown: For all connections together, when a server is cancelled.
+    """
+
+    handshake: float = 10.0
+    ping_interval: float | None = 20.0
+    ping_timeout: float = 20.0
+    close: float = 10.0
+    write_stall: float | None = 60.0
+    slow_consumer: float | None = None
+    shutdown: float = 5.0
+
+    def __post_init__(self) -> None:
+        for name in (
+            "handshake",
+            "ping_interval",
+            "ping_timeout",
+            "close",
+            "write_stall",
+            "slow_consumer",
+            "shutdown",
+        ):
+            value = getattr(self, name)
+            if name in ("handshake", "ping_timeout", "close", "shutdown"):
+                _check_required(name, value)
+            _check_seconds(name, value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """What happens to messages for a peer that reads more slowly than we send.
+
+    Attributes:
+        policy: ``"wait"``: `WebSocket.send` waits for room and ``send_nowait``
+            raises `trio.WouldBlock`. ``"drop_oldest"`` and ``"drop_newest"``:
+            messages that are not yet encoded make room, or are not queued;
+            `WebSocket.statistics` counts them. ``"close"``: the connection is
+            closed with code 1008.
+        high_water: Bytes waiting (64 more a message) above which there is no
+            room. A message larger than this is taken when nothing else waits.
+        low_water: Bytes waiting at which there is room again.
+        max_messages: Most messages waiting; None for no limit but the bytes.
+        hard_limit: Bytes waiting above which even ``send_nowait`` in a hook
+            raises `trio.WouldBlock`.
+        delay: Hold messages back for so many seconds and write them together;
+            0 to write at once.
+        delay_size: Bytes that are written without waiting for the delay.
+    """
+
+    policy: Literal["wait", "drop_oldest", "drop_newest", "close"] = "wait"
+    high_water: int = 64 * 1024
+    low_water: int = 16 * 1024
+    max_messages: int | None = None
+    hard_limit: int = 16 * 2**20
+    delay: float = 0.0
+    delay_size: int = 16 * 1024
+
+    def __post_init__(self) -> None:
+        policies = ("wait", "drop_oldest", "drop_newest", "close")
+        if self.policy not in policies:
+            raise ValueError(
+                f"policy is {self.policy!r}; it must be one of {', '.join(policies)}"
+            )
+        _check_size("max_messages", self.max_messages, 1)
+        for name in ("high_water", "low_water", "hard_limit", "delay_size"):
+            value = getattr(self, name)
+            _check_required(name, value)
+            _check_size(name, value, 0)
+        if self.low_water > self.high_water:
+            raise ValueError(
+                f"low_water is {self.low_water}; "
+                f"it must be at most high_water ({self.high_water})"
+            )
+        if self.hard_limit < self.high_water:
+            raise ValueError(
+                f"hard_limit is {self.hard_limit}; "
+                f"it must be at least high_water ({self.high_water})"
+            )
+        if self.delay != 0:
+            _check_required("delay", self.delay)
+            _check_seconds("delay", self.delay)

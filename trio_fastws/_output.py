@@ -1,0 +1,332 @@
+# cython: annotation_typing=False
+"""The sending half of a connection: from a message to bytes on their way.
+
+Owns the order of what is sent and when it is written. Where a message stands,
+at any time: in the outbox's pending part (not encoded yet), in its wire
+(committed), or in the turn's cork (committed, leaves at the end of the batch).
+Nothing here waits; see `_websocket` for who does.
+
+When is it written? In a hook: at the end of the batch, with everything else
+for that connection, in one write. From a task: at once, unless it has just
+been written to in this turn (then more may follow, and the outbox is marked:
+the loop writes it as soon as the task has nothing to add).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from trio_fastws._protocol.endpoint import Endpoint
+from trio_fastws._transport.links import CORK_SIZE, Owner, Turn
+from trio_fastws._transport.outbox import ITEM_OVERHEAD, Outbox
+
+from ._exceptions import ConnectionBroken
+from ._service import CLOSE_SLOW, DROP_OLDEST, WAIT, Service
+
+if TYPE_CHECKING:
+    from ._waiting import Waiting
+
+CONTINUATION, TEXT, BINARY, CLOSE = 0, 1, 2, 8
+
+
+class Output(Owner):
+    """What sends. `Connection` adds the rest."""
+
+    __slots__ = (
+        "_closed_by_us",
+        "_closing",
+        "_delayed",
+        "_hung",
+        "_outbox",
+        "_sent_turn",
+        "_service",
+        "_waiting",
+        "close_code",
+        "close_reason",
+        "dropped",
+        "endpoint",
+    )
+
+    def __init__(self, service: Service, endpoint: Endpoint) -> None:
+        super().__init__()
+        self._service = service
+        self.endpoint = endpoint
+        self._outbox: Outbox | None = None
+        # Everything that only some connections need, made at first use.
+        self._waiting: Waiting | None = None
+        # No more messages are sent: a Close was queued, came, or must not.
+        self._closing = False
+        self._closed_by_us = False
+        # The peer reset the connection, but what it sent before is not read yet.
+        self._hung = False
+        # The turn of the last write that went out at once.
+        self._sent_turn = -1
+        # Held back by `Sending.delay`.
+        self._delayed = False
+        self.dropped = 0
+        self.close_code: int | None = None
+        self.close_reason: str | None = None
+
+    # --- what the other half does -------------------------------------------
+
+    def _on_blocked(self) -> None:
+        """React: the link took less than there is."""
+
+    def _on_crowded(self) -> None:
+        """React: more than `Sending.high_water` waits."""
+
+    def _on_written(self, was_blocked: bool) -> None:
+        """React: something was written; the outbox is None if nothing is left."""
+
+    def _on_too_slow(self) -> None:
+        """Close the connection: the policy says so."""
+
+    # --- messages -----------------------------------------------------------
+
+    def send_nowait(self, message: str | bytes | bytearray | memoryview) -> None:
+        """Send a message without waiting: text for ``str``, else binary.
+
+        Not a checkpoint. ``bytes`` are kept by reference, ``bytearray`` and
+        ``memoryview`` are copied. Returns when the message is queued or on its
+        way, not when the peer has it.
+
+        Raises:
+            trio.WouldBlock: There is no room (`Sending.high_water`; in a hook
+                `Sending.hard_limit`), or a message is being sent piece by piece.
+            trio.ClosedResourceError: This side has closed the connection.
+            ConnectionBroken: The connection is gone.
+            TypeError: ``message`` is of another type.
+            UnicodeEncodeError: It holds surrogates, which UTF-8 cannot carry.
+        """
+        if self._closing or self._hung:
+            self._raise_closed()
+        if self._outbox is not None or self._waiting is not None:
+            self._check_room()
+        if type(message) is bytes:
+            self._enqueue(BINARY, message)
+        elif type(message) is str:
+            self._enqueue(TEXT, message.encode())
+        else:
+            opcode, payload = prepare(message)
+            self._enqueue(opcode, payload)
+
+    def _check_room(self) -> None:
+        waiting = self._waiting
+        if waiting is not None and (waiting.writing or waiting.crowded()):
+            raise trio.WouldBlock
+        if self._service.policy != WAIT:
+            return
+        if self._service.turn.corked is not None:
+            outbox = self._outbox
+            if outbox is not None and outbox.size() >= self._service.hard_limit:
+                raise trio.WouldBlock
+        elif not self._has_room():
+            raise trio.WouldBlock
+
+    def _has_room(self) -> bool:
+        outbox = self._outbox
+        return outbox is None or (
+            outbox.size() < self._service.high_water
+            and outbox.count() < self._service.max_messages
+        )
+
+    def _check_open(self) -> None:
+        if self._closing or self._hung:
+            self._raise_closed()
+
+    def _raise_closed(self) -> None:
+        if self._closed_by_us:
+            raise trio.ClosedResourceError("this side has closed the connection")
+        raise ConnectionBroken(
+            1006 if self.close_code is None else self.close_code,
+            self.close_reason or "the peer has reset the connection",
+        )
+
+    def _enqueue(self, opcode: int, payload: bytes) -> None:
+        # Commits or queues a message; there was room. Nothing here can wait.
+        service = self._service
+        turn = service.turn
+        outbox = self._outbox
+        if outbox is None:
+            if turn.corked is self:
+                turn.cork_size += self.endpoint.encode(opcode, payload, True, turn.cork)
+                if turn.cork_size >= CORK_SIZE:
+                    self._uncork(turn)
+                return
+            if self._may_write_now(turn):
+                parts: list[bytes] = []
+                size = self.endpoint.encode(opcode, payload, True, parts)
+                self._write(parts, size)
+                return
+            outbox = self._new_outbox()
+        elif service.policy != WAIT and not self._make_room(outbox, len(payload)):
+            return
+        if outbox.takes():
+            outbox.wire_size += self.endpoint.encode(opcode, payload, True, outbox.wire)
+        else:
+            outbox.put((opcode, payload, True), len(payload))
+        self._mark_outbox(outbox, turn)
+
+    def _may_write_now(self, turn: Turn) -> bool:
+        # Not in a burst, and not in a hook, whose turn ends with a flush.
+        if (
+            turn.corked is not None
+            or turn.number == self._sent_turn
+            or self._service.delay > 0
+        ):
+            return False
+        self._sent_turn = turn.number
+        return True
+
+    def _make_room(self, outbox: Outbox, size: int) -> bool:
+        # The policy for a peer that is too slow; False if the message goes.
+        service = self._service
+        while (
+            outbox.size() + size + ITEM_OVERHEAD > service.high_water
+            or outbox.count() >= service.max_messages
+        ):
+            if service.policy == DROP_OLDEST:
+                if not outbox.drop_oldest():
+                    return True
+                self.dropped += 1
+            elif service.policy == CLOSE_SLOW:
+                outbox.drop_pending()
+                self._on_too_slow()
+                return False
+            else:
+                self.dropped += 1
+                return False
+        return True
+
+    def _takes_fragment(self) -> bool:
+        # Fragments go straight to the wire, in order: no policy may drop one.
+        outbox = self._outbox
+        return outbox is None or (outbox.takes() and self._has_room())
+
+    def _commit_fragment(self, opcode: int, payload: bytes, fin: bool) -> None:
+        turn = self._service.turn
+        parts: list[bytes] = []
+        size = self.endpoint.encode(opcode, payload, fin, parts)
+        outbox = self._outbox
+        if outbox is None and self._may_write_now(turn):
+            self._write(parts, size)
+            return
+        if outbox is None:
+            outbox = self._new_outbox()
+        outbox.commit(parts, size)
+        self._mark_outbox(outbox, turn)
+
+    def encode(self, item: Any, parts: list[bytes]) -> int:
+        """See `Owner.encode`: an item is promoted to the wire."""
+        opcode, payload, extra = item
+        if opcode == CLOSE:
+            data = self.endpoint.encode_close(payload, extra)
+            parts.append(data)
+            return len(data)
+        return self.endpoint.encode(opcode, payload, extra, parts)
+
+    # --- control frames -----------------------------------------------------
+
+    def _commit(self, data: bytes) -> None:
+        # Past every policy, in order with what is committed.
+        turn = self._service.turn
+        outbox = self._outbox
+        if outbox is not None:
+            outbox.commit([data], len(data))
+            self._mark_outbox(outbox, turn)
+        elif turn.corked is self:
+            turn.cork.append(data)
+            turn.cork_size += len(data)
+        else:
+            self._write([data], len(data))
+
+    # --- writing ------------------------------------------------------------
+
+    def _uncork(self, turn: Turn) -> None:
+        parts = turn.cork
+        size = turn.cork_size
+        turn.cork = []
+        turn.cork_size = 0
+        self._write(parts, size)
+
+    def _write(self, parts: list[bytes], size: int) -> None:
+        link = self.link
+        if link is None:
+            return
+        taken = link.write(parts, size)
+        if taken < size:
+            outbox = self._new_outbox()
+            outbox.commit(parts, size)
+            if taken > 0:
+                outbox.advance(taken)
+            outbox.blocked = True
+            self._on_blocked()
+
+    def _new_outbox(self) -> Outbox:
+        outbox = Outbox(self, self._service.turn.now)
+        self._outbox = outbox
+        return outbox
+
+    def _mark_outbox(self, outbox: Outbox, turn: Turn) -> None:
+        # Have it written: by the link when it is blocked, else by the loop.
+        service = self._service
+        if outbox.size() > service.high_water:
+            self._on_crowded()
+        outbox.grown = turn.corked is None
+        if outbox.blocked:
+            return
+        if service.delay > 0 and not self._closing:
+            if not self._delayed:
+                self._delayed = True
+                service.hold_back(self)
+            if outbox.size() < service.delay_size:
+                return
+        turn.mark(self)
+
+    def _write_out(self, outbox: Outbox) -> None:
+        # Marked outboxes come here at the end of a turn.
+        turn = self._service.turn
+        if outbox.grown:
+            # A task is sending and may be about to send more: wait until it has
+            # nothing to add, or the wire is full.
+            outbox.grown = False
+            if outbox.takes():
+                turn.mark(self)
+                return
+        self._flush(outbox)
+
+    def flush_now(self) -> None:
+        """Write what is marked without waiting for the end of the turn."""
+        outbox = self._outbox
+        if outbox is not None and not outbox.blocked and not self._delayed:
+            self._flush(outbox)
+
+    def _flush(self, outbox: Outbox) -> None:
+        link = self.link
+        if link is None:
+            return
+        was_blocked = outbox.blocked
+        if outbox.flush(link, self._service.turn.now):
+            self._outbox = None
+        elif not was_blocked:
+            self._on_blocked()
+        self._on_written(was_blocked)
+
+
+def prepare(message: object) -> tuple[int, bytes]:
+    """Return opcode and payload of a message, copying what may change.
+
+    Raises:
+        TypeError: It is neither text nor bytes-like.
+        UnicodeEncodeError: It holds surrogates, which UTF-8 cannot carry.
+    """
+    if isinstance(message, str):
+        return TEXT, message.encode()
+    if isinstance(message, bytes | bytearray | memoryview):
+        return BINARY, bytes(message)
+    raise TypeError(
+        "message must be str, bytes, bytearray or memoryview, "
+        f"not {type(message).__name__}"
+    )

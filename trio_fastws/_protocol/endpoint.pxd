@@ -1,0 +1,32 @@
+cimport cython
+
+from ._xor cimport unmask
+from .frames cimport encode_frame
+from .messages cimport MessageParser
+
+
+cdef class Endpoint(MessageParser):
+    cdef bytes _control
+    cdef readonly bint close_sent
+    cdef readonly bint close_received
+    cdef readonly bint failed
+    cdef readonly long long messages_sent
+    cdef readonly long long bytes_sent
+
+    cpdef receive_data(self, bytes data)
+    cpdef next_event(self)
+    cdef _next(self)
+    @cython.locals(available=Py_ssize_t, take=Py_ssize_t)
+    cdef _skip(self)
+    @cython.locals(at=Py_ssize_t, available=Py_ssize_t, take=Py_ssize_t, payload=bytes)
+    cdef _read_control(self)
+    cdef _read_close(self, bytes payload)
+    cdef _fail(self, int code, str reason)
+    @cython.locals(rest=bytearray)
+    cpdef keep(self)
+    cpdef bint ends_transport(self)
+    cpdef Py_ssize_t encode(self, int opcode, bytes payload, bint fin, list parts) except -1
+    cpdef bytes encode_ping(self, bytes payload=*)
+    cpdef bytes encode_pong(self, bytes payload=*)
+    cpdef bytes encode_close(self, int code=*, str reason=*)
+    cdef bytes _encode_control(self, int opcode, bytes payload)

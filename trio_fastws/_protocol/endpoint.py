@@ -1,0 +1,280 @@
+# cython: annotation_typing=False
+"""An endpoint: one side of an open WebSocket, without I/O (RFC 6455 5 to 7).
+
+Bytes in, events out; messages in, bytes out. Owns the order of things: control
+frames between fragments, the closing handshake, failing the connection. Refuses
+to know sockets, clocks and tasks.
+
+``feed`` lends it bytes, ``next_event`` is called until it gives None. What an
+event obliges us to answer comes with it, encoded. After a Close, or a failure,
+everything that follows is discarded.
+"""
+
+from __future__ import annotations
+
+from .codes import Role, allowed_on_wire
+from .errors import ProtocolError
+from .events import (
+    Close as Close,
+    Event as Event,
+    Failure as Failure,
+    Piece as Piece,
+    Ping as Ping,
+    Pong as Pong,
+)
+from .frames import HEADROOM, encode_frame
+from .mask import unmask
+from .messages import MessageParser
+
+FIN, CLOSE, PING, PONG = 0x80, 0x8, 0x9, 0xA
+
+
+class Endpoint(MessageParser):
+    """The state of one side of a connection, from the opening handshake on.
+
+    Attributes:
+        close_sent: Our Close was encoded: no frame may follow it.
+        close_received: The peer's has come.
+        failed: The peer broke the protocol.
+        streaming: Settable. While true, data messages come as `Piece` events,
+            what was collected of the current one first. Reset it with the
+            final piece.
+        rsv1_allowed: Settable by an extension that uses the bit.
+        messages_received: Data messages, and ``bytes_received`` in them.
+        messages_sent: Data messages, and ``bytes_sent`` in them.
+    """
+
+    __slots__ = (
+        "_control",
+        "bytes_sent",
+        "close_received",
+        "close_sent",
+        "failed",
+        "messages_sent",
+    )
+
+    def __init__(
+        self,
+        role: Role,
+        max_message: int | None = 2**20,
+        max_fragments: int | None = None,
+    ) -> None:
+        """Start after the opening handshake.
+
+        Args:
+            role: Which side this is.
+            max_message: Largest message in bytes; None for no limit.
+            max_fragments: Most fragments of a message; None: 1,024, or one for
+                every 128 bytes of ``max_message``.
+        """
+        super().__init__(role, max_message, max_fragments)
+        # What came of a control frame that is not complete.
+        self._control: bytes | None = None
+        self.close_sent = False
+        self.close_received = False
+        self.failed = False
+        self.messages_sent = 0
+        self.bytes_sent = 0
+
+    # --- receiving ----------------------------------------------------------
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes by copying them; see `feed` for the way without a copy."""
+        buffer = bytearray(HEADROOM)
+        buffer += data
+        self.feed(buffer, HEADROOM, len(buffer))
+
+    def next_event(self) -> Event | None:
+        """Return the next event; None when more data is needed."""
+        if self.close_received or self.failed:
+            self._release()
+            return None
+        try:
+            return self._next()
+        except ProtocolError as error:
+            return self._fail(error.close_code, error.reason)
+
+    def _next(self) -> Event | None:
+        while True:
+            if self.streaming and (self._binary is not None or self._text is not None):
+                piece = self._give_kept()
+                if piece is not None:
+                    return piece
+            if not self._in_payload:
+                if not self._read_header():
+                    return None
+                if self._kind < CLOSE and not self.close_sent:
+                    self._begin_data()
+            event: Event | None = None
+            if self._kind >= CLOSE:
+                event = self._read_control()
+            elif self.close_sent:
+                self._skip()
+            else:
+                event = self._read_data()
+            if event is not None:
+                return event
+            if self._in_payload:
+                self._release()
+                return None
+
+    def _skip(self) -> None:
+        # RFC 6455 1.4: after sending a Close, data that still comes is discarded.
+        if self._size > 0 or self._opcode:
+            self._drop_message()
+        available = self._stop - self._position
+        take = min(available, self._remaining)
+        self._position += take
+        self._remaining -= take
+        self._in_payload = self._remaining > 0
+
+    def _read_control(self) -> Event | None:
+        at = self._position
+        available = self._stop - at
+        take = min(available, self._remaining)
+        if take < self._remaining or self._control is not None:
+            # In pieces, which is rare; unmasked when it is whole.
+            piece = bytes(self._data[at : at + take])
+            self._control = piece if self._control is None else self._control + piece
+            self._position = at + take
+            self._remaining -= take
+            if self._remaining > 0:
+                return None
+            whole = bytearray(self._control)
+            self._control = None
+            payload = unmask(whole, 0, len(whole), self._key)
+        else:
+            payload = unmask(self._data, at, at + take, self._key)
+            self._position = at + take
+            self._remaining = 0
+        self._in_payload = False
+        if self._kind == PING:
+            # RFC 6455 5.5.2: MUST send a Pong in response, unless it already
+            # received a Close; 5.5.1: MUST NOT send frames after its own Close
+            reply = b"" if self.close_sent else self.encode_pong(payload)
+            return Ping(payload, reply)
+        if self._kind == PONG:
+            return Pong(payload)
+        return self._read_close(payload)
+
+    def _read_close(self, payload: bytes) -> Close:
+        """Judge a Close and answer it (RFC 6455 5.5.1)."""
+        code, reason = 1005, ""
+        if len(payload) == 1:
+            raise ProtocolError(1002, "Close has half a code")
+        if payload:
+            code = payload[0] << 8 | payload[1]
+            if not allowed_on_wire(code):
+                raise ProtocolError(1002, f"close code {code} may not be sent")
+            try:
+                reason = payload[2:].decode()
+            except UnicodeDecodeError:
+                raise ProtocolError(1007, "close reason is not UTF-8") from None
+        self.close_received = True
+        self._drop_message()
+        self._release()
+        reply = b""
+        if not self.close_sent:
+            # RFC 6455 5.5.1: MUST send a Close in response, typically echoing
+            # the status code
+            self.close_sent = True
+            reply = self._encode_control(CLOSE, payload[:2])
+        return Close(code, reason, reply)
+
+    def _fail(self, code: int, reason: str) -> Failure:
+        # RFC 6455 7.1.7: fail the connection: a Close with a code, and MUST NOT
+        # continue to process data from the peer.
+        self.failed = True
+        self._drop_message()
+        self._release()
+        reply = b"" if self.close_sent else self.encode_close(code, reason)
+        return Failure(code, reason, reply)
+
+    def keep(self) -> None:
+        """Copy what is not parsed yet; the lent buffer is not used any more.
+
+        `next_event` goes on from the copy. `feed` may be called again when it
+        has given None.
+        """
+        if self._position < self._stop:
+            rest = bytearray(HEADROOM)
+            rest += self._data[self._position : self._stop]
+            self._data = rest
+            self._position = HEADROOM
+            self._stop = len(rest)
+        else:
+            self._release()
+
+    def ends_transport(self) -> bool:
+        """Tell whether this side closes the transport, now that it is over.
+
+        RFC 6455 7.1.1: the server closes first, so that it holds no socket in
+        TIME_WAIT and the client can dial again; a client waits for it. Either
+        may close when it has failed the connection (7.1.7).
+        """
+        return self.role == Role.SERVER or self.failed
+
+    # --- sending ------------------------------------------------------------
+
+    def encode(self, opcode: int, payload: bytes, fin: bool, parts: list[bytes]) -> int:
+        """Encode a data frame: a whole message, or a fragment of one.
+
+        Args:
+            opcode: TEXT or BINARY, CONTINUATION for all fragments but the first.
+            payload: Its bytes; kept by reference if they are many.
+            fin: Whether the message ends with it.
+            parts: Gets what has to be written, in order.
+
+        Returns:
+            How many bytes were appended to ``parts``.
+        """
+        if fin:
+            self.messages_sent += 1
+            opcode |= FIN
+        self.bytes_sent += len(payload)
+        return encode_frame(self.role, opcode, payload, parts)
+
+    def encode_ping(self, payload: bytes = b"") -> bytes:
+        """Return a Ping of at most 125 bytes, else `ValueError`."""
+        return self._encode_control(PING, payload)
+
+    def encode_pong(self, payload: bytes = b"") -> bytes:
+        """Return a Pong of at most 125 bytes, else `ValueError`."""
+        return self._encode_control(PONG, payload)
+
+    def encode_close(self, code: int = 1000, reason: str = "") -> bytes:
+        """Return a Close; no other frame may be encoded after it.
+
+        Raises:
+            ValueError: See `check_close`.
+        """
+        check_close(code, reason)
+        self.close_sent = True
+        text = reason.encode()
+        return self._encode_control(CLOSE, bytes((code >> 8, code & 0xFF)) + text)
+
+    def _encode_control(self, opcode: int, payload: bytes) -> bytes:
+        if len(payload) > 125:
+            raise ValueError(
+                f"payload of {len(payload)} bytes is over the 125 of a control frame"
+            )
+        parts: list[bytes] = []
+        encode_frame(self.role, FIN | opcode, payload, parts)
+        return parts[0]
+
+
+def check_close(code: int, reason: str) -> None:
+    """Check what a Close is to carry.
+
+    Raises:
+        ValueError: The code must not be sent (RFC 6455 7.4), or the reason does
+            not fit into a control frame or is no text.
+    """
+    if not allowed_on_wire(code):
+        raise ValueError(
+            f"close code {code} may not be sent; "
+            "use 1000-1003, 1007-1014 or 3000-4999 (RFC 6455 7.4)"
+        )
+    size = len(reason.encode())
+    if size > 123:
+        raise ValueError(f"close reason of {size} bytes is over the limit of 123")

@@ -1,0 +1,39 @@
+"""What the protocol raises: a broken connection, a handshake that fails.
+
+Owns the two exceptions of this floor. Refuses to know trio's exceptions; the floors
+above translate.
+"""
+
+from __future__ import annotations
+
+
+class ProtocolError(Exception):
+    """The peer broke the protocol; the connection must be failed.
+
+    Attributes:
+        close_code: Code for our Close frame.
+        reason: Text for our Close frame.
+    """
+
+    def __init__(self, close_code: int, reason: str) -> None:
+        super().__init__(close_code, reason)
+        self.close_code = close_code
+        self.reason = reason
+
+
+class HandshakeError(Exception):
+    """An opening handshake fails.
+
+    Attributes:
+        status: HTTP status: to answer with on the server, received on the client.
+        reason: What is wrong, for a person.
+        headers: Fields that belong to the answer.
+    """
+
+    def __init__(
+        self, status: int, reason: str, headers: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        super().__init__(status, reason)
+        self.status = status
+        self.reason = reason
+        self.headers = headers

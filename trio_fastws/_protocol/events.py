@@ -1,0 +1,88 @@
+"""What an endpoint tells its owner, besides whole messages.
+
+A whole message is just its ``str`` or ``bytes``: no object is made around it.
+An event that obliges us to answer carries the answer, ready for the wire, so
+that no rule of the protocol is left to whoever moves the bytes.
+"""
+
+from __future__ import annotations
+
+
+class Ping:
+    """A Ping (RFC 6455 5.5.2).
+
+    Attributes:
+        payload: At most 125 bytes.
+        reply: The Pong to write, empty if none may be sent any more.
+    """
+
+    __slots__ = ("payload", "reply")
+
+    def __init__(self, payload: bytes, reply: bytes) -> None:
+        self.payload = payload
+        self.reply = reply
+
+
+class Pong:
+    """A Pong (RFC 6455 5.5.3), asked for or not.
+
+    Attributes:
+        payload: That of the Ping it answers.
+    """
+
+    __slots__ = ("payload",)
+
+    def __init__(self, payload: bytes) -> None:
+        self.payload = payload
+
+
+class Close:
+    """A Close (RFC 6455 5.5.1); nothing comes after it.
+
+    Attributes:
+        code: The peer's code, 1005 if it gave none.
+        reason: Its reason.
+        reply: The Close to write, empty if ours was sent before.
+    """
+
+    __slots__ = ("code", "reason", "reply")
+
+    def __init__(self, code: int, reason: str, reply: bytes) -> None:
+        self.code = code
+        self.reason = reason
+        self.reply = reply
+
+
+class Failure:
+    """The peer broke the protocol; nothing that comes after it is read.
+
+    Attributes:
+        code: The close code that says how.
+        reason: What it did, for a person.
+        reply: The Close to write, empty if ours was sent before.
+    """
+
+    __slots__ = ("code", "reason", "reply")
+
+    def __init__(self, code: int, reason: str, reply: bytes) -> None:
+        self.code = code
+        self.reason = reason
+        self.reply = reply
+
+
+class Piece:
+    """A part of a message that is received as a stream.
+
+    Attributes:
+        data: ``str`` of a text message, else ``bytes``. May be empty.
+        final: Whether the message ends here.
+    """
+
+    __slots__ = ("data", "final")
+
+    def __init__(self, data: str | bytes, final: bool) -> None:
+        self.data = data
+        self.final = final
+
+
+Event = str | bytes | Ping | Pong | Close | Failure | Piece

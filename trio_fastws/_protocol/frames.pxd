@@ -1,0 +1,48 @@
+cimport cython
+
+
+cdef class FrameParser:
+    cdef bytearray _data
+    cdef bytes _tail
+    cdef Py_ssize_t _position
+    cdef Py_ssize_t _stop
+    cdef Py_ssize_t _length
+    cdef Py_ssize_t _remaining
+    cdef unsigned int _key
+    cdef readonly int role
+    cdef int _kind
+    cdef bint _in_payload
+    cdef bint _fin
+    cdef bint _rsv1
+    cdef public bint rsv1_allowed
+
+    @cython.locals(tail=bytes)
+    cpdef feed(self, bytearray data, Py_ssize_t start, Py_ssize_t stop)
+    @cython.locals(
+        data=bytearray, at=Py_ssize_t, available=Py_ssize_t, first=int,
+        second=int, length=Py_ssize_t, size=Py_ssize_t,
+    )
+    cdef bint _read_header(self) except? -1
+    cdef bint _keep_header(self, Py_ssize_t available) except? -1
+    cdef _release(self)
+    @cython.locals(opcode=int)
+    cdef _check_first_bytes(self, int first, int second)
+    @cython.locals(length=Py_ssize_t, i=Py_ssize_t)
+    cdef Py_ssize_t _read_length(self, bytearray data, Py_ssize_t at, Py_ssize_t form) except -1
+
+
+cdef class MaskingKeys:
+    cdef bytes _block
+    cdef Py_ssize_t _used
+
+    cpdef drop(self)
+    @cython.locals(at=Py_ssize_t, block=bytes)
+    cpdef unsigned int draw(self) except? 0
+
+
+cdef list _SHORT_HEADERS
+cdef MaskingKeys masking_keys
+cdef bint _LITTLE
+
+@cython.locals(size=Py_ssize_t, masked=int, header=bytes, key="unsigned int")
+cpdef Py_ssize_t encode_frame(int role, int first, bytes payload, list parts) except -1

@@ -1,0 +1,267 @@
+# cython: annotation_typing=False
+"""Frames: the layout of their headers, read and written (RFC 6455 5.2).
+
+Owns where a frame begins and ends in a buffer that is only lent, and which
+headers are legal by themselves. Refuses to know messages: whether a frame may
+come now is judged above (`messages`, `endpoint`).
+
+A payload is never copied here. A header that is not complete is the one thing
+kept from one buffer to the next: at most 13 bytes, put back in front of the
+next buffer, in the headroom that its owner leaves there.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from .codes import Role
+from .errors import ProtocolError
+from .mask import mask
+
+# Room that `feed` needs in front of the data; the longest header is 14 bytes.
+HEADROOM = 16
+# From here on header and payload are two parts: copying more than a page or four
+# costs more than a second element in the vector that is written.
+JOIN_BELOW = 16 * 1024
+
+_LITTLE = sys.byteorder == "little"
+
+
+class FrameParser:
+    """Reads frame headers from lent buffers."""
+
+    __slots__ = (
+        "_data",
+        "_fin",
+        "_in_payload",
+        "_key",
+        "_kind",
+        "_length",
+        "_position",
+        "_remaining",
+        "_rsv1",
+        "_stop",
+        "_tail",
+        "role",
+        "rsv1_allowed",
+    )
+
+    def __init__(self, role: Role) -> None:
+        self.role = int(role)
+        # Set when an extension that uses it was agreed upon.
+        self.rsv1_allowed = False
+        self._data = _NOTHING
+        self._position = 0
+        self._stop = 0
+        # An incomplete header, until more comes.
+        self._tail: bytes | None = None
+        # The frame whose payload is being read.
+        self._in_payload = False
+        self._fin = False
+        self._rsv1 = False
+        self._kind = 0
+        self._key = 0
+        self._length = 0
+        self._remaining = 0
+
+    def feed(self, data: bytearray, start: int, stop: int) -> None:
+        """Lend ``data[start:stop]`` for parsing.
+
+        It is lent until nothing is left to parse, or until it is copied; until
+        then it may be changed, because payloads are unmasked in place.
+
+        Args:
+            data: The buffer, with `HEADROOM` bytes of room before ``start``.
+            start: Index of the first new byte.
+            stop: Index one past the last.
+        """
+        tail = self._tail
+        if tail is not None:
+            self._tail = None
+            start -= len(tail)
+            data[start : start + len(tail)] = tail
+        self._data = data
+        self._position = start
+        self._stop = stop
+
+    def _read_header(self) -> bool:
+        """Read a header; False if it is not complete yet."""
+        data = self._data
+        at = self._position
+        available = self._stop - at
+        if available < 2:
+            return self._keep_header(available)
+        first = data[at]
+        second = data[at + 1]
+        self._check_first_bytes(first, second)
+        length = second & 0x7F
+        size = 2
+        if length == 126:
+            size = 4
+        elif length == 127:
+            size = 10
+        if second & 0x80:
+            size += 4
+        if available < size:
+            return self._keep_header(available)
+        if length >= 126:
+            length = self._read_length(data, at + 2, length)
+        at += size
+        if second & 0x80:
+            if _LITTLE:
+                self._key = (
+                    data[at - 4]
+                    | data[at - 3] << 8
+                    | data[at - 2] << 16
+                    | data[at - 1] << 24
+                )
+            else:
+                self._key = int.from_bytes(data[at - 4 : at], "big")
+        self._fin = first & 0x80 != 0
+        self._rsv1 = first & 0x40 != 0
+        self._kind = first & 0x0F
+        self._length = length
+        self._remaining = length
+        self._position = at
+        self._in_payload = True
+        return True
+
+    def _keep_header(self, available: int) -> bool:
+        if available > 0:
+            self._tail = bytes(self._data[self._position : self._stop])
+        self._release()
+        return False
+
+    def _release(self) -> None:
+        # The lent buffer is not ours any more.
+        self._data = _NOTHING
+        self._position = 0
+        self._stop = 0
+
+    def _check_first_bytes(self, first: int, second: int) -> None:
+        """Judge what the first two bytes say, before anything else is there."""
+        # RFC 6455 5.1: a server MUST close upon receiving an unmasked frame, a
+        # client upon a masked one
+        if second >> 7 != self.role:
+            if self.role:
+                raise ProtocolError(1002, "client frame is not masked (RFC 6455 5.1)")
+            raise ProtocolError(1002, "server frame is masked (RFC 6455 5.1)")
+        opcode = first & 0x0F
+        if first & 0x70 and (first & 0x30 or not self.rsv1_allowed or opcode & 0x8):
+            # RFC 6455 5.2: MUST be 0 unless an extension is negotiated
+            raise ProtocolError(
+                1002, f"reserved bits {first >> 4 & 7:03b} are set (RFC 6455 5.2)"
+            )
+        if opcode & 0x8:
+            if opcode > 0xA:
+                raise ProtocolError(1002, f"opcode {opcode:#x} is reserved")
+            # RFC 6455 5.5: MUST have 125 bytes or less and MUST NOT be fragmented
+            if second & 0x7F > 125:
+                raise ProtocolError(1002, "control frame is over 125 bytes")
+            if not first & 0x80:
+                raise ProtocolError(1002, "control frame is fragmented")
+        elif opcode > 0x2:
+            raise ProtocolError(1002, f"opcode {opcode:#x} is reserved")
+
+    def _read_length(self, data: bytearray, at: int, form: int) -> int:
+        """Return an extended payload length, which must use the shortest form."""
+        if form == 126:
+            length = data[at] << 8 | data[at + 1]
+            if length < 126:
+                raise ProtocolError(1002, f"length {length} is not minimally encoded")
+            return length
+        # RFC 6455 5.2: the most significant bit MUST be 0
+        if data[at] & 0x80:
+            raise ProtocolError(1002, "length has its most significant bit set")
+        length = 0
+        for i in range(at, at + 8):
+            length = length << 8 | data[i]
+        if length < 65536:
+            raise ProtocolError(1002, f"length {length} is not minimally encoded")
+        return length
+
+
+_NOTHING = bytearray()
+
+
+def _make_headers() -> list[list[bytes]]:
+    # The header of every short unmasked frame, by its first byte and its length.
+    return [[bytes((first, size)) for size in range(126)] for first in range(256)]
+
+
+_SHORT_HEADERS = _make_headers()
+
+
+class MaskingKeys:
+    """Masking keys for a client's frames.
+
+    RFC 6455 5.3: derived from a strong source of entropy, unpredictable. Drawn
+    in blocks, because one call a frame would cost as much as the frame.
+    """
+
+    __slots__ = ("_block", "_used")
+
+    def __init__(self) -> None:
+        self.drop()
+
+    def drop(self) -> None:
+        """Forget the block: after a fork, the parent has the same."""
+        self._block = b""
+        self._used = 0
+
+    def draw(self) -> int:
+        """Return the next key, its bytes in the machine's order."""
+        if self._used >= len(self._block):
+            self._block = os.urandom(4096)
+            self._used = 0
+        at = self._used
+        self._used = at + 4
+        block = self._block
+        return (
+            block[at]
+            | block[at + 1] << 8
+            | block[at + 2] << 16
+            | block[at + 3] << 24
+        )
+
+
+masking_keys = MaskingKeys()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=masking_keys.drop)
+
+
+def encode_frame(
+    role: int, first: int, payload: bytes, parts: list[bytes]
+) -> int:
+    """Append a frame's bytes to ``parts``; return how many they are.
+
+    Args:
+        role: Who sends: a client's frames are masked.
+        first: The first byte: fin, reserved bits and opcode.
+        payload: Kept by reference if it is large and not masked.
+        parts: Gets one part for a small frame, else header and payload.
+    """
+    size = len(payload)
+    if role and size < 126:
+        header = _SHORT_HEADERS[first][size]
+        parts.append(header + payload)
+        return size + 2
+    masked = 0 if role else 0x80
+    if size < 126:
+        header = bytes((first, masked | size))
+    elif size < 65536:
+        header = bytes((first, masked | 126, size >> 8, size & 0xFF))
+    else:
+        header = bytes((first, masked | 127)) + size.to_bytes(8, "big")
+    if not role:
+        key = masking_keys.draw()
+        header += key.to_bytes(4, sys.byteorder)
+        payload = mask(payload, key)
+    if size < JOIN_BELOW:
+        parts.append(header + payload)
+    else:
+        parts.append(header)
+        parts.append(payload)
+    return len(header) + size

@@ -1,0 +1,314 @@
+# cython: annotation_typing=False
+"""Messages: data frames put together (RFC 6455 5.4, 5.6, 8.1).
+
+Owns a message that is not complete, and the limits on it. Where the bytes of
+one go depends on how it arrives. A message that lies whole in the lent buffer
+becomes its ``str`` or ``bytes`` in one step. Otherwise binary is collected in a
+`BytesIO` that has room for the whole frame from the start and can be received
+into directly (its ``getvalue`` gives the bytes away without a copy), and text
+is decoded, and thereby checked, as it arrives.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+from .codes import Role
+from .errors import ProtocolError
+from .events import Piece
+from .frames import FrameParser
+from .mask import unmask, unmask_in_place
+from .utf8 import TextDecoder
+
+CONTINUATION, TEXT, BINARY = 0, 1, 2
+
+# From here on it pays to receive the rest of a payload in its final place.
+DIRECT_FROM = 32 * 1024
+# Without a limit on messages, a header alone gets no more memory than this.
+TRUSTED = 16 * 2**20
+NO_LIMIT = 2**62
+# Every message may have so many fragments; and one for every so many bytes of
+# the limit: 4 MiB in fragments of 64 bytes still pass under 16 MiB.
+FREE_FRAGMENTS = 1024
+BYTES_PER_FRAGMENT = 128
+
+
+class MessageParser(FrameParser):
+    """Puts messages together from frames."""
+
+    __slots__ = (
+        "_binary",
+        "_decoder",
+        "_fragments",
+        "_max_fragments",
+        "_max_message",
+        "_opcode",
+        "_size",
+        "_text",
+        "_view",
+        "bytes_received",
+        "messages_received",
+        "streaming",
+        "wants_buffer",
+    )
+
+    def __init__(
+        self, role: Role, max_message: int | None, max_fragments: int | None
+    ) -> None:
+        super().__init__(role)
+        self._max_message = NO_LIMIT if max_message is None else max_message
+        if max_fragments is not None:
+            self._max_fragments = max_fragments
+        else:
+            self._max_fragments = max(
+                FREE_FRAGMENTS, self._max_message // BYTES_PER_FRAGMENT
+            )
+        # Of the message in progress: its opcode (0: none), fragments and bytes.
+        self._opcode = 0
+        self._fragments = 0
+        self._size = 0
+        self._binary: BytesIO | None = None
+        self._text: list[str] | None = None
+        self._decoder: TextDecoder | None = None
+        # What `get_buffer` gave.
+        self._view: memoryview | None = None
+        # Whether `get_buffer` has something to give.
+        self.wants_buffer = False
+        # Whether messages are given away in pieces as they arrive.
+        self.streaming = False
+        self.messages_received = 0
+        self.bytes_received = 0
+
+    @property
+    def buffered(self) -> int:
+        """Bytes held of an incomplete message, and of input not parsed yet."""
+        held = 0 if self.streaming else self._size
+        return held + self._stop - self._position
+
+    def _begin_data(self) -> None:
+        """Judge the header of a data frame by what came before it."""
+        kind = self._kind
+        if kind == CONTINUATION:
+            if self._opcode == 0:
+                raise ProtocolError(1002, "continuation of no message")
+            if self._rsv1:
+                # RFC 7692 6.1: only the first fragment of a message has it
+                raise ProtocolError(1002, "RSV1 is set on a continuation")
+        elif self._opcode != 0:
+            # RFC 6455 5.4: fragments of one message MUST NOT be interleaved
+            # between the fragments of another
+            raise ProtocolError(1002, "new message before the last one ended")
+        else:
+            self._opcode = kind
+        # Compared without adding, which could overflow.
+        if self._length > self._max_message - self._size:
+            limit = self._max_message
+            if self._size == 0:
+                reason = f"message of {self._length} bytes"
+            else:
+                reason = f"message of {self._size} bytes with {self._length} more"
+            raise ProtocolError(1009, f"{reason} is over the limit of {limit}")
+        self._fragments += 1
+        if self._fragments > self._max_fragments:
+            raise ProtocolError(
+                1009, f"message of more than {self._max_fragments} fragments"
+            )
+
+    def _read_data(self) -> str | bytes | Piece | None:
+        """Read what is there of a data frame; None if nothing comes of it yet."""
+        at = self._position
+        available = self._stop - at
+        if (
+            self._fin
+            and self._size == 0
+            and available >= self._remaining
+            and self._remaining == self._length
+            and not self.streaming
+            and self._binary is None
+            and self._text is None
+        ):
+            return self._read_whole(at, at + self._length)
+        take = self._remaining if available >= self._remaining else available
+        piece = self._collect(at, at + take)
+        self._position = at + take
+        self._advance(take)
+        self._in_payload = self._remaining > 0
+        if self.streaming:
+            return self._give_piece(piece)
+        if self._in_payload or not self._fin:
+            return None
+        return self._finish_message()
+
+    def _read_whole(self, start: int, stop: int) -> str | bytes:
+        """Read a message that lies whole in the lent buffer."""
+        kind = self._opcode
+        self._position = stop
+        self._in_payload = False
+        self._end_message(stop - start)
+        data = self._data
+        if kind == BINARY:
+            return unmask(data, start, stop, self._key)
+        if self._key:
+            unmask_in_place(data, start, stop, self._key, 0)
+        try:
+            return data[start:stop].decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise _not_utf8(error) from None
+
+    def _end_message(self, size: int) -> None:
+        self.messages_received += 1
+        self.bytes_received += size
+        self._opcode = 0
+        self._fragments = 0
+        self._size = 0
+
+    def _advance(self, size: int) -> None:
+        self._size += size
+        self._remaining -= size
+        self.wants_buffer = (
+            self._remaining >= DIRECT_FROM
+            and self._opcode == BINARY
+            and not self.streaming
+        )
+
+    def _collect(self, start: int, stop: int) -> str | bytes:
+        """Take a part of a payload; returns it, unless it is binary and kept."""
+        phase = (self._length - self._remaining) & 3
+        data = self._data
+        if self._key:
+            unmask_in_place(data, start, stop, self._key, phase)
+        if self._opcode == TEXT:
+            final = self._fin and stop - start == self._remaining
+            text = self._decode(data[start:stop], final)
+            if not self.streaming:
+                self._keep_text(text)
+            return text
+        if self.streaming:
+            return bytes(data[start:stop])
+        store = self._store()
+        store.seek(self._size)
+        store.write(memoryview(data)[start:stop])
+        return b""
+
+    def _decode(self, chunk: bytes | bytearray, final: bool) -> str:
+        if self._decoder is None:
+            self._decoder = TextDecoder()
+        try:
+            return self._decoder.decode(chunk, final)
+        except UnicodeDecodeError as error:
+            raise _not_utf8(error) from None
+
+    def _keep_text(self, text: str) -> None:
+        if self._text is None:
+            self._text = []
+        if text:
+            self._text.append(text)
+
+    def _store(self) -> BytesIO:
+        """Return where binary is collected, with room for the whole frame."""
+        if self._binary is None:
+            room = self._length
+            if room > TRUSTED and self._max_message == NO_LIMIT:
+                room = TRUSTED
+            self._binary = BytesIO(_allocate(room))
+        return self._binary
+
+    def get_buffer(self) -> memoryview | None:
+        """Return where the rest of a large payload goes; None if there is none.
+
+        Write to its start, then call `filled`. It is at most as long as what is
+        missing of the payload.
+        """
+        if not self.wants_buffer:
+            return None
+        store = self._store()
+        held = store.getbuffer()
+        have = len(held)
+        need = self._size + self._remaining
+        if have < need and have < self._size + DIRECT_FROM:
+            held.release()
+            have = min(need, max(2 * have, self._size + DIRECT_FROM, TRUSTED))
+            _extend(store, have)
+            held = store.getbuffer()
+        view = held[self._size : min(need, have)]
+        held.release()
+        self._view = view
+        return view
+
+    def filled(self, size: int) -> None:
+        """Take ``size`` bytes that were written to the start of that buffer."""
+        view = self._view
+        assert view is not None
+        phase = (self._length - self._remaining) & 3
+        if self._key:
+            unmask_in_place(view, 0, size, self._key, phase)
+        view.release()
+        self._view = None
+        self._advance(size)
+
+    def _give_piece(self, piece: str | bytes) -> Piece | None:
+        final = self._fin and not self._in_payload
+        if final:
+            self._end_message(self._size)
+            self._decoder = None
+        elif not piece:
+            return None
+        return Piece(piece, final)
+
+    def _give_kept(self) -> Piece | None:
+        """Give what was collected before `streaming` was set, as a first piece."""
+        self.wants_buffer = False
+        store, self._binary = self._binary, None
+        parts, self._text = self._text, None
+        piece: str | bytes
+        if store is not None:
+            # There may be room for more behind what was received.
+            store.truncate(self._size)
+            piece = store.getvalue()
+        else:
+            piece = "" if parts is None else "".join(parts)
+        return Piece(piece, False) if piece else None
+
+    def _finish_message(self) -> str | bytes:
+        """Give the message away that is complete now."""
+        size = self._size
+        kind = self._opcode
+        self._end_message(size)
+        self._decoder = None
+        if kind == TEXT:
+            parts, self._text = self._text, None
+            return "" if parts is None else "".join(parts)
+        store, self._binary = self._binary, None
+        if store is None:
+            return b""
+        store.truncate(size)
+        return store.getvalue()
+
+    def _drop_message(self) -> None:
+        """Forget the message in progress."""
+        self._binary = None
+        self._text = None
+        self._decoder = None
+        self._size = 0
+        self.wants_buffer = False
+
+
+def _allocate(size: int) -> bytes:
+    try:
+        # Zeroed by the system, and only as far as it is touched.
+        return bytes(size)
+    except (MemoryError, OverflowError):
+        raise ProtocolError(1009, f"no memory for a frame of {size} bytes") from None
+
+
+def _extend(store: BytesIO, size: int) -> None:
+    try:
+        store.seek(size - 1)
+        store.write(b"\0")
+    except (MemoryError, OverflowError):
+        raise ProtocolError(1009, f"no memory for a frame of {size} bytes") from None
+
+
+def _not_utf8(error: UnicodeDecodeError) -> ProtocolError:
+    # RFC 6455 8.1: MUST fail the connection on bytes that are not UTF-8
+    return ProtocolError(1007, f"text is not UTF-8: {error.reason}")

@@ -1,0 +1,79 @@
+"""Scopes: who lives as long as whom.
+
+The loop and the pumps of connections must outlive the code that uses them, or
+nobody could write the last frame. They live in a shielded nursery that ends
+only when its owner says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import trio
+
+if TYPE_CHECKING:
+    from trio_fastws._transport.links import Turn
+    from trio_fastws._transport.loop import Loop
+
+    from ._websocket import WebSocket
+
+
+async def shielded_nursery(
+    task_status: trio.TaskStatus[tuple[trio.Nursery, trio.CancelScope]],
+) -> None:
+    """Hold a nursery open until its scope is cancelled; for ``nursery.start``."""
+    with trio.CancelScope(shield=True) as scope:
+        async with trio.open_nursery() as nursery:
+            task_status.started((nursery, scope))
+            await trio.sleep_forever()
+
+
+@asynccontextmanager
+async def single_connection(
+    turn: Turn, loop: Loop
+) -> AsyncGenerator[Callable[..., None], None]:
+    """Run a turn's loop for the length of a block; gives what starts tasks.
+
+    An exception of the block comes out as it is: nothing else in the nursery
+    can fail, so there is nothing that would need a group.
+    """
+    error: BaseException | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            links, scope = await nursery.start(shielded_nursery)
+            links.start_soon(loop.run)
+            try:
+                yield links.start_soon
+            except BaseException as caught:  # noqa: BLE001 - raised again below
+                error = caught
+            finally:
+                scope.cancel()
+    except BaseException:
+        # Cancelled again while leaving: the block's own exception says more.
+        if error is None or isinstance(error, trio.Cancelled):
+            raise
+    finally:
+        turn.close()
+    if error is not None:
+        raise error
+
+
+@asynccontextmanager
+async def closing(ws: WebSocket) -> AsyncGenerator[None, None]:
+    """Close a connection when the block ends; 1011 if by an exception."""
+    try:
+        yield
+    except trio.Cancelled:
+        await ws.aclose()
+        raise
+    except BaseException:
+        try:
+            await ws.aclose(1011)
+        except trio.Cancelled:
+            # The block's exception says more; the next checkpoint cancels.
+            pass
+        raise
+    else:
+        await ws.aclose()

@@ -1,0 +1,413 @@
+"""The server: listeners, handshakes, connections and handlers in one scope.
+
+Owns who lives how long. The loop and the pumps live in a nursery that outlives
+every handler; both are shielded from the cancellation that ends the server, so
+that it can end in order: stop accepting; refuse handshakes in progress with 503;
+queue a Close with 1001 to everybody; cancel handlers; write and wait for
+replies, all together for `Timeouts.shutdown` seconds; abort what is left.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NoReturn, cast
+
+import trio
+
+from trio_fastws._protocol.codes import Role
+from trio_fastws._protocol.endpoint import Endpoint
+from trio_fastws._protocol.handshake import HandshakeError, Request, Response
+from trio_fastws._transport import loop as loops
+from trio_fastws._transport.dispatcher import Dispatcher, SocketLink
+from trio_fastws._transport.links import Link, Turn
+from trio_fastws._transport.listening import Listener, open_listeners
+from trio_fastws._transport.streams import StreamLink
+
+from ._handler import EventHandler
+from ._opening import Opening
+from ._options import Limits, Sending, Timeouts
+from ._scopes import shielded_nursery
+from ._service import Service
+from ._websocket import WebSocket
+
+logger = logging.getLogger("trio_fastws")
+
+Handler = Callable[[WebSocket], Awaitable[object]] | EventHandler
+OnRequest = Callable[[Request], Response | None | Awaitable[Response | None]]
+ChooseSubprotocol = Callable[[Request, tuple[str, ...]], str | None]
+Origins = Iterable[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStatistics:
+    """Counters of a server.
+
+    Attributes:
+        connections: Open WebSockets.
+        handshakes: Opening handshakes in progress.
+        accepted: WebSockets opened since the start.
+    """
+
+    connections: int
+    handshakes: int
+    accepted: int
+
+
+class Server:
+    """A running server; `serve_websocket` hands it to ``nursery.start``."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        limits: Limits,
+        timeouts: Timeouts,
+        subprotocols: Sequence[str] | ChooseSubprotocol,
+        origins: Origins | None,
+        on_request: OnRequest | None,
+    ) -> None:
+        self.limits = limits
+        self.timeouts = timeouts
+        self.subprotocols = subprotocols
+        self.origins = None if origins is None else tuple(origins)
+        self.on_request = on_request
+        self._handler = handler
+        self._accepted = 0
+        self._closing = False
+        self._handshakes: set[Opening] = set()
+        self._listeners: list[Listener] = []
+        self._addresses: list[Any] = []
+        self._room = trio.Event()
+        # Set by `run`.
+        self.service: Service = cast("Service", None)
+        self._links: trio.Nursery = cast("trio.Nursery", None)
+        self._handlers: trio.Nursery = cast("trio.Nursery", None)
+
+    # --- for users ----------------------------------------------------------
+
+    @property
+    def addresses(self) -> tuple[Any, ...]:
+        """Where the server listens, as the socket module gives addresses."""
+        return tuple(self._addresses)
+
+    @property
+    def port(self) -> int:
+        """The one TCP port on which the server listens.
+
+        Raises:
+            RuntimeError: It listens on none, or on several; see `addresses`.
+        """
+        ports = {a[1] for a in self._addresses if isinstance(a, tuple)}
+        if len(ports) != 1:
+            raise RuntimeError(f"there is not one TCP port but {len(ports)}")
+        return int(ports.pop())
+
+    @property
+    def connections(self) -> frozenset[WebSocket]:
+        """The open WebSockets, now."""
+        return frozenset(self.service.connections)
+
+    def statistics(self) -> ServerStatistics:
+        """Return the server's counters."""
+        return ServerStatistics(
+            connections=len(self.service.connections),
+            handshakes=len(self._handshakes),
+            accepted=self._accepted,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Server on {', '.join(map(str, self._addresses)) or 'streams'}>"
+
+    # --- for the handshake --------------------------------------------------
+
+    def check_admission(self) -> None:
+        """Raise the refusal for a handshake that comes at the wrong time."""
+        if self._closing:
+            raise HandshakeError(503, "the server is shutting down")
+        most = self.limits.connections
+        if most is not None and len(self.service.connections) >= most:
+            raise HandshakeError(
+                503, f"the server has its {most} connections", (("Retry-After", "5"),)
+            )
+
+    def welcome(
+        self,
+        link: Link,
+        request: Request,
+        subprotocol: str | None,
+        accept: bytes,
+        start: int,
+        stop: int,
+    ) -> None:
+        """Make a WebSocket of a connection whose handshake is good."""
+        limits = self.limits
+        endpoint = Endpoint(Role.SERVER, limits.message_size, limits.fragments)
+        ws = WebSocket(self.service, endpoint, link)
+        ws.subprotocol = subprotocol
+        ws.adopt_request(request)
+        self._accepted += 1
+        ws.write_raw(accept)
+        if self.service.handler is None:
+            self._handlers.start_soon(self._run_handler, ws)
+        ws.open(start, stop)
+
+    async def _run_handler(self, ws: WebSocket) -> None:
+        handler = cast("Callable[[WebSocket], Awaitable[object]]", self._handler)
+        if self.service.cancel_on_disconnect:
+            with trio.CancelScope() as scope:
+                ws.set_handler_scope(scope)
+                await ws.guard(handler, ws)
+        else:
+            await ws.guard(handler, ws)
+        # The closing handshake needs no task: the dispatcher goes on with it.
+        ws.close_nowait()
+
+    def left_handshake(self, opening: Opening) -> None:
+        """Know that a handshake is over, one way or the other."""
+        self._handshakes.discard(opening)
+        if len(self._handshakes) == self.limits.pending_handshakes - 1:
+            self._room.set()
+            for listener in self._listeners:
+                listener.wake()
+
+    def spawn_handler(self, async_fn: Callable[..., Any], *args: object) -> None:
+        """Start a task that is cancelled when the server shuts down."""
+        self._handlers.start_soon(async_fn, *args)
+
+    # --- running ------------------------------------------------------------
+
+    def _has_room(self) -> bool:
+        return len(self._handshakes) < self.limits.pending_handshakes
+
+    def _opening(self) -> Opening:
+        deadline = trio.current_time() + self.timeouts.handshake
+        opening = Opening(self, deadline)
+        self._handshakes.add(opening)
+        return opening
+
+    def _on_accept(self, sock: socket.socket) -> None:
+        turn = self.service.turn
+        assert isinstance(turn, Dispatcher)
+        opening = self._opening()
+        SocketLink(turn, opening, sock)
+        turn.schedule(opening, turn.now + self.timeouts.handshake)
+
+    async def _accept_streams(
+        self, listener: trio.abc.Listener[trio.abc.Stream], tls: ssl.SSLContext | None
+    ) -> None:
+        # For everything that is not a plain socket in our own epoll.
+        while True:
+            while not self._has_room():
+                self._room = trio.Event()
+                await self._room.wait()
+            try:
+                stream = await listener.accept()
+            except OSError as error:
+                logger.error("cannot accept connections: %s", error.strerror)  # noqa: TRY400
+                await trio.sleep(0.1)
+                continue
+            opening = self._opening()
+            self._links.start_soon(self._run_stream, stream, tls, opening)
+
+    async def _run_stream(
+        self, stream: trio.abc.Stream, tls: ssl.SSLContext | None, opening: Opening
+    ) -> None:
+        turn = self.service.turn
+        if tls is not None:
+            stream = trio.SSLStream(
+                stream, tls, server_side=True, https_compatible=True
+            )
+        if isinstance(stream, trio.SSLStream):
+            with trio.move_on_after(self.timeouts.handshake) as scope:
+                try:
+                    await stream.do_handshake()
+                except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                    logger.debug("TLS handshake failed: %s", error.__cause__ or error)
+                    scope.cancel()
+            if scope.cancel_called or scope.cancelled_caught:
+                opening.close()
+                await trio.aclose_forcefully(stream)
+                return
+        link = StreamLink(turn, opening, stream)
+        turn.schedule(opening, turn.clock() + self.timeouts.handshake)
+        await link.run()
+
+    async def run(
+        self,
+        listeners: Sequence[trio.abc.Listener[Any]],
+        tls: ssl.SSLContext | None,
+        service: Callable[[Any, Callable[..., None]], Service],
+        task_status: trio.TaskStatus[Server],
+    ) -> None:
+        """Serve until cancelled; then end in order."""
+        turn, loop = loops.new_turn()
+        try:
+            await self._run(turn, loop, listeners, tls, service, task_status)
+        finally:
+            turn.close()
+
+    async def _run(  # noqa: PLR0913 - the second half of `run`
+        self,
+        turn: Turn,
+        loop: loops.Loop,
+        listeners: Sequence[trio.abc.Listener[Any]],
+        tls: ssl.SSLContext | None,
+        service: Callable[[Any, Callable[..., None]], Service],
+        task_status: trio.TaskStatus[Server],
+    ) -> None:
+        async with trio.open_nursery() as nursery:
+            self._links, links_scope = await nursery.start(shielded_nursery)
+            self._handlers, handlers_scope = await nursery.start(shielded_nursery)
+            self.service = service(turn, self._handlers.start_soon)
+            self._links.start_soon(loop.run)
+            try:
+                for listener in listeners:
+                    self._listen(listener, tls, nursery)
+                task_status.started(self)
+                await trio.sleep_forever()
+            finally:
+                nursery.cancel_scope.cancel()
+                self._stop_accepting()
+                handlers_scope.cancel()
+                with trio.CancelScope(shield=True):
+                    await self._say_goodbye(loop)
+                links_scope.cancel()
+
+    def _listen(
+        self,
+        listener: trio.abc.Listener[Any],
+        tls: ssl.SSLContext | None,
+        nursery: trio.Nursery,
+    ) -> None:
+        if isinstance(listener, trio.SocketListener):
+            self._addresses.append(listener.socket.getsockname())
+            turn = self.service.turn
+            if tls is None and isinstance(turn, Dispatcher):
+                sock = socket.socket(fileno=listener.socket.detach())
+                sock.setblocking(False)
+                _no_delay(sock)
+                self._listeners.append(
+                    Listener(turn, sock, self._on_accept, self._has_room)
+                )
+                return
+        nursery.start_soon(self._accept_streams, listener, tls)
+
+    def _stop_accepting(self) -> None:
+        self._closing = True
+        for listener in self._listeners:
+            listener.close()
+        for opening in tuple(self._handshakes):
+            opening.refuse_for_shutdown()
+        for ws in tuple(self.service.connections):
+            ws.start_close(1001, "the server is shutting down")
+
+    async def _say_goodbye(self, loop: loops.Loop) -> None:
+        with trio.move_on_after(self.timeouts.shutdown):
+            await self._wait_empty()
+        for opening in tuple(self._handshakes):
+            opening.close()
+        for ws in tuple(self.service.connections):
+            ws.abort("the server has shut down")
+        if not loop.ended:
+            # on_close of those is called in a turn of the loop.
+            await self._wait_empty()
+
+    async def _wait_empty(self) -> None:
+        while self.service.connections:
+            self.service.emptied = trio.Event()
+            await self.service.emptied.wait()
+
+
+def _no_delay(sock: socket.socket) -> None:
+    # Inherited by accepted connections, which saves a syscall for each. Frames
+    # leave in whole batches already; Nagle would only delay the last one.
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
+    handler: Handler,
+    port: int | None = None,
+    *,
+    host: str | bytes | None = None,
+    tls: ssl.SSLContext | None = None,
+    listeners: Sequence[trio.abc.Listener[Any]] | None = None,
+    limits: Limits | None = None,
+    timeouts: Timeouts | None = None,
+    sending: Sending | None = None,
+    subprotocols: Sequence[str] | ChooseSubprotocol = (),
+    origins: Origins | None = None,
+    on_request: OnRequest | None = None,
+    on_disconnect: Literal["deliver", "cancel"] = "deliver",
+    task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
+) -> NoReturn:
+    """Serve WebSockets until cancelled.
+
+    ``server = await nursery.start(serve_websocket, handler, 8765)`` waits until
+    it listens. When cancelled it closes every connection with code 1001, waits
+    `Timeouts.shutdown` seconds at most, and returns by raising ``Cancelled``.
+
+    Args:
+        handler: An ``async def`` called with each `WebSocket` in a task of its
+            own, or an `EventHandler` for all of them. When an async handler
+            returns, its connection is closed with code 1000; when it raises,
+            that is logged and the code is 1011. The server goes on.
+        port: TCP port, 0 for any that is free.
+        host: Address or name to bind; None for all interfaces.
+        tls: Serve ``wss://`` with this context.
+        listeners: Serve these instead of ``host`` and ``port``: any
+            `trio.abc.Listener`, such as one of a Unix socket. Closed at the end.
+        limits: What a peer may make us hold; see `Limits`.
+        timeouts: How long to wait for a peer; see `Timeouts`.
+        sending: What happens to messages for slow peers; see `Sending`.
+        subprotocols: What the server speaks, its favourite first; or a function
+            of the request and the client's offers that returns one of them.
+        origins: What the Origin header may be: strings, compiled patterns that
+            match a whole one, None for a client that sends none. Others get 403.
+            Without it every page of the web can connect with its visitor's
+            cookies.
+        on_request: Called with each `Request`, upgrade or not. None accepts it
+            (404 if it is no upgrade); a `Response` is sent instead. May be
+            ``async def``: then `Timeouts.handshake` limits it.
+        on_disconnect: ``"cancel"`` cancels an async handler at once when its
+            peer is gone; by default it learns of it when it sends or receives.
+        task_status: Filled in by ``nursery.start``.
+
+    Raises:
+        TypeError: Neither a port nor listeners were given, or both.
+        OSError: The address cannot be bound.
+    """
+    if (port is None) == (listeners is None):
+        raise TypeError("give either a port or listeners")
+    if on_disconnect not in ("deliver", "cancel"):
+        raise ValueError(
+            f"on_disconnect is {on_disconnect!r}; it must be 'deliver' or 'cancel'"
+        )
+    if isinstance(subprotocols, str) or isinstance(origins, str):
+        raise TypeError("subprotocols and origins are lists of strings, not a string")
+    limits, timeouts = limits or Limits(), timeouts or Timeouts()
+    if listeners is None:
+        assert port is not None
+        listeners = await open_listeners(port, host)
+
+    def make_service(turn: Any, spawn: Callable[..., None]) -> Service:
+        events = handler if isinstance(handler, EventHandler) else None
+        service = Service(
+            turn, events, limits, timeouts, sending or Sending(), spawn
+        )
+        service.cancel_on_disconnect = on_disconnect == "cancel"
+        return service
+
+    server = Server(handler, limits, timeouts, subprotocols, origins, on_request)
+    try:
+        await server.run(listeners, tls, make_service, task_status)
+    finally:
+        for listener in listeners:
+            with trio.CancelScope(shield=True):
+                await listener.aclose()
+    raise AssertionError("a server runs until it is cancelled")
+
+

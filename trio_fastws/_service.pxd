@@ -1,0 +1,29 @@
+from trio_fastws._transport.links cimport Owner, Turn
+from trio_fastws._transport.wheel cimport Timer
+
+
+cdef class Service(Timer):
+    cdef public Turn turn
+    cdef public object handler
+    cdef public object spawn
+    cdef public set connections
+    cdef public list delayed
+    cdef public object emptied
+    cdef public bint cancel_on_disconnect
+    cdef public bint keep_request
+    cdef public int policy
+    cdef public Py_ssize_t receive_buffer
+    cdef public Py_ssize_t high_water
+    cdef public Py_ssize_t low_water
+    cdef public Py_ssize_t hard_limit
+    cdef public Py_ssize_t max_messages
+    cdef public Py_ssize_t delay_size
+    cdef public double delay
+    cdef public double close_seconds
+    cdef public double ping_interval
+    cdef public double ping_timeout
+    cdef public double write_stall
+    cdef public double slow_consumer
+
+    cpdef bint leave(self, Owner connection) except? -1
+    cpdef hold_back(self, Owner connection)

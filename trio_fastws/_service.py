@@ -1,0 +1,119 @@
+# cython: annotation_typing=False
+"""What the connections of one server, or of one client, have in common.
+
+Options as plain numbers, shared by reference: a connection of its own pays
+eight bytes for all of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from trio_fastws._transport.links import Owner, Turn
+from trio_fastws._transport.wheel import Timer
+
+if TYPE_CHECKING:
+    from ._handler import EventHandler
+    from ._options import Limits, Sending, Timeouts
+
+logger = logging.getLogger("trio_fastws")
+
+WAIT, DROP_OLDEST, DROP_NEWEST, CLOSE_SLOW = 0, 1, 2, 3
+POLICIES = {
+    "wait": WAIT,
+    "drop_oldest": DROP_OLDEST,
+    "drop_newest": DROP_NEWEST,
+    "close": CLOSE_SLOW,
+}
+
+
+class Service(Timer):
+    """What the connections of a server, or one client, have in common.
+
+    As a timer it is the one clock of delayed sends (`Sending.delay`).
+    """
+
+    __slots__ = (
+        "cancel_on_disconnect",
+        "close_seconds",
+        "connections",
+        "delay",
+        "delay_size",
+        "delayed",
+        "emptied",
+        "handler",
+        "hard_limit",
+        "high_water",
+        "keep_request",
+        "low_water",
+        "max_messages",
+        "ping_interval",
+        "ping_timeout",
+        "policy",
+        "receive_buffer",
+        "slow_consumer",
+        "spawn",
+        "turn",
+        "write_stall",
+    )
+
+    def __init__(
+        self,
+        turn: Turn,
+        handler: EventHandler | None,
+        limits: Limits,
+        timeouts: Timeouts,
+        sending: Sending,
+        spawn: Callable[..., None],
+    ) -> None:
+        super().__init__()
+        self.turn = turn
+        self.handler = handler
+        # Starts a task in the nursery that outlives every connection.
+        self.spawn = spawn
+        self.connections: set[Any] = set()
+        # Set when the last connection is gone, if somebody waits for that.
+        self.emptied: trio.Event | None = None
+        self.cancel_on_disconnect = False
+        self.keep_request = limits.keep_request
+        self.receive_buffer = limits.receive_buffer
+        self.policy = POLICIES[sending.policy]
+        self.high_water = sending.high_water
+        self.low_water = sending.low_water
+        self.hard_limit = sending.hard_limit
+        self.max_messages = sending.max_messages or 2**31
+        self.delay = sending.delay
+        self.delay_size = sending.delay_size
+        self.delayed: list[Owner] = []
+        self.close_seconds = timeouts.close
+        self.ping_interval = timeouts.ping_interval or math.inf
+        self.ping_timeout = timeouts.ping_timeout
+        self.write_stall = timeouts.write_stall or math.inf
+        self.slow_consumer = timeouts.slow_consumer or math.inf
+
+    def leave(self, connection: Owner) -> bool:
+        """Forget a connection that is over; False if it was forgotten before."""
+        if connection not in self.connections:
+            return False
+        self.connections.discard(connection)
+        if self.emptied is not None and not self.connections:
+            self.emptied.set()
+        return True
+
+    def hold_back(self, connection: Owner) -> None:
+        """Have a connection's outbox written when the delay is over."""
+        if not self.delayed:
+            self.turn.schedule(self, self.turn.clock() + self.delay)
+        self.delayed.append(connection)
+
+    def on_deadline(self, now: float) -> float:
+        """Write what was held back."""
+        delayed, self.delayed = self.delayed, []
+        for connection in delayed:
+            self.turn.mark(connection)
+        return math.inf

@@ -1,0 +1,181 @@
+"""Messages in pieces, for what is larger than memory or not there yet.
+
+The two objects that `WebSocket.open_message` and `WebSocket.receive_stream`
+give. Friends of the connection: they use its underscored methods.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import trio
+from trio.lowlevel import checkpoint
+
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from ._websocket import WebSocket
+
+TEXT, BINARY, CONTINUATION = 1, 2, 0
+
+
+class OutgoingMessage:
+    """A message that is sent piece by piece; see `WebSocket.open_message`."""
+
+    def __init__(self, ws: WebSocket, text: bool) -> None:
+        self._ws = ws
+        self._text = text
+        # The opcode of the next fragment: RFC 6455 5.4, all but the first are
+        # continuations.
+        self._opcode = TEXT if text else BINARY
+        self._open = False
+
+    async def __aenter__(self) -> OutgoingMessage:
+        ws = self._ws
+        await checkpoint()
+        waiting = ws._get_waiting()
+        while True:
+            await ws._wait_for_room()
+            ws._check_open()
+            if not waiting.writing:
+                break
+        waiting.writing = True
+        self._open = True
+        return self
+
+    async def write(self, piece: str | bytes | bytearray | memoryview) -> None:
+        """Send a piece as one fragment, waiting for room first.
+
+        Always a checkpoint. Safe to cancel: the piece is queued whole or not at
+        all (but leaving the block with ``Cancelled`` fails the connection).
+
+        Raises:
+            TypeError: ``str`` for a binary message, or bytes for a text one.
+            trio.ClosedResourceError: This side has closed the connection, or
+                the message is finished.
+            ConnectionBroken: The connection is gone.
+        """
+        if isinstance(piece, str) is not self._text:
+            wanted = "str" if self._text else "bytes-like"
+            raise TypeError(
+                f"a piece of this message must be {wanted}, not {type(piece).__name__}"
+            )
+        payload = piece.encode() if isinstance(piece, str) else bytes(piece)
+        await checkpoint()
+        if not self._open:
+            raise trio.ClosedResourceError("the message is finished")
+        ws = self._ws
+        while not ws._takes_fragment():
+            ws._check_open()
+            await ws._wait_to_write()
+        ws._check_open()
+        ws._commit_fragment(self._opcode, payload, False)
+        self._opcode = CONTINUATION
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        ws = self._ws
+        self._open = False
+        try:
+            if error is None:
+                await checkpoint()
+                ws._check_open()
+                ws._commit_fragment(self._opcode, b"", True)
+        finally:
+            waiting = ws._get_waiting()
+            waiting.writing = False
+            if error is None and self._opcode == CONTINUATION and not ws.closed:
+                pass
+            if error is not None and self._opcode == CONTINUATION:
+                ws._message_broken_off()
+            ws._pass_on()
+
+
+class IncomingMessage(trio.abc.ReceiveChannel["str | bytes"]):
+    """A message that is received piece by piece; see `WebSocket.receive_stream`.
+
+    Attributes:
+        text: Whether it is a text message; None before its first piece.
+    """
+
+    def __init__(self, ws: WebSocket) -> None:
+        self._ws = ws
+        self._done = False
+        self._entered = False
+        self.text: bool | None = None
+
+    async def __aenter__(self) -> IncomingMessage:
+        self._ws._begin_receiving()
+        self._entered = True
+        try:
+            await checkpoint()
+        except BaseException:
+            self._ws._receiving = False
+            raise
+        return self
+
+    async def receive(self) -> str | bytes:
+        """Receive the next piece. Always a checkpoint, safe to cancel.
+
+        Raises:
+            trio.EndOfChannel: The message is complete.
+            ConnectionBroken: The connection ended in the middle of it, or
+                before it began with a code that is not a clean end.
+            trio.ClosedResourceError: This side has closed the connection.
+        """
+        ws = self._ws
+        if not self._entered:
+            raise RuntimeError("use it in an `async with` block")
+        if self._done or ws._inbox is not None or ws.closed:
+            await checkpoint()
+        if self._done:
+            raise trio.EndOfChannel
+        while ws._inbox is None:
+            self._check_end()
+            ws._stream_on()
+            if ws._inbox is None and not ws.closed:
+                await ws._wait_for_input()
+        item: Any = ws._take()
+        if type(item) is str or type(item) is bytes:
+            self._done = True
+            piece: str | bytes = item
+        else:
+            self._done = item.final
+            piece = item.data
+        self.text = isinstance(piece, str)
+        return piece
+
+    def _check_end(self) -> None:
+        if self.text is None:
+            self._ws._check_end()
+        elif self._ws.closed and self._ws._inbox is None:
+            self._ws._raise_closed()
+
+    async def aclose(self) -> None:
+        """Discard what is left of the message. A checkpoint."""
+        self._leave()
+        await checkpoint()
+
+    def _leave(self) -> None:
+        if self._entered:
+            self._entered = False
+            self._ws._receiving = False
+            if not self._done:
+                self._ws._skip_message(self.text is not None)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._leave()
+        if error is None:
+            await checkpoint()
+
+

@@ -1,0 +1,1 @@
+"""What moves bytes: trio and sockets, ignorant of frames."""

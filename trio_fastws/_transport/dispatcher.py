@@ -1,0 +1,254 @@
+# cython: annotation_typing=False
+"""One epoll for every socket of a server, and the synchronous turn over it.
+
+Knows sockets and readiness, no frames. The task that waits and calls
+`Dispatcher.turn` is in ``loop.py``.
+
+Stale events. epoll reports file descriptors, and within one batch of events a
+connection may be closed and its number given to a new one that was accepted in
+the same batch. An event meant for the old connection then finds the new link.
+That is harmless because an event is only ever a hint here: nothing is concluded
+from it but "try", and what is believed is what ``recv`` returns (nothing there:
+``BlockingIOError``, ignored) and what ``SO_ERROR`` says. An event whose number
+has no link at all is dropped. A descriptor is always unregistered before it is
+closed: a duplicate of it somewhere else (a forked child) would keep a closed
+registration alive, reporting an event that nothing could ever consume.
+
+Paused connections. With no interest registered at all, a reset is reported for
+ever (EPOLLHUP cannot be masked) and the loop would spin; with level-triggered
+EPOLLRDHUP a half-closed peer does the same. Edge-triggered EPOLLRDHUP wakes us
+once for a FIN and once for a reset, and unread bytes stay readable.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import Callable
+from time import perf_counter
+
+from .links import Link, Owner, Turn
+
+EPOLLIN, EPOLLOUT = 0x001, 0x004
+EPOLLERR, EPOLLHUP = 0x008, 0x010
+EPOLLRDHUP = 0x2000
+EPOLLET = 1 << 31
+
+# How many events one look at the kernel may bring: enough to amortise a turn of
+# trio's own loop over, little enough that a list of them stays in the cache.
+MAX_EVENTS = 512
+# Parts above this average size are handed to sendmsg as they are; smaller ones
+# are cheaper to join first.
+JOIN_BELOW = 4096
+# Fewer than any system's IOV_MAX, and already far more than pays.
+MAX_PARTS = 256
+
+
+class SocketLink(Link):
+    """A connected, non-blocking socket in a dispatcher's epoll."""
+
+    __slots__ = ("_fd", "_mask", "_socket")
+
+    def __init__(
+        self, dispatcher: Dispatcher, owner: Owner, sock: socket.socket
+    ) -> None:
+        super().__init__(dispatcher, owner)
+        self._socket = sock
+        self._fd = sock.fileno()
+        self._mask = EPOLLIN
+        dispatcher.register(self._fd, self, EPOLLIN)
+
+    def on_ready(self, events: int) -> None:
+        """Write, then read, as far as the events say it is worth a try."""
+        if events & EPOLLOUT and self.owner is not None:
+            self.owner.on_writable()
+        if self.owner is None:  # closed by its own hook
+            return
+        if self._mask & EPOLLIN:
+            if events & ~EPOLLOUT:
+                self._receive(self.owner)
+        elif events & (EPOLLERR | EPOLLHUP):
+            self._check_hangup(self.owner)
+
+    def _receive(self, owner: Owner) -> None:
+        if owner.unfinished:
+            return  # it has not parsed its last read; the level stays high
+        target = owner.get_buffer() if owner.direct else None
+        turn = self.turn
+        try:
+            if target is None:
+                size = self._socket.recv_into(turn.window)
+            else:
+                size = self._socket.recv_into(target)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._end(owner, error)
+            return
+        if size == 0:
+            self._end(owner, None)
+        elif target is None:
+            owner.on_data(16, 16 + size)
+        else:
+            owner.on_filled(size)
+
+    def _end(self, owner: Owner, error: OSError | None) -> None:
+        # Nothing more to read, ever: without this, level-triggered EPOLLIN
+        # would report the end of the stream again and again.
+        self._set_mask(self._mask & ~EPOLLIN | EPOLLET)
+        owner.on_eof(error)
+
+    def _check_hangup(self, owner: Owner) -> None:
+        # A stale event, or a FIN from each side, is no reset.
+        if self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self.broken = True
+            owner.on_hangup()
+
+    def write(self, parts: list[bytes], size: int) -> int:
+        """See `Link.write`; one syscall."""
+        if self.broken or self._fd < 0:
+            return size
+        try:
+            count = len(parts)
+            if count == 1:
+                return self._socket.send(parts[0])
+            if size < count * JOIN_BELOW:
+                return self._socket.send(b"".join(parts))
+            return self._socket.sendmsg(parts[:MAX_PARTS])
+        except (BlockingIOError, InterruptedError):
+            return 0
+        except OSError as error:
+            self._break(error)
+            return size
+
+    def _break(self, error: OSError) -> None:
+        # What arrived before is still read. The peer is gone, so reading ends
+        # soon; a paused link has to be told here, its edge may have passed.
+        self.broken = True
+        if not self._mask & EPOLLIN and self.owner is not None:
+            self.turn.mark(self.owner)
+
+    def want(self, read: bool, write: bool) -> None:
+        """See `Link.want`."""
+        mask = EPOLLIN if read else EPOLLET | EPOLLRDHUP
+        if write:
+            mask |= EPOLLOUT
+        self._set_mask(mask)
+
+    def _set_mask(self, mask: int) -> None:
+        if mask != self._mask and self._fd >= 0:
+            self._mask = mask
+            self._dispatcher().epoll.modify(self._fd, mask)
+
+    def _dispatcher(self) -> Dispatcher:
+        turn = self.turn
+        assert isinstance(turn, Dispatcher)
+        return turn
+
+    def shutdown(self) -> None:
+        """See `Link.shutdown`."""
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            # ENOTCONN: the peer has reset the connection; reading says so too.
+            self.broken = True
+
+    def close(self) -> None:
+        """See `Link.close`. Harmless when closed already."""
+        if self._fd < 0:
+            return
+        fd, self._fd = self._fd, -1
+        if self.owner is not None:
+            self.owner.link = None
+            self.owner = None
+        self._dispatcher().unregister(fd)
+        self._socket.close()
+
+    def peer_address(self) -> object:
+        """Return the socket's peer address, None once it is gone."""
+        try:
+            return self._socket.getpeername()
+        except OSError:
+            return None
+
+    def local_address(self) -> object:
+        """Return the socket's own address, None once it is closed."""
+        try:
+            return self._socket.getsockname()
+        except OSError:
+            return None
+
+
+class Dispatcher(Turn):
+    """A turn over an epoll of its own."""
+
+    __slots__ = ("_events", "_links", "_position", "epoll")
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__(clock)
+        self.epoll = select.epoll()
+        # Indexed by descriptor: the kernel hands out the lowest free number,
+        # so a list is both smaller and faster than a dict.
+        self._links: list[Link | None] = []
+        # What the last look at the kernel brought, and how far we are in it: a
+        # turn that runs out of time goes on from here. Dropping the rest would
+        # lose the edge-triggered events in it.
+        self._events: list[tuple[int, int]] = []
+        self._position = 0
+
+    def register(self, fd: int, link: Link, mask: int) -> None:
+        """Watch ``fd``; `Link.on_ready` is called with its events."""
+        while len(self._links) <= fd:
+            self._links.append(None)
+        self._links[fd] = link
+        self.epoll.register(fd, mask)
+
+    def unregister(self, fd: int) -> None:
+        """Stop watching ``fd``; call it before the descriptor is closed."""
+        self._links[fd] = None
+        self.epoll.unregister(fd)
+
+    def turn(self) -> bool:
+        """Handle everything that is ready, as long as the turn's time lasts.
+
+        Returns:
+            Whether something is left that need not wait for the kernel.
+        """
+        self.begin()
+        late = self.tick()
+        self.go_on()
+        while True:
+            looked = self._position == len(self._events)
+            if looked:
+                self._events = self.epoll.poll(0, MAX_EVENTS)
+                self._position = 0
+            self._handle()
+            late = self.flush() or late
+            # Looking once more costs one syscall; a turn of trio's loop costs
+            # some fifty. But tasks that were woken want to run.
+            if (
+                (looked and len(self._events) == 0)
+                or self.woken
+                or perf_counter() >= self.until
+            ):
+                break
+        self.woken = False
+        return late or self._position < len(self._events) or not self.idle()
+
+    def _handle(self) -> None:
+        links = self._links
+        while self._position < len(self._events):
+            fd, mask = self._events[self._position]
+            self._position += 1
+            link = links[fd]
+            if link is not None:
+                link.on_ready(mask)
+            if self._position & 15 == 0 and perf_counter() >= self.until:
+                return
+
+    def close(self) -> None:
+        """Close every link and the epoll; nobody may be waiting on it."""
+        for link in self._links:
+            if link is not None:
+                link.close()
+        self.epoll.close()

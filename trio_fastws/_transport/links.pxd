@@ -1,0 +1,71 @@
+cimport cython
+
+from .wheel cimport Timer, Wheel
+
+
+cdef class Owner(Timer):
+    cdef public Link link
+    cdef public bint direct
+    cdef public bint marked
+    cdef public bint unfinished
+
+    cpdef get_buffer(self)
+    cpdef on_data(self, Py_ssize_t start, Py_ssize_t stop)
+    cpdef on_filled(self, Py_ssize_t size)
+    cpdef on_eof(self, error)
+    cpdef on_hangup(self)
+    cpdef Py_ssize_t encode(self, item, list parts) except -1
+    cpdef on_writable(self)
+    cpdef on_mark(self)
+    cpdef on_continue(self)
+
+
+cdef class Link:
+    cdef public Turn turn
+    cdef public Owner owner
+    cdef public bint broken
+
+    cpdef adopt(self, Owner owner)
+    cpdef Py_ssize_t write(self, list parts, Py_ssize_t size) except -1
+    cpdef want(self, bint read, bint write)
+    cpdef shutdown(self)
+    cpdef close(self)
+    cpdef on_ready(self, int events)
+    cpdef peer_address(self)
+    cpdef local_address(self)
+
+
+cdef class Turn:
+    cdef public bytearray buffer
+    cdef public object window
+    cdef public Wheel wheel
+    cdef public object clock
+    cdef public double now
+    cdef public long long number
+    cdef public double until
+    cdef public Owner corked
+    cdef public list cork
+    cdef public Py_ssize_t cork_size
+    cdef public object unpark
+    cdef public double wake_at
+    cdef public bint woken
+    cdef list _marked
+    cdef list _continuing
+
+    cpdef close(self)
+    cpdef begin(self)
+    cpdef mark(self, Owner owner)
+    cpdef put_off(self, Owner owner)
+    cpdef bint idle(self)
+    cpdef schedule(self, Timer timer, double deadline)
+    @cython.locals(marked=list, index=Py_ssize_t, owner=Owner)
+    cpdef bint flush(self) except? -1
+    @cython.locals(unfinished=list, owner=Owner)
+    cpdef go_on(self)
+    cpdef bint tick(self) except? -1
+
+
+cdef class Linger(Owner):
+    cdef double _deadline
+
+    cdef _close(self)

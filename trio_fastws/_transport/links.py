@@ -1,0 +1,288 @@
+# cython: annotation_typing=False
+"""The contract between what moves bytes and what understands them.
+
+Three parties meet here. A `Link` moves bytes: a socket in the dispatcher's
+epoll, or any trio stream behind a pump. An `Owner` gives them a meaning; this
+floor does not know which. A `Turn` is the work both do between two looks at
+the kernel: everything an owner writes to itself while its input is handled is
+held back (the *cork*) and leaves in one write, and whoever has to be looked at
+again before the loop may park is on a list (*marked* or *unfinished*).
+
+The loop parks only with both lists empty, and adding to a list while it is
+parked wakes it. No lost flush can come from the order in which trio runs
+tasks, because nothing here depends on that order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from time import perf_counter
+
+from .wheel import Timer, Wheel
+
+# One recv drains a socket buffer of default size; larger reads only hold other
+# connections up (measured by picows and websockets: 128-256 KiB is best).
+READ_SIZE = 256 * 1024
+# Room in front of what was read, for the few bytes of a frame header that an
+# owner kept from its previous read: parsing always sees them side by side.
+HEADROOM = 16
+# A turn yields to trio's other tasks after this long. A sleeper of 1 ms must
+# not be more than 5 ms late on a loaded server.
+TURN_SECONDS = 0.002
+# A cork larger than this is written at once: it no longer saves syscalls, and
+# the peer can start reading.
+CORK_SIZE = 64 * 1024
+
+
+class Owner(Timer):
+    """What a link's bytes belong to. Subclass it; every method is synchronous."""
+
+    __slots__ = ("direct", "link", "marked", "unfinished")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.link: Link | None = None
+        # Whether `get_buffer` is to be asked before the next read.
+        self.direct = False
+        # Whether the owner is on the turn's list of that name.
+        self.marked = False
+        self.unfinished = False
+
+    def get_buffer(self) -> memoryview | None:
+        """Return where the next bytes should go; None for the turn's buffer."""
+        return None
+
+    def on_data(self, start: int, stop: int) -> None:
+        """Take ``turn.buffer[start:stop]``, which is only lent for this call."""
+
+    def on_filled(self, size: int) -> None:
+        """Know that ``size`` bytes were written into what `get_buffer` gave."""
+
+    def on_eof(self, error: OSError | None) -> None:
+        """Know that nothing more will come: end of stream, or ``error``."""
+
+    def on_hangup(self) -> None:
+        """Know that the peer reset the connection while reading was paused.
+
+        Bytes that came before are still readable; writing is not possible.
+        """
+
+    def encode(self, item: object, parts: list[bytes]) -> int:
+        """Append an outbox item's wire bytes to ``parts``; return their number."""
+        raise NotImplementedError
+
+    def on_writable(self) -> None:
+        """Write more: the link takes bytes again."""
+
+    def on_mark(self) -> None:
+        """Do what was put off to the end of the turn."""
+
+    def on_continue(self) -> None:
+        """Go on with input that an earlier turn had no time for."""
+
+
+class Link:
+    """One connection's way to its peer. Not safe to use from other threads."""
+
+    __slots__ = ("broken", "owner", "turn")
+
+    def __init__(self, turn: Turn, owner: Owner) -> None:
+        self.turn = turn
+        self.owner: Owner | None = owner
+        # Set once a write failed: the reason comes to the owner by `on_eof`.
+        self.broken = False
+        owner.link = self
+
+    def adopt(self, owner: Owner) -> None:
+        """Hand the link over to another owner, for what comes next."""
+        if self.owner is not None:
+            self.owner.link = None
+        self.owner = owner
+        owner.link = self
+
+    def write(self, parts: list[bytes], size: int) -> int:
+        """Write without waiting; return how many bytes were taken.
+
+        Args:
+            parts: Bytes in order, which together are ``size`` long.
+            size: The sum of the lengths, so that nobody counts twice.
+
+        Returns:
+            Fewer than ``size`` when the peer does not read fast enough: ask
+            with `want` to be told when there is room. A link that broke takes
+            everything and forgets it; the owner learns of it by `on_eof`.
+        """
+        raise NotImplementedError
+
+    def want(self, read: bool, write: bool) -> None:
+        """Say whether the owner wants data, and room to write."""
+        raise NotImplementedError
+
+    def shutdown(self) -> None:
+        """Say to the peer that nothing more will come (TCP's FIN)."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Let go of the connection at once; the owner hears no more of it."""
+        raise NotImplementedError
+
+    def on_ready(self, events: int) -> None:
+        """Act on readiness as epoll reports it."""
+        raise NotImplementedError
+
+    def peer_address(self) -> object:
+        """Return the peer's address as the socket module gives it, or None."""
+        return None
+
+    def local_address(self) -> object:
+        """Return our own address as the socket module gives it, or None."""
+        return None
+
+
+class Turn:
+    """What everything that is handled between two looks at the kernel shares."""
+
+    __slots__ = (
+        "_continuing",
+        "_marked",
+        "buffer",
+        "clock",
+        "cork",
+        "cork_size",
+        "corked",
+        "now",
+        "number",
+        "unpark",
+        "until",
+        "wake_at",
+        "wheel",
+        "window",
+        "woken",
+    )
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        # Where links read to. A parser may change what lies in it.
+        self.buffer = bytearray(HEADROOM + READ_SIZE)
+        self.window = memoryview(self.buffer)[HEADROOM:]
+        self.wheel = Wheel()
+        self.clock = clock
+        self.now = clock()
+        # Counts turns: "already in this turn" is a comparison of numbers.
+        self.number = 0
+        # `perf_counter` value at which this turn should end.
+        self.until = 0.0
+        # Whose input is being handled, and what it wrote meanwhile.
+        self.corked: Owner | None = None
+        self.cork: list[bytes] = []
+        self.cork_size = 0
+        # Whether a task was woken: the turn then ends, to let it run.
+        self.woken = False
+        # Set by the loop while it is parked: call it to be looked at.
+        self.unpark: Callable[[], None] | None = None
+        # Until when it is parked; `math.inf` for "until something happens".
+        self.wake_at = 0.0
+        self._marked: list[Owner] = []
+        self._continuing: list[Owner] = []
+
+    def close(self) -> None:
+        """Let go of what the turn holds; nothing is handled after it."""
+
+    def begin(self) -> None:
+        """Start a turn: read the clocks."""
+        self.number += 1
+        self.now = self.clock()
+        self.until = perf_counter() + TURN_SECONDS
+
+    def mark(self, owner: Owner) -> None:
+        """Have `Owner.on_mark` called before the loop parks."""
+        if not owner.marked:
+            owner.marked = True
+            self._marked.append(owner)
+            if self.unpark is not None:
+                self.unpark()
+
+    def put_off(self, owner: Owner) -> None:
+        """Have `Owner.on_continue` called in the next turn."""
+        if not owner.unfinished:
+            owner.unfinished = True
+            self._continuing.append(owner)
+            if self.unpark is not None:
+                self.unpark()
+
+    def idle(self) -> bool:
+        """Tell whether the loop may park."""
+        return not self._marked and not self._continuing
+
+    def schedule(self, timer: Timer, deadline: float) -> None:
+        """Have ``timer`` called at ``deadline``; see `Wheel.schedule`."""
+        self.wheel.schedule(timer, deadline)
+        if self.unpark is not None and deadline < self.wake_at:
+            self.unpark()
+
+    def flush(self) -> bool:
+        """Call those marked so far, once each; True if some may be left.
+
+        Who is marked again meanwhile has its turn after other tasks have run.
+        """
+        marked = self._marked
+        if marked:
+            self._marked = []
+            for index, owner in enumerate(marked):
+                if index & 63 == 63 and perf_counter() >= self.until:
+                    self._marked = marked[index:] + self._marked
+                    break
+                owner.marked = False
+                owner.on_mark()
+        return len(self._marked) > 0
+
+    def go_on(self) -> None:
+        """Call those that were put off, once each."""
+        unfinished, self._continuing = self._continuing, []
+        for owner in unfinished:
+            owner.unfinished = False
+            owner.on_continue()
+
+    def tick(self) -> bool:
+        """Call the timers that are due; True if some are left."""
+        return self.wheel.run(self.now, self.until)
+
+
+class Linger(Owner):
+    """The end of a link: reads and discards until the peer has closed too.
+
+    Closing a socket with unread input makes the kernel answer with a reset,
+    and a reset may destroy what the peer has not read yet: our last frame. So
+    the sending side is shut down first, and the socket closed after the peer.
+    """
+
+    __slots__ = ("_deadline",)
+
+    def __init__(self, link: Link, seconds: float) -> None:
+        super().__init__()
+        link.adopt(self)
+        link.shutdown()
+        link.want(True, False)
+        self._deadline = link.turn.now + seconds
+        link.turn.schedule(self, self._deadline)
+
+    def on_eof(self, error: OSError | None) -> None:
+        """Close; the peer has."""
+        self._close()
+
+    def on_hangup(self) -> None:
+        """Close; the peer has, rudely."""
+        self._close()
+
+    def on_deadline(self, now: float) -> float:
+        """Close; the peer had its time."""
+        if now < self._deadline:
+            return self._deadline
+        self._close()
+        return math.inf
+
+    def _close(self) -> None:
+        link = self.link
+        if link is not None:
+            link.turn.wheel.cancel(self)
+            link.close()

@@ -1,0 +1,213 @@
+"""Accepting connections in the dispatcher, in batches.
+
+Owns listening sockets and when they rest: while the owner has enough to do, and
+while the process has no descriptors left (EMFILE, ENFILE). Then accepting would
+fail again at once, for ever: the pending connections keep the socket readable.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import math
+import socket
+from collections.abc import Callable
+
+import trio
+
+from .dispatcher import EPOLLIN, Dispatcher
+from .links import Link, Owner
+
+logger = logging.getLogger("trio_fastws")
+
+# Accepted in one go. A burst of connections must not hold the others up: the
+# rest is accepted in the next turn.
+BATCH = 64
+# Ports to try until one is free for IPv4 and IPv6 alike.
+ATTEMPTS = 16
+# As trio: the system caps it at its own maximum.
+BACKLOG = 0xFFFF
+# How long accepting rests when descriptors ran out.
+REST_SECONDS = 0.1
+
+# accept(2): "already pending network errors on the new socket" are its own
+# affair, not the listener's.
+_PEER_ERRORS = {
+    getattr(errno, name)
+    for name in (
+        "ECONNABORTED EPERM EPROTO ENETDOWN ENOPROTOOPT EHOSTDOWN ENONET "
+        "EHOSTUNREACH EOPNOTSUPP ENETUNREACH"
+    ).split()
+    if hasattr(errno, name)
+}
+_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+
+class Listener(Owner):
+    """One listening socket, and what is done with its connections."""
+
+    __slots__ = ("_accepted", "_complained", "_resting", "_room")
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        sock: socket.socket,
+        accepted: Callable[[socket.socket], None],
+        room: Callable[[], bool],
+    ) -> None:
+        """Start to accept.
+
+        Args:
+            dispatcher: Whose epoll watches the socket.
+            sock: Listening and non-blocking; closed by `close`.
+            accepted: Called with every new, non-blocking connection.
+            room: Asked before each accept; when it says no, accepting rests
+                until `wake` is called.
+        """
+        super().__init__()
+        self._accepted = accepted
+        self._room = room
+        self._resting = False
+        # Whether it was said that descriptors ran out; once is enough.
+        self._complained = False
+        ListeningLink(dispatcher, self, sock)
+
+    def accept(self, sock: socket.socket) -> None:
+        """Accept what is there."""
+        for _ in range(BATCH):
+            if not self._room():
+                self._rest()
+                return
+            try:
+                connection, _address = sock.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno in _OUT_OF_RESOURCES:
+                    self._run_out(error)
+                    return
+                if error.errno not in _PEER_ERRORS:
+                    raise
+                continue
+            self._complained = False
+            connection.setblocking(False)
+            self._accepted(connection)
+
+    def _rest(self) -> None:
+        self._resting = True
+        if self.link is not None:
+            self.link.want(False, False)
+
+    def _run_out(self, error: OSError) -> None:
+        link = self.link
+        assert link is not None
+        if not self._complained:
+            self._complained = True
+            logger.error(
+                "cannot accept connections: %s; trying again every %g s",
+                error.strerror,
+                REST_SECONDS,
+            )
+        self._rest()
+        link.turn.schedule(self, link.turn.now + REST_SECONDS)
+
+    def wake(self) -> None:
+        """Accept again, if accepting rests for want of room."""
+        if self._resting and self.link is not None:
+            self._resting = False
+            self.link.want(True, False)
+
+    def on_deadline(self, now: float) -> float:
+        """Try again after descriptors ran out."""
+        self.wake()
+        return math.inf
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self.link is not None:
+            self.link.turn.wheel.cancel(self)
+            self.link.close()
+
+
+class ListeningLink(Link):
+    """A listening socket in the dispatcher's epoll."""
+
+    __slots__ = ("_fd", "_socket")
+
+    def __init__(
+        self, dispatcher: Dispatcher, owner: Listener, sock: socket.socket
+    ) -> None:
+        super().__init__(dispatcher, owner)
+        self._socket = sock
+        self._fd = sock.fileno()
+        dispatcher.register(self._fd, self, EPOLLIN)
+
+    def on_ready(self, events: int) -> None:
+        """Have the owner accept."""
+        owner = self.owner
+        if isinstance(owner, Listener):
+            owner.accept(self._socket)
+
+    def want(self, read: bool, write: bool) -> None:
+        """Watch the socket, or do not: nobody can hang up on a listener."""
+        turn = self.turn
+        assert isinstance(turn, Dispatcher)
+        turn.epoll.modify(self._fd, EPOLLIN if read else 0)
+
+    def close(self) -> None:
+        """See `Link.close`."""
+        if self._fd < 0:
+            return
+        fd, self._fd = self._fd, -1
+        if self.owner is not None:
+            self.owner.link = None
+            self.owner = None
+        turn = self.turn
+        assert isinstance(turn, Dispatcher)
+        turn.unregister(fd)
+        self._socket.close()
+
+
+async def open_listeners(
+    port: int, host: str | bytes | None
+) -> list[trio.SocketListener]:
+    """Open TCP listeners as `trio.open_tcp_listeners`, all on one port.
+
+    With port 0 trio lets the system choose a port for IPv4 and another for
+    IPv6; a server that prints "listening on port" needs one.
+    """
+    for _ in range(ATTEMPTS):
+        listeners = await trio.open_tcp_listeners(port, host=host)
+        if port != 0 or len(listeners) == 1:
+            return listeners
+        chosen = listeners[0].socket.getsockname()[1]
+        moved = [listeners[0]]
+        try:
+            for listener in listeners[1:]:
+                moved.append(await _move(listener, chosen))
+        except OSError as error:
+            for listener in (*moved, *listeners):
+                listener.socket.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return moved
+    raise OSError(errno.EADDRINUSE, "no port is free for IPv4 and IPv6 alike")
+
+
+async def _move(listener: trio.SocketListener, port: int) -> trio.SocketListener:
+    # The same address, on another port.
+    old = listener.socket
+    address = old.getsockname()
+    old.close()
+    sock = trio.socket.socket(old.family, old.type, old.proto)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if old.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        await sock.bind((address[0], port, *address[2:]))
+        sock.listen(BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return trio.SocketListener(sock)

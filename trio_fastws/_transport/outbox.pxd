@@ -1,0 +1,29 @@
+cimport cython
+
+from .links cimport Link, Owner
+
+
+cdef class Outbox:
+    cdef Owner _owner
+    cdef public list wire
+    cdef public Py_ssize_t wire_size
+    cdef public object pending
+    cdef public Py_ssize_t pending_size
+    cdef public bint blocked
+    cdef public bint grown
+    cdef public double since
+    cdef public bytes pong
+
+    cpdef Py_ssize_t size(self)
+    cpdef Py_ssize_t count(self)
+    cpdef bint takes(self)
+    cpdef commit(self, list parts, Py_ssize_t size)
+    cpdef put(self, item, Py_ssize_t size)
+    cpdef bint drop_oldest(self) except? -1
+    cdef _take(self)
+    cpdef drop_pending(self)
+    cdef _promote(self)
+    @cython.locals(taken=Py_ssize_t)
+    cpdef bint flush(self, Link link, double now) except? -1
+    @cython.locals(wire=list, done=Py_ssize_t)
+    cpdef advance(self, Py_ssize_t taken)

@@ -1,0 +1,139 @@
+# cython: annotation_typing=False
+"""What waits to be written to one connection.
+
+Two parts, and the line between them is the point of no return. ``wire`` holds
+encoded bytes: committed, written in order, never dropped and never torn.
+``pending`` holds items by reference, neither encoded nor compressed; only these
+are counted, dropped or replaced. An item is encoded when it is *promoted* to
+the wire, in one step without a checkpoint, so that a compressor sees exactly
+the messages that the peer will see.
+
+Knows no frames: its owner encodes. Made when a write does not go out whole or
+is put off, and gone again when it has run empty.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from .links import Link, Owner
+
+# Promotion stops here: about what a socket buffer takes at once. More committed
+# bytes would only be memory, and out of reach of the policy for slow peers.
+WIRE_SIZE = 64 * 1024
+# What a queued message costs besides its payload: tuple, deque cell, bytes head.
+ITEM_OVERHEAD = 64
+
+
+class Outbox:
+    """The queue of one owner."""
+
+    __slots__ = (
+        "_owner",
+        "blocked",
+        "grown",
+        "pending",
+        "pending_size",
+        "pong",
+        "since",
+        "wire",
+        "wire_size",
+    )
+
+    def __init__(self, owner: Owner, now: float) -> None:
+        self._owner = owner
+        self.wire: list[bytes] = []
+        self.wire_size = 0
+        self.pending: deque[tuple[object, int]] | None = None
+        self.pending_size = 0
+        # Set while the link does not take all we have.
+        self.blocked = False
+        # Set when a task added something; see `Owner.on_mark` of the connection.
+        self.grown = False
+        # When the link last took a byte, for the write-stall deadline.
+        self.since = now
+        # A Pong that waits for the peer to read; a later one replaces it.
+        self.pong: bytes | None = None
+
+    def size(self) -> int:
+        """Return the bytes that wait, overhead of pending items included."""
+        return self.wire_size + self.pending_size
+
+    def count(self) -> int:
+        """Return the number of pending items."""
+        return 0 if self.pending is None else len(self.pending)
+
+    def takes(self) -> bool:
+        """Tell whether an item may be encoded right into the wire."""
+        return self.pending is None and self.wire_size < WIRE_SIZE
+
+    def commit(self, parts: list[bytes], size: int) -> None:
+        """Append encoded bytes to the wire."""
+        self.wire += parts
+        self.wire_size += size
+
+    def put(self, item: object, size: int) -> None:
+        """Queue an item of ``size`` bytes by reference."""
+        if self.pending is None:
+            self.pending = deque()
+        self.pending.append((item, size + ITEM_OVERHEAD))
+        self.pending_size += size + ITEM_OVERHEAD
+
+    def drop_oldest(self) -> bool:
+        """Drop the item queued first; False if none is pending."""
+        if self.pending is None:
+            return False
+        self._take()
+        return True
+
+    def _take(self) -> object:
+        assert self.pending is not None
+        item, size = self.pending.popleft()
+        self.pending_size -= size
+        if not self.pending:
+            self.pending = None
+        return item
+
+    def drop_pending(self) -> None:
+        """Drop everything that is not committed."""
+        self.pending = None
+        self.pending_size = 0
+        self.pong = None
+
+    def _promote(self) -> None:
+        while self.pending is not None and self.wire_size < WIRE_SIZE:
+            self.wire_size += self._owner.encode(self._take(), self.wire)
+        if self.pong is not None and self.wire_size < WIRE_SIZE:
+            self.wire.append(self.pong)
+            self.wire_size += len(self.pong)
+            self.pong = None
+
+    def flush(self, link: Link, now: float) -> bool:
+        """Write until the link takes no more; True if nothing is left."""
+        while True:
+            self._promote()
+            if self.wire_size == 0:
+                self.blocked = False
+                return True
+            taken = link.write(self.wire, self.wire_size)
+            if taken > 0:
+                self.since = now
+                self.advance(taken)
+            if self.wire_size > 0:
+                self.blocked = True
+                return False
+
+    def advance(self, taken: int) -> None:
+        """Forget the first ``taken`` bytes of the wire; they were written."""
+        wire = self.wire
+        self.wire_size -= taken
+        if self.wire_size == 0:
+            wire.clear()
+            return
+        done = 0
+        while taken >= len(wire[done]):
+            taken -= len(wire[done])
+            done += 1
+        del wire[:done]
+        if taken > 0:
+            wire[0] = memoryview(wire[0])[taken:]  # type: ignore[call-overload]

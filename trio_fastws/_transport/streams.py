@@ -1,0 +1,211 @@
+"""A link over any `trio.abc.Stream`: TLS, memory pairs, tunnels.
+
+Where a socket can be asked without waiting, a stream cannot: two tasks wait
+for it here, one that reads and one that writes, and bring its bytes into the
+same turn as everything else. They live in the nursery of whoever made the link
+and end with it.
+
+A write in progress is never cancelled except to give the connection up, so no
+frame is torn; ``send_all`` is told nothing it would have to take back.
+"""
+
+from __future__ import annotations
+
+import trio
+
+from .links import READ_SIZE, Link, Owner, Turn
+
+# Bytes taken from the owner and not yet given to the stream: enough to keep the
+# stream busy while the owner is asked for more.
+WRITE_SIZE = 64 * 1024
+
+
+class StreamLink(Link):
+    """A link over a trio stream; its two tasks run in `run`."""
+
+    __slots__ = (
+        "_closed",
+        "_reading",
+        "_room_wanted",
+        "_scope",
+        "_shut_down",
+        "_size",
+        "_stream",
+        "_wake_reader",
+        "_wake_writer",
+        "_wire",
+    )
+
+    def __init__(self, turn: Turn, owner: Owner, stream: trio.abc.Stream) -> None:
+        super().__init__(turn, owner)
+        self._stream = stream
+        self._scope = trio.CancelScope()
+        self._wire: list[bytes] = []
+        self._size = 0
+        self._reading = True
+        self._room_wanted = False
+        self._shut_down = False
+        self._closed = False
+        self._wake_reader = trio.Event()
+        self._wake_writer = trio.Event()
+
+    async def run(self) -> None:
+        """Move bytes until the link is closed, then close the stream.
+
+        Cancelling it gives the connection up. Never raises because of the
+        stream or the peer: the owner hears of it by `Owner.on_eof`.
+        """
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._write_all)
+                    await self._read_all()
+                    nursery.cancel_scope.shield = False
+        finally:
+            if self.owner is not None:
+                self._end(None)
+            # Forceful: a graceful TLS goodbye was sent by `shutdown`.
+            await trio.aclose_forcefully(self._stream)
+
+    async def _read_all(self) -> None:
+        while not self._closed:
+            owner = self.owner
+            if owner is None:
+                return
+            if not self._reading or owner.unfinished:
+                self._wake_reader = trio.Event()
+                if owner.unfinished:
+                    await trio.lowlevel.checkpoint()
+                else:
+                    await self._wake_reader.wait()
+                continue
+            try:
+                data = await self._stream.receive_some(READ_SIZE)
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                self._end(OSError(_cause(error)))
+                return
+            if not data:
+                self._end(None)
+                return
+            self._hand_over(data)
+
+    def _hand_over(self, data: bytes | bytearray) -> None:
+        # Into the owner's own buffer as long as it has one, then by the turn's.
+        turn = self.turn
+        turn.begin()
+        view = memoryview(data)
+        while view and self.owner is not None:
+            owner = self.owner
+            target = owner.get_buffer() if owner.direct else None
+            if target is None:
+                turn.window[: len(view)] = view
+                owner.on_data(16, 16 + len(view))
+                return
+            size = min(len(target), len(view))
+            target[:size] = view[:size]
+            target.release()
+            owner.on_filled(size)
+            view = view[size:]
+
+    def _end(self, error: OSError | None) -> None:
+        self.broken = self.broken or error is not None
+        if self.owner is not None:
+            self.turn.begin()
+            self.owner.on_eof(error)
+
+    async def _write_all(self) -> None:
+        while not self._closed:
+            if self._wire:
+                data, self._wire = b"".join(self._wire), []
+                self._size = 0
+                try:
+                    await self._stream.send_all(data)
+                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                    self.broken = True
+                    if self.owner is not None:
+                        self.turn.mark(self.owner)
+                    return
+                if self._room_wanted and self.owner is not None:
+                    self.owner.on_writable()
+            elif self._shut_down:
+                await self._send_eof()
+                return
+            else:
+                self._wake_writer = trio.Event()
+                await self._wake_writer.wait()
+
+    async def _send_eof(self) -> None:
+        stream = self._stream
+        try:
+            if isinstance(stream, trio.abc.HalfCloseableStream):
+                await stream.send_eof()
+            else:
+                # TLS has no half-close that trio offers; this sends its
+                # close_notify and ends the link.
+                await stream.aclose()
+                self._scope.cancel()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self.broken = True
+
+    def write(self, parts: list[bytes], size: int) -> int:
+        """See `Link.write`: takes whole what still fits."""
+        if self.broken or self._closed:
+            return size
+        if self._size >= WRITE_SIZE:
+            return 0
+        self._wire += parts
+        self._size += size
+        self._wake_writer.set()
+        return size
+
+    def want(self, read: bool, write: bool) -> None:
+        """See `Link.want`."""
+        self._reading = read
+        if read:
+            self._wake_reader.set()
+        self._room_wanted = write
+
+    def shutdown(self) -> None:
+        """See `Link.shutdown`; what was written goes out first."""
+        self._shut_down = True
+        self._wake_writer.set()
+
+    def close(self) -> None:
+        """See `Link.close`."""
+        self._closed = True
+        if self.owner is not None:
+            self.owner.link = None
+            self.owner = None
+        self._scope.cancel()
+
+    def on_ready(self, events: int) -> None:
+        """Streams are in no epoll."""
+        raise NotImplementedError
+
+    def peer_address(self) -> object:
+        """Return the address of the innermost socket's peer, None if none."""
+        sock = _socket_of(self._stream)
+        return None if sock is None else _address(sock.getpeername)
+
+    def local_address(self) -> object:
+        """Return the address of the innermost socket, None if none."""
+        sock = _socket_of(self._stream)
+        return None if sock is None else _address(sock.getsockname)
+
+
+def _socket_of(stream: object) -> trio.socket.SocketType | None:
+    while isinstance(stream, trio.SSLStream):
+        stream = stream.transport_stream
+    return stream.socket if isinstance(stream, trio.SocketStream) else None
+
+
+def _address(get: object) -> object:
+    try:
+        return get()  # type: ignore[operator]
+    except OSError:
+        return None
+
+
+def _cause(error: BaseException) -> str:
+    inner = error.__cause__
+    return str(inner if inner is not None else error) or type(error).__name__

@@ -1,0 +1,27 @@
+cimport cython
+
+
+cdef class Timer:
+    cdef long long _due
+    cdef Timer _following
+    cdef Timer _preceding
+
+    cpdef double on_deadline(self, double now) except? -1
+
+
+cdef class Wheel:
+    cdef dict _slots
+    cdef list _ticks
+
+    @cython.locals(tick="long long", head=Timer, last=Timer)
+    cpdef schedule(self, Timer timer, double deadline)
+    cpdef cancel(self, Timer timer)
+    @cython.locals(before=Timer, after=Timer)
+    cdef _unlink(self, Timer timer)
+    @cython.locals(ticks=list, head=Timer)
+    cpdef double next_deadline(self) except? -1
+    @cython.locals(head=Timer)
+    cdef _drop_first(self)
+    @cython.locals(head=Timer, timer=Timer, count=int)
+    cpdef bint run(self, double now, double until) except? -1
+    cdef double _after(self, double deadline, double now)

@@ -1,0 +1,144 @@
+# cython: annotation_typing=False
+"""One timer wheel for all deadlines of a dispatcher.
+
+Owns which timer is due when. Knows no clock: it is told the time, so that
+``trio.current_time()`` (and with it a MockClock) drives every deadline.
+
+A timer sits in at most one slot, and re-arming it for later costs nothing: the
+owner only remembers its new deadline and answers with it when the slot comes
+up. That is why a busy connection never touches the wheel, and why ten thousand
+idle ones cost nothing per second.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from time import perf_counter
+
+# 1/64 s: coarse enough that deadlines of many connections share a slot, fine
+# enough that nobody can tell a keepalive is late.
+TICKS_PER_SECOND = 64.0
+# Look at the real clock once in so many timers when a tick is large.
+CHECK_EVERY = 64
+
+
+class Timer:
+    """Something that wants to be called at a deadline. Subclass it.
+
+    The links of the slot's ring live in the timer itself: two pointers a
+    connection instead of a set entry.
+    """
+
+    __slots__ = ("_due", "_following", "_preceding")
+
+    def __init__(self) -> None:
+        self._due = 0
+        self._following: Timer | None = None
+        self._preceding: Timer | None = None
+
+    def on_deadline(self, now: float) -> float:
+        """Act on a deadline; return the next one, ``math.inf`` for none.
+
+        Called with the time the wheel was told. May be called before the
+        deadline the owner has in mind by now: then it just answers with it.
+        """
+        return math.inf
+
+
+class Wheel:
+    """Timers ordered by the tick in which they are due."""
+
+    __slots__ = ("_slots", "_ticks")
+
+    def __init__(self) -> None:
+        self._slots: dict[int, Timer] = {}
+        self._ticks: list[int] = []
+
+    def schedule(self, timer: Timer, deadline: float) -> None:
+        """Have ``timer`` called at ``deadline``, or earlier if it already is due.
+
+        Never moves a timer to a later slot: see the module's docstring.
+        """
+        if deadline == math.inf:
+            return
+        # Rounded up, so that a timer never fires before its deadline.
+        tick = math.ceil(deadline * TICKS_PER_SECOND)
+        if timer._following is not None:
+            if timer._due <= tick:
+                return
+            self._unlink(timer)
+        head = self._slots.get(tick)
+        if head is None:
+            head = Timer()
+            head._following = head._preceding = head
+            self._slots[tick] = head
+            heapq.heappush(self._ticks, tick)
+        last = head._preceding
+        assert last is not None
+        timer._due = tick
+        timer._preceding = last
+        timer._following = head
+        last._following = timer
+        head._preceding = timer
+
+    def cancel(self, timer: Timer) -> None:
+        """Forget ``timer``; nothing if it is not scheduled."""
+        if timer._following is not None:
+            self._unlink(timer)
+
+    def _unlink(self, timer: Timer) -> None:
+        before, after = timer._preceding, timer._following
+        assert before is not None
+        assert after is not None
+        before._following = after
+        after._preceding = before
+        timer._following = timer._preceding = None
+
+    def next_deadline(self) -> float:
+        """Return when `run` has something to do, ``math.inf`` for never."""
+        ticks = self._ticks
+        while ticks:
+            head = self._slots[ticks[0]]
+            if head._following is not head:
+                return ticks[0] / TICKS_PER_SECOND
+            self._drop_first()
+        return math.inf
+
+    def _drop_first(self) -> None:
+        head = self._slots.pop(heapq.heappop(self._ticks))
+        # The head refers to itself: break the ring, not to wait for the collector.
+        head._following = head._preceding = None
+
+    def run(self, now: float, until: float) -> bool:
+        """Call every timer that is due at ``now``.
+
+        Args:
+            now: The time on the owner's clock, in seconds.
+            until: `time.perf_counter` value at which to stop early.
+
+        Returns:
+            Whether it stopped early, with timers left that are due.
+        """
+        count = 0
+        while self._ticks and self._ticks[0] / TICKS_PER_SECOND <= now:
+            head = self._slots[self._ticks[0]]
+            timer = head._following
+            assert timer is not None
+            while timer is not head:
+                if count == CHECK_EVERY:
+                    if perf_counter() >= until:
+                        return True
+                    count = 0
+                count += 1
+                self._unlink(timer)
+                self.schedule(timer, self._after(timer.on_deadline(now), now))
+                timer = head._following
+                assert timer is not None
+            self._drop_first()
+        return False
+
+    def _after(self, deadline: float, now: float) -> float:
+        # A deadline already past goes to the next tick, never into the slot
+        # being emptied: a timer that is late by nature must not spin.
+        return max(deadline, now + 1 / TICKS_PER_SECOND)

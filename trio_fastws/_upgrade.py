@@ -1,0 +1,97 @@
+"""Taking over a connection whose request another HTTP server has read.
+
+The server side of an opening handshake without a listener and without parsing:
+one port for pages and WebSockets, whatever serves the pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import trio
+
+from trio_fastws._protocol.codes import Role
+from trio_fastws._protocol.endpoint import Endpoint
+from trio_fastws._protocol.handshake import (
+    HandshakeError,
+    Request,
+    build_accept,
+    check_origin,
+    check_upgrade,
+    choose_subprotocol,
+    encode_response,
+    refuse,
+)
+from trio_fastws._transport import loop as loops
+from trio_fastws._transport.links import HEADROOM, Owner
+from trio_fastws._transport.streams import StreamLink
+
+from ._options import Limits, Sending, Timeouts
+from ._scopes import closing, single_connection
+from ._service import Service
+from ._websocket import WebSocket
+
+
+@asynccontextmanager
+async def upgrade(
+    stream: trio.abc.Stream,
+    request: Request,
+    *,
+    early: bytes = b"",
+    subprotocols: Sequence[str] = (),
+    origins: Iterable[Any] | None = None,
+    limits: Limits | None = None,
+    timeouts: Timeouts | None = None,
+    sending: Sending | None = None,
+) -> AsyncGenerator[WebSocket, None]:
+    """Answer an upgrade request that was read elsewhere, and serve one peer.
+
+    ``async with upgrade(stream, request) as ws``. Leaving the block closes the
+    connection, with code 1000, or 1011 if an exception leaves it; that comes
+    out as it is. Entering and leaving are checkpoints, safe to cancel. The
+    stream belongs to the block from then on and is closed by it.
+
+    Args:
+        stream: The connection, after the request's blank line.
+        request: ``Request(method, target, headers)``.
+        early: Bytes that the other server has read behind the request.
+        subprotocols: What the server speaks, its favourite first.
+        origins: As for `serve_websocket`.
+        limits: What the peer may make us hold; see `Limits`.
+        timeouts: How long to wait for it; see `Timeouts`.
+        sending: What happens to messages if it is slow; see `Sending`.
+
+    Raises:
+        HandshakeError: The request cannot be accepted. The client was told so
+            on the stream, which is closed.
+    """
+    limits = limits or Limits()
+    try:
+        check_upgrade(request)
+        if origins is not None:
+            check_origin(request, origins)
+    except HandshakeError as error:
+        async with stream:
+            await stream.send_all(encode_response(refuse(error)))
+        raise
+    subprotocol = choose_subprotocol(request, subprotocols)
+    turn, loop = loops.new_turn()
+    async with single_connection(turn, loop) as spawn:
+        service = Service(
+            turn, None, limits, timeouts or Timeouts(), sending or Sending(), spawn
+        )
+        service.keep_request = True
+        link = StreamLink(turn, Owner(), stream)
+        spawn(link.run)
+        endpoint = Endpoint(Role.SERVER, limits.message_size, limits.fragments)
+        ws = WebSocket(service, endpoint, link)
+        ws.subprotocol = subprotocol
+        ws.adopt_request(request)
+        ws.write_raw(build_accept(request, subprotocol))
+        stop = HEADROOM + len(early)
+        turn.buffer[HEADROOM:stop] = early
+        ws.open(HEADROOM, stop)
+        async with closing(ws):
+            yield ws

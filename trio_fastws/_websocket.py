@@ -1,0 +1,428 @@
+"""The asynchronous half of a WebSocket: tasks that wait.
+
+Everything here either parks the calling task or hands work to the synchronous
+half (`_connection`). Each asynchronous method is a checkpoint, on success too.
+
+Cancellation, in one place. Waiting comes first and has no effect that would
+have to be undone; the effect comes last, without a checkpoint after it. So a
+``Cancelled`` from `WebSocket.send` means that nothing was queued, and one from
+`WebSocket.receive` that no message was taken. Nobody but the dispatcher or a
+pump writes to a transport, and neither is cancelled in the middle of a frame.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVarTuple, cast
+
+import trio
+from trio.lowlevel import Abort, checkpoint, current_task, wait_task_rescheduled
+
+from trio_fastws._protocol.handshake import Request, parse_request
+
+from ._connection import BY_USER, Connection
+from ._output import prepare
+from ._service import logger
+from ._streams import IncomingMessage, OutgoingMessage
+from ._waiting import PingWait, Waiting
+
+if TYPE_CHECKING:
+    from trio_fastws._protocol.handshake import Response
+
+PosArgT = TypeVarTuple("PosArgT")
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Counters of one connection. Sizes in bytes, without frame headers.
+
+    Attributes:
+        messages_received: Data messages that came, received by us or not.
+        bytes_received: Their payloads.
+        messages_sent: Data messages that were encoded.
+        bytes_sent: Their payloads.
+        dropped: Messages that the policy for slow peers has dropped.
+        receive_queue: Unread messages, in bytes with overhead.
+        send_queue: What waits to be written, in bytes with overhead.
+        latency: Round trip of the last keepalive ping in seconds, NaN before.
+    """
+
+    messages_received: int
+    bytes_received: int
+    messages_sent: int
+    bytes_sent: int
+    dropped: int
+    receive_queue: int
+    send_queue: int
+    latency: float
+
+
+class WebSocket(Connection, trio.abc.Channel[str | bytes]):
+    """A WebSocket connection: a trio channel of ``str`` and ``bytes``.
+
+    Made by `serve_websocket`, `open_websocket` and `upgrade`, never directly.
+    Belongs to the trio run (and thread) in which it was made.
+
+    Attributes:
+        session: Yours; None at first.
+        subprotocol: The agreed subprotocol, or None.
+        response: The server's handshake response on the client side.
+        close_code: None while open. Then the peer's close code, ours if we
+            failed the connection, 1005 if the peer gave none, 1006 if the
+            connection was lost (RFC 6455 7.1.5).
+        close_reason: What came with it, or what happened.
+    """
+
+    __slots__ = ("__weakref__",)
+
+    # --- receiving ----------------------------------------------------------
+
+    async def receive(self) -> str | bytes:
+        """Receive the next message: ``str`` for text, ``bytes`` for binary.
+
+        Always a checkpoint. Safe to cancel: no message is lost. What arrived
+        before the connection ended is delivered before the end is reported.
+
+        Raises:
+            trio.EndOfChannel: The peer closed with code 1000, 1001 or none.
+            ConnectionBroken: It closed with another code, or was lost.
+            trio.ClosedResourceError: This side has closed the connection.
+            trio.BusyResourceError: Another task is receiving.
+        """
+        self._begin_receiving()
+        try:
+            if self._inbox is not None or self._closing:
+                await checkpoint()
+            while self._inbox is None:
+                self._check_end()
+                await self._wait_for_input()
+            message: str | bytes = self._take()
+            return message
+        finally:
+            self._receiving = False
+
+    def receive_nowait(self) -> str | bytes:
+        """Receive a message that is here already. Not a checkpoint.
+
+        Raises:
+            trio.WouldBlock: There is none.
+            trio.EndOfChannel: As `receive`, and so are the other errors.
+        """
+        self._begin_receiving()
+        self._receiving = False
+        if self._inbox is None:
+            self._check_end()
+            raise trio.WouldBlock
+        message: str | bytes = self._take()
+        return message
+
+    def receive_stream(self) -> AbstractAsyncContextManager[IncomingMessage]:
+        """Receive the next message piece by piece, as it arrives.
+
+        ``async with ws.receive_stream() as message: async for piece in message``.
+        Pieces are ``str`` for text and ``bytes`` for binary. Reading pauses
+        while pieces are not taken, so that the memory needed does not depend
+        on the size of the message; `Limits.message_size` still holds.
+        Leaving the block early discards the rest of the message.
+        """
+        return IncomingMessage(self)
+
+    def _begin_receiving(self) -> None:
+        if self._receiving:
+            raise trio.BusyResourceError("another task is receiving")
+        if self._service.handler is not None:
+            raise RuntimeError(
+                "messages of this connection go to its handler's on_message"
+            )
+        self._receiving = True
+        if not self._service.keep_request:
+            self._forget_request()
+
+    def _check_end(self) -> None:
+        if not self._closing:
+            return
+        if not self._closed_by_us and self.close_code in (1000, 1001, 1005):
+            raise trio.EndOfChannel(
+                f"the peer closed the connection with code {self.close_code}"
+            )
+        self._raise_closed()
+
+    async def _wait_for_input(self) -> None:
+        # This task has nothing to add: what it sent can go out now.
+        self.flush_now()
+        self._receiver = current_task()
+        await wait_task_rescheduled(self._abort_wait)
+
+    def _abort_wait(self, _: object) -> Abort:
+        self._receiver = None
+        return Abort.SUCCEEDED
+
+    # --- sending ------------------------------------------------------------
+
+    async def send(self, message: str | bytes | bytearray | memoryview) -> None:
+        """Send a message: text for ``str``, binary for anything bytes-like.
+
+        Always a checkpoint, which comes first, as does waiting for room, first
+        come, first served (see `Sending`). Safe to cancel: the message is
+        queued whole, or not at all. Returns when it is queued or on its way,
+        not when the peer has it. ``bytes`` are kept by reference, ``bytearray``
+        and ``memoryview`` are copied.
+
+        Raises:
+            trio.ClosedResourceError: This side has closed the connection.
+            ConnectionBroken: The peer has closed it, or it was lost.
+            TypeError: ``message`` is of another type.
+            UnicodeEncodeError: It holds surrogates, which UTF-8 cannot carry.
+        """
+        opcode, payload = prepare(message)
+        await checkpoint()
+        if self._waiting is not None or self._outbox is not None:
+            await self._wait_for_room()
+        if self._closing or self._hung:
+            self._raise_closed()
+        self._enqueue(opcode, payload)
+        if self._waiting is not None:
+            self._pass_on()
+
+    async def _wait_for_room(self) -> None:
+        # Returns with the right to queue one message, however others hurry.
+        waiting = self._waiting
+        if (
+            waiting is None or not (waiting.writing or waiting.crowded())
+        ) and self._room_by_policy():
+            return
+        if self._closing or self._hung:
+            return
+        waiting = self._get_waiting()
+        self.flush_now()
+        await waiting.senders.park()
+        waiting.granted -= 1
+
+    def _room_by_policy(self) -> bool:
+        return self._service.policy != 0 or self._has_room()
+
+    def _pass_on(self) -> None:
+        # Whoever got room lets the next one go on, as long as there is room.
+        waiting = self._waiting
+        if waiting is not None and self._has_room():
+            waiting.room()
+
+    def _get_waiting(self) -> Waiting:
+        if self._waiting is None:
+            self._waiting = Waiting()
+        return self._waiting
+
+    def open_message(
+        self, *, text: bool = False
+    ) -> AbstractAsyncContextManager[OutgoingMessage]:
+        """Send one message piece by piece, as fragments (RFC 6455 5.4).
+
+        ``async with ws.open_message() as message: await message.write(piece)``.
+        Leaving the block ends the message. Leaving it by an exception fails the
+        connection with code 1011, because the peer must not take a part for the
+        whole. Meanwhile other sends wait and `send_nowait` raises
+        `trio.WouldBlock`; control frames pass.
+
+        Args:
+            text: Whether it is a text message; then pieces are ``str``.
+        """
+        return OutgoingMessage(self, text)
+
+    async def ping(self) -> float:
+        """Ping the peer; return the round trip in seconds.
+
+        A checkpoint; safe to cancel. RFC 6455 5.5.2, 5.5.3.
+
+        Raises:
+            trio.ClosedResourceError: This side has closed the connection.
+            ConnectionBroken: It ended before the answer came.
+        """
+        await checkpoint()
+        if self._closing or self._hung:
+            self._raise_closed()
+        waiting = self._get_waiting()
+        waiting.serial += 1
+        # Never empty: an empty payload marks the keepalive's pings.
+        payload = b"%d" % waiting.serial
+        ping = PingWait(trio.current_time())
+        waiting.pings[payload] = ping
+        try:
+            self._commit(self.endpoint.encode_ping(payload))
+            await ping.event.wait()
+        finally:
+            waiting.pings.pop(payload, None)
+        if math.isnan(ping.answered):
+            self._raise_closed()
+        return ping.answered - ping.sent
+
+    # --- closing ------------------------------------------------------------
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        """Close the connection: the whole closing handshake (RFC 6455 7.1.2).
+
+        The Close is queued behind what was sent, before the first checkpoint.
+        Unread messages are discarded, also those still to come. Returns when
+        the connection is closed, at the latest after `Timeouts.close` seconds.
+        Cancelled, it closes at once without the rest of the handshake. May be
+        called again, and after the peer has closed.
+
+        Args:
+            code: 1000-1003, 1007-1014 or 3000-4999.
+            reason: At most 123 bytes of UTF-8.
+
+        Raises:
+            ValueError: The code or the reason cannot be sent.
+        """
+        self.close_nowait(code, reason)
+        try:
+            await checkpoint()
+            while not self._finished:
+                await self._get_waiting().closers.park()
+        finally:
+            # Only if cancelled is anything left to abort.
+            self.abort("closing was cancelled")
+
+    def close_nowait(self, code: int = 1000, reason: str = "") -> None:
+        """Start to close without waiting for the peer. Not a checkpoint.
+
+        The closing handshake goes on by itself, for at most `Timeouts.close`
+        seconds. Arguments and errors as `aclose`.
+        """
+        self.start_close(code, reason)
+        self._closed_by_us = True
+        self._inbox = None
+        self._inbox_size = 0
+        self._wake_receiver()
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be sent any more, for whatever reason."""
+        return self._closing or self._hung
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection is over. A checkpoint, safe to cancel."""
+        await checkpoint()
+        while not self._finished:
+            await self._get_waiting().closers.park()
+
+    # --- tasks --------------------------------------------------------------
+
+    def start_soon(
+        self,
+        async_fn: Callable[[*PosArgT], Awaitable[object]],
+        *args: *PosArgT,
+        name: object = None,
+    ) -> None:
+        """Start a task that ends with the connection. Not a checkpoint.
+
+        It is cancelled when the connection is over. If it raises, that is
+        logged and the connection is closed with code 1011.
+
+        Raises:
+            trio.ClosedResourceError: The connection is closing or closed.
+        """
+        if self._closing:
+            raise trio.ClosedResourceError("the connection is closed")
+        scope = trio.CancelScope()
+        self._get_waiting().scopes.add(scope)
+        self._service.spawn(self._run_task, scope, async_fn, args, name=name)
+
+    async def _run_task(
+        self,
+        scope: trio.CancelScope,
+        async_fn: Callable[..., Awaitable[object]],
+        args: tuple[object, ...],
+    ) -> None:
+        with scope:
+            await self.guard(async_fn, *args)
+        self._get_waiting().scopes.discard(scope)
+
+    async def guard(
+        self, async_fn: Callable[..., Awaitable[object]], *args: object
+    ) -> None:
+        """Run a function whose exception is this connection's own affair."""
+        try:
+            await async_fn(*args)
+        except Exception as error:  # noqa: BLE001 - isolation: logged, 1011
+            self._task_failed(error)
+
+    def _task_failed(self, error: Exception) -> None:
+        if self._closing and not self._closed_by_us and _is_news_of_end(error):
+            logger.debug("handler ended: %s", error)
+            return
+        logger.error("exception in a handler", exc_info=error)
+        self._set_result(1011, "exception in a handler")
+        self.start_close(1011, "internal error")
+
+    # --- the rest -----------------------------------------------------------
+
+    @property
+    def request(self) -> Request | None:
+        """The handshake request; None once dropped, see `Limits.keep_request`."""
+        if type(self._request) is bytes:
+            self._request = parse_request(self._request)
+        return cast("Request | None", self._request)
+
+    def adopt_request(self, request: Request) -> None:
+        """Keep the request of the handshake, as raw bytes unless it is wanted."""
+        self._request = request if self._service.keep_request else request.raw
+
+    def set_handler_scope(self, scope: trio.CancelScope) -> None:
+        """Have the handler's scope cancelled when the peer is gone."""
+        self._get_waiting().handler_scope = scope
+
+    def write_raw(self, data: bytes) -> None:
+        """Write the answer of the opening handshake."""
+        self._commit(data)
+
+    def pause_reading(self) -> None:
+        """Stop reading from the peer until `resume_reading`. Not a checkpoint."""
+        self._pause(BY_USER)
+
+    def resume_reading(self) -> None:
+        """Read from the peer again. Not a checkpoint."""
+        if self._paused & BY_USER:
+            self._resume(BY_USER)
+
+    @property
+    def remote_address(self) -> Any:
+        """The peer's address as the socket module gives it; None if unknown.
+
+        Asked for while the connection is open, it is remembered after.
+        """
+        if self._remote_address is None and self.link is not None:
+            self._remote_address = self.link.peer_address()
+        return self._remote_address
+
+    @property
+    def local_address(self) -> Any:
+        """Our own address as the socket module gives it; None if unknown."""
+        return None if self.link is None else self.link.local_address()
+
+    def statistics(self) -> Statistics:
+        """Return this connection's counters."""
+        endpoint, outbox = self.endpoint, self._outbox
+        return Statistics(
+            messages_received=endpoint.messages_received,
+            bytes_received=endpoint.bytes_received,
+            messages_sent=endpoint.messages_sent,
+            bytes_sent=endpoint.bytes_sent,
+            dropped=self.dropped,
+            receive_queue=self._inbox_size,
+            send_queue=0 if outbox is None else outbox.size(),
+            latency=self._latency,
+        )
+
+    def __repr__(self) -> str:
+        state = "closed" if self._finished else "closing" if self._closing else "open"
+        return f"<WebSocket {state} at {id(self):#x}>"
+
+
+def _is_news_of_end(error: Exception) -> bool:
+    # A handler need not catch these: they only tell it that its peer is gone.
+    return isinstance(error, trio.BrokenResourceError | trio.EndOfChannel)
+
+
