@@ -1,0 +1,8 @@
+"""``python -m trio_fastws``: the same program as ``trio-fastws``."""
+
+import sys
+
+from ._cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""Where ``trio-fastws dial`` reads lines and shows messages.
+
+Owns stdin and stdout: reading that can be cancelled, writing that does not hold
+up the connection. Knows nothing of WebSockets but that messages are ``str`` or
+``bytes``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from ._cli_words import CommandFailed, clean, say
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+_READ_SIZE = 64 * 1024
+
+
+class Screen:
+    """Shows messages on stdout and notes on stderr, with `rich` if it is there.
+
+    Attributes:
+        interactive: Whether a person types what is sent.
+    """
+
+    def __init__(self, interactive: bool) -> None:
+        self.interactive = interactive
+        self._terminal = sys.stdout.isatty()
+        self._console: Any = None
+        if self._terminal:
+            try:
+                console = importlib.import_module("rich.console")
+            except ModuleNotFoundError:
+                return
+            self._console = console.Console(highlight=False, markup=False)
+
+    async def show(self, messages: Sequence[str | bytes]) -> None:
+        """Write messages, one a line.
+
+        A checkpoint. Cancelled, what was not written yet is not.
+
+        Raises:
+            CommandFailed: Nobody reads stdout any more.
+        """
+        lines = "".join(f"{self._format(message)}\n" for message in messages)
+        if self._console is not None:
+            self._console.print(lines, style="cyan", end="", soft_wrap=True)
+            await trio.lowlevel.checkpoint()
+            return
+        try:
+            # In a thread: a reader of the pipe may be slow, and meanwhile the
+            # server's pings want their answers.
+            await trio.to_thread.run_sync(
+                _write, lines.encode(errors="replace"), abandon_on_cancel=True
+            )
+        except OSError as error:
+            raise CommandFailed(f"cannot write to stdout: {error.strerror}") from None
+
+    def note(self, text: str, *, always: bool = False) -> None:
+        """Say something on stderr: to a person, or to whoever asked for it."""
+        if always or self.interactive:
+            say(clean(text))
+
+    def _format(self, message: str | bytes) -> str:
+        text = f"0x{message.hex()}" if isinstance(message, bytes) else message
+        if self._terminal:
+            text = clean(text)
+        return f"< {text}" if self._terminal and self.interactive else text
+
+
+def _write(data: bytes) -> None:
+    # Not through sys.stdout: its lock, held by a thread that was abandoned,
+    # would stop the interpreter at its end.
+    fd = sys.stdout.fileno()
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+async def read_lines() -> AsyncGenerator[str, None]:
+    """Yield the lines of stdin without their ends; safe to cancel.
+
+    Raises:
+        CommandFailed: A line is not UTF-8.
+    """
+    rest = b""
+    number = 0
+    while True:
+        data = await _read()
+        *lines, rest = (rest + data).split(b"\n")
+        if not data and rest:
+            lines.append(rest)
+        for line in lines:
+            number += 1
+            try:
+                yield line.removesuffix(b"\r").decode()
+            except UnicodeDecodeError:
+                raise CommandFailed(f"line {number} of stdin is not UTF-8") from None
+        if not data:
+            return
+
+
+async def _read() -> bytes:
+    if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]
+        return b""  # closed when the program was started
+    fd = sys.stdin.fileno()
+    try:
+        await trio.lowlevel.wait_readable(fd)
+    except PermissionError:
+        # A file: epoll does not take it, because it never has to be waited for.
+        return await trio.to_thread.run_sync(
+            os.read, fd, _READ_SIZE, abandon_on_cancel=True
+        )
+    try:
+        return os.read(fd, _READ_SIZE)
+    except OSError:
+        return b""  # the terminal is gone

@@ -1,0 +1,104 @@
+"""What the program says, above all when something goes wrong: one line.
+
+Owns the words for errors and the cleaning of what a stranger wrote, so that no
+peer can give commands to a terminal. Knows nothing of how it came about.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+import trio
+
+from trio_fastws import ConnectionBroken, HandshakeRefused, InvalidURL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Of the body of a refusal, in characters: what fits on two lines of a terminal.
+_EXCERPT = 160
+
+# Everything a terminal would obey, but line end and tab.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class CommandFailed(Exception):  # noqa: N818 - as it is said
+    """The program ends with status 1 and this line."""
+
+
+def clean(text: str) -> str:
+    r"""Return text that no terminal obeys: controls as ``\x1b``."""
+    return _CONTROLS.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+def say(line: str, stream: TextIO | None = None) -> None:
+    """Write a line at once, to stderr if not told otherwise."""
+    print(line, file=stream or sys.stderr, flush=True)
+
+
+def complain(line: str) -> None:
+    """Say on stderr, in one line, what went wrong."""
+    say(f"trio-fastws: {clean(' '.join(line.split()))}")
+
+
+def explain(error: BaseException, url: str) -> str | None:  # noqa: PLR0911 - a table
+    """Return the line for an error of `open_websocket` or what came after.
+
+    None if it is nobody's mistake but ours: then a traceback is of more use.
+    """
+    error = next(_leaves(error), error)
+    match error:
+        case CommandFailed() | ConnectionBroken():
+            return str(error)
+        case HandshakeRefused():
+            return _explain_refusal(error)
+        case trio.TooSlowError():
+            return f"no answer of {url} to the opening handshake in time"
+        case socket.gaierror():
+            return f"cannot find the host of {url}: {error.strerror}"
+        case ssl.SSLCertVerificationError():
+            return f"TLS verification of {url} failed: {error.verify_message}"
+        case ssl.SSLError():
+            return f"TLS with {url} failed: {error.reason or error}"
+        case ConnectionRefusedError():
+            return f"cannot connect to {url}: connection refused"
+        case OSError():
+            return f"cannot connect to {url}: {error.strerror or error}"
+        case trio.BrokenResourceError():
+            return f"connection to {url} was lost"
+        case InvalidURL():
+            return f"bad URL: {error}"
+        case ValueError():
+            return str(error)
+        case _:
+            return None
+
+
+def _explain_refusal(error: HandshakeRefused) -> str:
+    response = error.response
+    if response is None or response.status == 101:
+        return f"bad handshake: {error}"
+    line = f"server answered {response.status} {response.reason}".rstrip()
+    body = " ".join(response.body.decode(errors="replace").split())
+    if len(body) > _EXCERPT:
+        body = f"{body[:_EXCERPT]} ..."
+    return f"{line}: {body}" if body else line
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    # Groups and causes, down to what a person can do something about.
+    if isinstance(error, BaseExceptionGroup):
+        for part in error.exceptions:
+            yield from _leaves(part)
+    elif error.__cause__ is not None and type(error) in (
+        OSError,
+        trio.BrokenResourceError,
+    ):
+        # "all attempts to connect failed", "TLS failed": the cause says why.
+        yield from _leaves(error.__cause__)
+    else:
+        yield error
