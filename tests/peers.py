@@ -1,0 +1,52 @@
+"""Peers that are no Python packages: where they are, and what if they are not.
+
+Locally a missing peer skips its tests. Where TRIO_FASTWS_REQUIRE_PEERS is 1, as
+in CI, it fails them: a skipped test must not look like a passed one.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _find_chromium() -> str | None:
+    for name in ("chromium", "chromium-browser", "google-chrome", "chrome"):
+        path = shutil.which(name)
+        if path is not None:
+            return path
+    return None
+
+
+def _find_node_ws() -> str | None:
+    # The folder of the package `ws`, for `require(...)`.
+    if shutil.which("node") is None:
+        return None
+    folders = [ROOT / "node_modules", Path("/usr/lib/node_modules")]
+    folders += [Path("/usr/local/lib/node_modules"), Path("/usr/share/nodejs")]
+    folders += map(Path, filter(None, os.environ.get("NODE_PATH", "").split(":")))
+    for folder in folders:
+        if (folder / "ws" / "package.json").exists():
+            return str(folder / "ws")
+    return None
+
+
+FIND = {
+    "chromium": ("TRIO_FASTWS_CHROMIUM", _find_chromium),
+    "node-ws": ("TRIO_FASTWS_NODE_WS", _find_node_ws),
+}
+
+
+def require(name: str) -> str:
+    """Return the path of a peer; skip the test, or fail it, if there is none."""
+    variable, find = FIND[name]
+    path = os.environ.get(variable) or find()
+    if path is not None and Path(path).exists():
+        return path
+    message = f"{name} was not found; install it, or say where it is in {variable}"
+    if os.environ.get("TRIO_FASTWS_REQUIRE_PEERS") == "1":
+        pytest.fail(message)
+    pytest.skip(message)
