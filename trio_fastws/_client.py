@@ -11,9 +11,8 @@ import logging
 import math
 import socket
 import ssl
-from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -40,6 +39,9 @@ from ._options import Limits, Sending, Timeouts
 from ._scopes import closing, single_connection
 from ._service import Service
 from ._websocket import WebSocket
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
 
 logger = logging.getLogger("trio_fastws")
 
@@ -157,7 +159,7 @@ class Dialing(Owner):
     def _on_body(self, ended: bool) -> None:
         response = self._response
         assert response is not None
-        length = response.headers.get("Content-Length", "")
+        length = response.headers.get("Content-Length") or ""
         wanted = int(length) if length.isdecimal() else BODY_SIZE
         wanted = min(wanted, BODY_SIZE)
         if len(self._data) < wanted and not ended:
@@ -197,7 +199,7 @@ class Dialing(Owner):
 
 
 @asynccontextmanager
-async def open_websocket(
+async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
     url: str,
     *,
     subprotocols: Sequence[str] = (),

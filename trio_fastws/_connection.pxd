@@ -35,6 +35,7 @@ cdef class Connection(Output):
     cpdef on_filled(self, Py_ssize_t size)
     @cython.locals(turn=Turn)
     cpdef on_continue(self)
+    cdef _read_again(self, Turn turn)
     cdef _work(self, Turn turn)
     cdef _leave(self, Turn turn)
     @cython.locals(endpoint=Endpoint, count=Py_ssize_t)

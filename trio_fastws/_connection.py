@@ -104,7 +104,7 @@ class Connection(Output):
         service.connections.add(self)
         if service.ping_interval < math.inf:
             # Jittered: thousands that reconnected at once are not pinged at once.
-            first = service.ping_interval * (0.5 + 0.5 * random())  # noqa: S311
+            first = service.ping_interval * (0.5 + 0.5 * random())
             turn.schedule(self, turn.now + first)
         if service.handler is not None:
             turn.corked = self
@@ -147,6 +147,9 @@ class Connection(Output):
         turn = self._service.turn
         self._heard = turn.now
         self._work(turn)
+        self._read_again(turn)
+
+    def _read_again(self, turn: Turn) -> None:
         if not self._finished and not self._paused and not self.unfinished:
             self._update_interest()
             turn.schedule(self, turn.now + self._service.ping_interval)
@@ -235,14 +238,13 @@ class Connection(Output):
         return item
 
     def _on_event(self, event: Any) -> None:
-        kind = type(event)
-        if kind is Ping:
+        if type(event) is Ping:
             self._on_ping(event)
-        elif kind is Pong:
+        elif type(event) is Pong:
             self._on_pong(event)
-        elif kind is Close:
+        elif type(event) is Close:
             self._on_end(event)
-        elif kind is Failure:
+        elif type(event) is Failure:
             logger.debug("failed a connection: %d %s", event.code, event.reason)
             self._on_end(event)
         else:
@@ -294,9 +296,6 @@ class Connection(Output):
             begun = self.endpoint.streaming
         if begun:
             self._get_waiting().skipping = True
-
-    def _get_waiting(self) -> Any:
-        raise NotImplementedError
 
     # --- the end ------------------------------------------------------------
 

@@ -8,9 +8,12 @@ protocol floor). A clean end is `trio.EndOfChannel`, our own close is
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import trio
 
-from trio_fastws._protocol.handshake import Response
+if TYPE_CHECKING:
+    from trio_fastws._protocol.handshake import Response
 
 
 class ConnectionBroken(trio.BrokenResourceError):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 
-def _check_size(name: str, value: int | None, low: int) -> None:
+def _check_size(name: str, value: object, low: int) -> None:
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int):
@@ -20,7 +20,7 @@ def _check_size(name: str, value: int | None, low: int) -> None:
         raise ValueError(f"{name} is {value}; it must be {low} or more")
 
 
-def _check_seconds(name: str, value: float | None) -> None:
+def _check_seconds(name: str, value: object) -> None:
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -21,6 +21,7 @@ cdef class Output(Owner):
     cdef public bint _delayed
     cdef public bint _hung
 
+    cpdef _get_waiting(self)
     cdef _on_blocked(self)
     cdef _on_crowded(self)
     cdef _on_written(self, bint was_blocked)

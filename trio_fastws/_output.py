@@ -14,19 +14,19 @@ the loop writes it as soon as the task has nothing to add).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import trio
 
-from trio_fastws._protocol.endpoint import Endpoint
 from trio_fastws._transport.links import CORK_SIZE, Owner, Turn
 from trio_fastws._transport.outbox import ITEM_OVERHEAD, Outbox
 
 from ._exceptions import ConnectionBroken
 from ._service import CLOSE_SLOW, DROP_OLDEST, WAIT, Service
+from ._waiting import Waiting
 
 if TYPE_CHECKING:
-    from ._waiting import Waiting
+    from trio_fastws._protocol.endpoint import Endpoint
 
 CONTINUATION, TEXT, BINARY, CLOSE = 0, 1, 2, 8
 
@@ -68,6 +68,11 @@ class Output(Owner):
         self.dropped = 0
         self.close_code: int | None = None
         self.close_reason: str | None = None
+
+    def _get_waiting(self) -> Waiting:
+        if self._waiting is None:
+            self._waiting = Waiting()
+        return self._waiting
 
     # --- what the other half does -------------------------------------------
 
@@ -137,7 +142,8 @@ class Output(Owner):
             self._raise_closed()
 
     def _raise_closed(self) -> None:
-        if self._closed_by_us:
+        if self._closed_by_us or (self.close_code is None and not self._hung):
+            # Or the server did, when it shut down.
             raise trio.ClosedResourceError("this side has closed the connection")
         raise ConnectionBroken(
             1006 if self.close_code is None else self.close_code,
@@ -325,7 +331,7 @@ def prepare(message: object) -> tuple[int, bytes]:
     if isinstance(message, str):
         return TEXT, message.encode()
     if isinstance(message, bytes | bytearray | memoryview):
-        return BINARY, bytes(message)
+        return BINARY, bytes(cast("bytes", message))
     raise TypeError(
         "message must be str, bytes, bytearray or memoryview, "
         f"not {type(message).__name__}"

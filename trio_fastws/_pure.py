@@ -68,8 +68,9 @@ def _is_compiled() -> bool:
     return True
 
 
-if os.environ.get("TRIO_FASTWS_PURE", "") not in ("", "0"):
+_PURE = os.environ.get("TRIO_FASTWS_PURE", "") not in ("", "0")
+if _PURE:
     sys.meta_path.insert(0, SourceFinder)
-    COMPILED = False
-else:
-    COMPILED = _is_compiled()
+
+# Whether every hot module is compiled: a missing compiler passes in silence.
+COMPILED: bool = not _PURE and _is_compiled()

@@ -7,13 +7,14 @@ only when its owner says so.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import trio
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
     from trio_fastws._transport.links import Turn
     from trio_fastws._transport.loop import Loop
 
@@ -69,11 +70,9 @@ async def closing(ws: WebSocket) -> AsyncGenerator[None, None]:
         await ws.aclose()
         raise
     except BaseException:
-        try:
+        # The block's exception says more; the next checkpoint cancels.
+        with suppress(trio.Cancelled):
             await ws.aclose(1011)
-        except trio.Cancelled:
-            # The block's exception says more; the next checkpoint cancels.
-            pass
         raise
     else:
         await ws.aclose()

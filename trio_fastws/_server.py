@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import logging
 import socket
-import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
 import trio
 
@@ -23,7 +22,6 @@ from trio_fastws._protocol.endpoint import Endpoint
 from trio_fastws._protocol.handshake import HandshakeError, Request, Response
 from trio_fastws._transport import loop as loops
 from trio_fastws._transport.dispatcher import Dispatcher, SocketLink
-from trio_fastws._transport.links import Link, Turn
 from trio_fastws._transport.listening import Listener, open_listeners
 from trio_fastws._transport.streams import StreamLink
 
@@ -34,10 +32,15 @@ from ._scopes import shielded_nursery
 from ._service import Service
 from ._websocket import WebSocket
 
+if TYPE_CHECKING:
+    import ssl
+
+    from trio_fastws._transport.links import Link, Turn
+
 logger = logging.getLogger("trio_fastws")
 
 Handler = Callable[[WebSocket], Awaitable[object]] | EventHandler
-OnRequest = Callable[[Request], Response | None | Awaitable[Response | None]]
+OnRequest = Callable[[Request], Response | Awaitable[Response | None] | None]
 ChooseSubprotocol = Callable[[Request, tuple[str, ...]], str | None]
 Origins = Iterable[Any]
 
@@ -100,10 +103,10 @@ class Server:
         Raises:
             RuntimeError: It listens on none, or on several; see `addresses`.
         """
-        ports = {a[1] for a in self._addresses if isinstance(a, tuple)}
+        ports: set[int] = {a[1] for a in self._addresses if type(a) is tuple}
         if len(ports) != 1:
             raise RuntimeError(f"there is not one TCP port but {len(ports)}")
-        return int(ports.pop())
+        return ports.pop()
 
     @property
     def connections(self) -> frozenset[WebSocket]:
@@ -217,23 +220,28 @@ class Server:
     ) -> None:
         turn = self.service.turn
         if tls is not None:
-            stream = trio.SSLStream(
+            secured = trio.SSLStream[trio.abc.Stream](
                 stream, tls, server_side=True, https_compatible=True
             )
-        if isinstance(stream, trio.SSLStream):
-            with trio.move_on_after(self.timeouts.handshake) as scope:
-                try:
-                    await stream.do_handshake()
-                except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                    logger.debug("TLS handshake failed: %s", error.__cause__ or error)
-                    scope.cancel()
-            if scope.cancel_called or scope.cancelled_caught:
+            if not await self._start_tls(secured):
                 opening.close()
-                await trio.aclose_forcefully(stream)
+                await trio.aclose_forcefully(secured)
                 return
+            stream = secured
         link = StreamLink(turn, opening, stream)
         turn.schedule(opening, turn.clock() + self.timeouts.handshake)
         await link.run()
+
+    async def _start_tls(self, stream: trio.SSLStream[trio.abc.Stream]) -> bool:
+        with trio.move_on_after(self.timeouts.handshake):
+            try:
+                await stream.do_handshake()
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                logger.debug("TLS handshake failed: %s", error.__cause__ or error)
+                return False
+            return True
+        logger.debug("TLS handshake took too long")
+        return False
 
     async def run(
         self,
@@ -249,7 +257,7 @@ class Server:
         finally:
             turn.close()
 
-    async def _run(  # noqa: PLR0913 - the second half of `run`
+    async def _run(
         self,
         turn: Turn,
         loop: loops.Loop,
@@ -283,10 +291,11 @@ class Server:
         nursery: trio.Nursery,
     ) -> None:
         if isinstance(listener, trio.SocketListener):
-            self._addresses.append(listener.socket.getsockname())
+            inner: trio.socket.SocketType = listener.socket
+            self._addresses.append(inner.getsockname())
             turn = self.service.turn
             if tls is None and isinstance(turn, Dispatcher):
-                sock = socket.socket(fileno=listener.socket.detach())
+                sock = socket.socket(fileno=inner.detach())
                 sock.setblocking(False)
                 _no_delay(sock)
                 self._listeners.append(
@@ -395,9 +404,7 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
 
     def make_service(turn: Any, spawn: Callable[..., None]) -> Service:
         events = handler if isinstance(handler, EventHandler) else None
-        service = Service(
-            turn, events, limits, timeouts, sending or Sending(), spawn
-        )
+        service = Service(turn, events, limits, timeouts, sending or Sending(), spawn)
         service.cancel_on_disconnect = on_disconnect == "cancel"
         return service
 
@@ -409,5 +416,3 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
             with trio.CancelScope(shield=True):
                 await listener.aclose()
     raise AssertionError("a server runs until it is cancelled")
-
-

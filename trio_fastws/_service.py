@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import trio
-
-from trio_fastws._transport.links import Owner, Turn
 from trio_fastws._transport.wheel import Timer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import trio
+
+    from trio_fastws._transport.links import Owner, Turn
+
     from ._handler import EventHandler
     from ._options import Limits, Sending, Timeouts
 

@@ -6,18 +6,17 @@ give. Friends of the connection: they use its underscored methods.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import trio
 from trio.lowlevel import checkpoint
-
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from ._websocket import WebSocket
 
-TEXT, BINARY, CONTINUATION = 1, 2, 0
+TEXT, BINARY, CONTINUATION, FINISHED = 1, 2, 0, -1
 
 
 class OutgoingMessage:
@@ -31,7 +30,7 @@ class OutgoingMessage:
         self._opcode = TEXT if text else BINARY
         self._open = False
 
-    async def __aenter__(self) -> OutgoingMessage:
+    async def __aenter__(self) -> Self:
         ws = self._ws
         await checkpoint()
         waiting = ws._get_waiting()
@@ -86,12 +85,11 @@ class OutgoingMessage:
                 await checkpoint()
                 ws._check_open()
                 ws._commit_fragment(self._opcode, b"", True)
+                self._opcode = FINISHED
         finally:
-            waiting = ws._get_waiting()
-            waiting.writing = False
-            if error is None and self._opcode == CONTINUATION and not ws.closed:
-                pass
-            if error is not None and self._opcode == CONTINUATION:
+            ws._get_waiting().writing = False
+            if self._opcode == CONTINUATION:
+                # A part is on its way, and nobody may take it for the whole.
                 ws._message_broken_off()
             ws._pass_on()
 
@@ -109,7 +107,7 @@ class IncomingMessage(trio.abc.ReceiveChannel["str | bytes"]):
         self._entered = False
         self.text: bool | None = None
 
-    async def __aenter__(self) -> IncomingMessage:
+    async def __aenter__(self) -> Self:
         self._ws._begin_receiving()
         self._entered = True
         try:
@@ -138,8 +136,7 @@ class IncomingMessage(trio.abc.ReceiveChannel["str | bytes"]):
         while ws._inbox is None:
             self._check_end()
             ws._stream_on()
-            if ws._inbox is None and not ws.closed:
-                await ws._wait_for_input()
+            await ws._wait_for_input()
         item: Any = ws._take()
         if type(item) is str or type(item) is bytes:
             self._done = True
@@ -177,5 +174,3 @@ class IncomingMessage(trio.abc.ReceiveChannel["str | bytes"]):
         self._leave()
         if error is None:
             await checkpoint()
-
-

@@ -6,11 +6,8 @@ one port for pages and WebSockets, whatever serves the pages.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
-
-import trio
+from typing import TYPE_CHECKING, Any
 
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.endpoint import Endpoint
@@ -32,6 +29,11 @@ from ._options import Limits, Sending, Timeouts
 from ._scopes import closing, single_connection
 from ._service import Service
 from ._websocket import WebSocket
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable, Sequence
+
+    import trio
 
 
 @asynccontextmanager

@@ -36,6 +36,7 @@ class Waiting:
         "senders",
         "serial",
         "skipping",
+        "writer",
         "writing",
     )
 
@@ -47,6 +48,7 @@ class Waiting:
         self.granted = 0
         # A message is being sent piece by piece; others wait.
         self.writing = False
+        self.writer = trio.lowlevel.ParkingLot()
         self.closers = trio.lowlevel.ParkingLot()
         self.pings: dict[bytes, PingWait] = {}
         self.serial = 0
@@ -60,8 +62,10 @@ class Waiting:
         return self.granted > 0 or len(self.senders) > 0
 
     def room(self) -> None:
-        """Let the next sender go on, if it is not held up by a message."""
-        if not self.writing and self.granted == 0 and len(self.senders) > 0:
+        """Let the next sender go on, or the one that sends piece by piece."""
+        if self.writing:
+            self.writer.unpark_all()
+        elif self.granted == 0 and len(self.senders) > 0:
             self.granted = 1
             self.senders.unpark()
 
@@ -69,6 +73,7 @@ class Waiting:
         """Wake whoever cannot get what it waits for any more."""
         self.granted += len(self.senders)
         self.senders.unpark_all()
+        self.writer.unpark_all()
         for ping in self.pings.values():
             ping.event.set()
         self.pings.clear()

@@ -13,8 +13,6 @@ pump writes to a transport, and neither is cancelled in the middle of a frame.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVarTuple, cast
 
@@ -27,10 +25,11 @@ from ._connection import BY_USER, Connection
 from ._output import prepare
 from ._service import logger
 from ._streams import IncomingMessage, OutgoingMessage
-from ._waiting import PingWait, Waiting
+from ._waiting import PingWait
 
 if TYPE_CHECKING:
-    from trio_fastws._protocol.handshake import Response
+    from collections.abc import Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
 
 PosArgT = TypeVarTuple("PosArgT")
 
@@ -162,7 +161,7 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes]):
 
     # --- sending ------------------------------------------------------------
 
-    async def send(self, message: str | bytes | bytearray | memoryview) -> None:
+    async def send(self, value: str | bytes | bytearray | memoryview) -> None:
         """Send a message: text for ``str``, binary for anything bytes-like.
 
         Always a checkpoint, which comes first, as does waiting for room, first
@@ -174,10 +173,10 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes]):
         Raises:
             trio.ClosedResourceError: This side has closed the connection.
             ConnectionBroken: The peer has closed it, or it was lost.
-            TypeError: ``message`` is of another type.
+            TypeError: ``value`` is of another type.
             UnicodeEncodeError: It holds surrogates, which UTF-8 cannot carry.
         """
-        opcode, payload = prepare(message)
+        opcode, payload = prepare(value)
         await checkpoint()
         if self._waiting is not None or self._outbox is not None:
             await self._wait_for_room()
@@ -210,10 +209,15 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes]):
         if waiting is not None and self._has_room():
             waiting.room()
 
-    def _get_waiting(self) -> Waiting:
-        if self._waiting is None:
-            self._waiting = Waiting()
-        return self._waiting
+    async def _wait_to_write(self) -> None:
+        # For the next piece of a message; its sender is not in the queue.
+        self.flush_now()
+        await self._get_waiting().writer.park()
+
+    def _message_broken_off(self) -> None:
+        if not self._closing:
+            self._set_result(1011, "a message was broken off")
+            self.start_close(1011, "message broken off")
 
     def open_message(
         self, *, text: bool = False
@@ -424,5 +428,3 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes]):
 def _is_news_of_end(error: Exception) -> bool:
     # A handler need not catch these: they only tell it that its peer is gone.
     return isinstance(error, trio.BrokenResourceError | trio.EndOfChannel)
-
-

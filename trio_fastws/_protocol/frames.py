@@ -14,10 +14,13 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
-from .codes import Role
 from .errors import ProtocolError
 from .mask import mask
+
+if TYPE_CHECKING:
+    from .codes import Role
 
 # Room that `feed` needs in front of the data; the longest header is 14 bytes.
 HEADROOM = 16
@@ -63,7 +66,7 @@ class FrameParser:
         self._kind = 0
         self._key = 0
         self._length = 0
-        self._remaining = 0
+        self._remaining: int = 0
 
     def feed(self, data: bytearray, start: int, stop: int) -> None:
         """Lend ``data[start:stop]`` for parsing.
@@ -219,10 +222,7 @@ class MaskingKeys:
         self._used = at + 4
         block = self._block
         return (
-            block[at]
-            | block[at + 1] << 8
-            | block[at + 2] << 16
-            | block[at + 3] << 24
+            block[at] | block[at + 1] << 8 | block[at + 2] << 16 | block[at + 3] << 24
         )
 
 
@@ -232,9 +232,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=masking_keys.drop)
 
 
-def encode_frame(
-    role: int, first: int, payload: bytes, parts: list[bytes]
-) -> int:
+def encode_frame(role: int, first: int, payload: bytes, parts: list[bytes]) -> int:
     """Append a frame's bytes to ``parts``; return how many they are.
 
     Args:

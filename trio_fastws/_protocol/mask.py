@@ -8,6 +8,7 @@ The key is an int in the machine's byte order, so that no object is made for it.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 
 def unmask(data: bytearray, start: int, stop: int, key: int) -> bytes:
@@ -55,11 +56,9 @@ def _xor(data: bytes | bytearray | memoryview, key: int, phase: int) -> bytes:
     ).to_bytes(size, sys.byteorder)
 
 
-try:
-    from ._xor import (  # type: ignore[import-not-found, no-redef, unused-ignore]
+with suppress(ImportError):  # where there was no compiler
+    from ._xor import (
         mask as mask,
         unmask as unmask,
         unmask_in_place as unmask_in_place,
     )
-except ImportError:
-    pass

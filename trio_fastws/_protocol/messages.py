@@ -12,13 +12,16 @@ is decoded, and thereby checked, as it arrives.
 from __future__ import annotations
 
 from io import BytesIO
+from typing import TYPE_CHECKING
 
-from .codes import Role
 from .errors import ProtocolError
 from .events import Piece
 from .frames import FrameParser
 from .mask import unmask, unmask_in_place
 from .utf8 import TextDecoder
+
+if TYPE_CHECKING:
+    from .codes import Role
 
 CONTINUATION, TEXT, BINARY = 0, 1, 2
 
@@ -128,7 +131,7 @@ class MessageParser(FrameParser):
             and self._text is None
         ):
             return self._read_whole(at, at + self._length)
-        take = self._remaining if available >= self._remaining else available
+        take = min(self._remaining, available)
         piece = self._collect(at, at + take)
         self._position = at + take
         self._advance(take)

@@ -24,10 +24,13 @@ from __future__ import annotations
 
 import select
 import socket
-from collections.abc import Callable
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from .links import Link, Owner, Turn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EPOLLIN, EPOLLOUT = 0x001, 0x004
 EPOLLERR, EPOLLHUP = 0x008, 0x010

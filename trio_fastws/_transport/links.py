@@ -16,10 +16,13 @@ tasks, because nothing here depends on that order.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from .wheel import Timer, Wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # One recv drains a socket buffer of default size; larger reads only hold other
 # connections up (measured by picows and websockets: 128-256 KiB is best).

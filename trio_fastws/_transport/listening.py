@@ -11,12 +11,15 @@ import errno
 import logging
 import math
 import socket
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import trio
 
 from .dispatcher import EPOLLIN, Dispatcher
 from .links import Link, Owner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 logger = logging.getLogger("trio_fastws")
 
@@ -33,12 +36,15 @@ REST_SECONDS = 0.1
 # accept(2): "already pending network errors on the new socket" are its own
 # affair, not the listener's.
 _PEER_ERRORS = {
-    getattr(errno, name)
-    for name in (
-        "ECONNABORTED EPERM EPROTO ENETDOWN ENOPROTOOPT EHOSTDOWN ENONET "
-        "EHOSTUNREACH EOPNOTSUPP ENETUNREACH"
-    ).split()
-    if hasattr(errno, name)
+    errno.ECONNABORTED,
+    errno.EPERM,
+    errno.EPROTO,
+    errno.ENETDOWN,
+    errno.ENOPROTOOPT,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.EOPNOTSUPP,
+    errno.ENETUNREACH,
 }
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -184,7 +190,7 @@ async def open_listeners(
         moved = [listeners[0]]
         try:
             for listener in listeners[1:]:
-                moved.append(await _move(listener, chosen))
+                moved.append(await _move(listener, chosen))  # noqa: PERF401 - `moved` is closed if this fails
         except OSError as error:
             for listener in (*moved, *listeners):
                 listener.socket.close()

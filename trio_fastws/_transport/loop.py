@@ -11,9 +11,8 @@ write, a read and a turn more (10 us). One scope serves until it is cancelled.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 import select
+from collections.abc import Awaitable, Callable
 
 import trio
 

@@ -15,8 +15,10 @@ is put off, and gone again when it has run empty.
 from __future__ import annotations
 
 from collections import deque
+from typing import TYPE_CHECKING
 
-from .links import Link, Owner
+if TYPE_CHECKING:
+    from .links import Link, Owner
 
 # Promotion stops here: about what a socket buffer takes at once. More committed
 # bytes would only be memory, and out of reach of the policy for slow peers.

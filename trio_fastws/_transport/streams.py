@@ -11,6 +11,8 @@ frame is torn; ``send_all`` is told nothing it would have to take back.
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import trio
 
 from .links import READ_SIZE, Link, Owner, Turn
@@ -193,9 +195,9 @@ class StreamLink(Link):
         return None if sock is None else _address(sock.getsockname)
 
 
-def _socket_of(stream: object) -> trio.socket.SocketType | None:
-    while isinstance(stream, trio.SSLStream):
-        stream = stream.transport_stream
+def _socket_of(stream: Any) -> trio.socket.SocketType | None:
+    if isinstance(stream, trio.SSLStream):
+        return _socket_of(cast("Any", stream).transport_stream)
     return stream.socket if isinstance(stream, trio.SocketStream) else None
 
 
