@@ -125,17 +125,18 @@ class Wheel:
             head = self._slots[self._ticks[0]]
             timer = head._following
             assert timer is not None
-            while timer is not head:
-                if count == CHECK_EVERY:
-                    if perf_counter() >= until:
-                        return True
-                    count = 0
-                count += 1
-                self._unlink(timer)
-                self.schedule(timer, self._after(timer.on_deadline(now), now))
-                timer = head._following
-                assert timer is not None
-            self._drop_first()
+            # Looked up anew for each timer: the one before may have scheduled
+            # another for the past, and then a different slot is the first.
+            if timer is head:
+                self._drop_first()
+                continue
+            if count == CHECK_EVERY:
+                if perf_counter() >= until:
+                    return True
+                count = 0
+            count += 1
+            self._unlink(timer)
+            self.schedule(timer, self._after(timer.on_deadline(now), now))
         return False
 
     def _after(self, deadline: float, now: float) -> float:
