@@ -1,0 +1,152 @@
+"""What the tests share: guards, transports, a server, TLS, memory listeners."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import signal
+import ssl
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial, wraps
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+import trustme
+
+import trio_fastws._transport.loop as loops
+from trio_fastws import Server, serve_websocket
+
+# On the real clock a test that takes longer hangs. A mock clock jumps over any
+# number of seconds: there a test hangs when nothing but this deadline is left.
+REAL_SECONDS = 10
+VIRTUAL_SECONDS = 100_000
+# Behind those, for what no cancel scope can end.
+ALARM_SECONDS = 30
+
+
+def _on_alarm(*_: object) -> None:
+    raise RuntimeError(f"the test took more than {ALARM_SECONDS} s")
+
+
+@pytest.fixture(autouse=True)
+def guard(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that hangs."""
+    test = request.node.obj
+    if inspect.iscoroutinefunction(test):
+        virtual = {"autojump_clock", "mock_clock"} & set(request.fixturenames)
+        seconds = VIRTUAL_SECONDS if virtual else REAL_SECONDS
+
+        @wraps(test)
+        async def guarded(**kwargs: Any) -> None:
+            with trio.fail_after(seconds):
+                await test(**kwargs)
+
+        request.node.obj = guarded
+        signal.signal(signal.SIGALRM, _on_alarm)
+        signal.alarm(ALARM_SECONDS)
+    yield
+    signal.alarm(0)
+
+
+@pytest.fixture(params=["epoll", "pump"])
+def transport(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """Run a test twice: sockets in one epoll, and every stream behind a pump."""
+    if request.param == "pump":
+        monkeypatch.setattr(loops, "HAVE_EPOLL", False)
+    elif not loops.HAVE_EPOLL:
+        pytest.skip("this platform has no epoll")
+    return str(request.param)
+
+
+Serve = Callable[..., Awaitable[Server]]
+
+
+@pytest.fixture
+def serve(nursery: trio.Nursery) -> Serve:
+    """Give what starts a server, on a free port unless told otherwise."""
+
+    async def start(handler: Any, **options: Any) -> Server:
+        if "listeners" not in options:
+            options = {"port": 0, "host": "127.0.0.1", **options}
+        server: Server = await nursery.start(
+            partial(serve_websocket, handler, **options)
+        )
+        return server
+
+    return start
+
+
+class MemoryListener(trio.abc.Listener[trio.abc.Stream]):
+    """A listener whose connections need neither a kernel nor a real clock."""
+
+    def __init__(self) -> None:
+        self._send, self._receive = trio.open_memory_channel[trio.abc.Stream](1000)
+        self.closed = False
+
+    def connect(
+        self, make_pair: Callable[[], Any] = trio.testing.memory_stream_pair
+    ) -> Any:
+        """Return the client's end of a new connection."""
+        client, server = make_pair()
+        self._send.send_nowait(server)
+        return client
+
+    def waiting(self) -> int:
+        """Return how many connections have not been accepted."""
+        return self._receive.statistics().current_buffer_used
+
+    async def accept(self) -> trio.abc.Stream:
+        return await self._receive.receive()
+
+    async def aclose(self) -> None:
+        self.closed = True
+        self._send.close()
+        self._receive.close()
+        await trio.lowlevel.checkpoint()
+
+
+@pytest.fixture
+def memory() -> MemoryListener:
+    """Give a listener of memory streams, for tests with a mock clock."""
+    return MemoryListener()
+
+
+@pytest.fixture
+def no_errors_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> Iterator[pytest.LogCaptureFixture]:
+    """Fail if a warning, an error or a traceback was logged; gives ``caplog``."""
+    caplog.set_level(logging.DEBUG, "trio_fastws")
+    yield caplog
+    loud = [
+        record
+        for record in caplog.get_records("call")
+        if record.levelno >= logging.WARNING or record.exc_info
+    ]
+    assert not loud, [record.getMessage() for record in loud]
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """Give a certificate authority of our own."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def server_tls(authority: trustme.CA) -> ssl.SSLContext:
+    """Give the context of a server at 127.0.0.1 and localhost."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
+    return context
+
+
+@pytest.fixture(scope="session")
+def client_tls(authority: trustme.CA) -> ssl.SSLContext:
+    """Give the context of a client that trusts that server."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
