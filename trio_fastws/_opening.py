@@ -165,7 +165,7 @@ class Opening(Owner):
         self._decide(request, response, HEADROOM, stop)
 
     def _failed(self, error: Exception) -> None:
-        logger.error("exception in on_request", exc_info=error)
+        logger.error("exception in on_request or subprotocols", exc_info=error)
         self._refuse(HandshakeError(500, "the server failed to decide"))
 
     # --- the decision -------------------------------------------------------
@@ -182,8 +182,8 @@ class Opening(Owner):
                 self._answer(answer)
         except HandshakeError as error:
             self._refuse(error)
-        except (ValueError, TypeError) as error:
-            # From what on_request or subprotocols gave: the user's mistake.
+        except Exception as error:  # noqa: BLE001 - isolation: logged, 500
+            # From what on_request gave, or from subprotocols: a user's mistake.
             self._failed(error)
 
     def _accept(self, request: Request, start: int, stop: int) -> None:

@@ -105,7 +105,6 @@ class StreamLink(Link):
                 return
             size = min(len(target), len(view))
             target[:size] = view[:size]
-            target.release()
             owner.on_filled(size)
             view = view[size:]
 
