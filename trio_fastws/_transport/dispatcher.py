@@ -115,9 +115,12 @@ class SocketLink(Link):
             count = len(parts)
             if count == 1:
                 return self._socket.send(parts[0])
-            if size < count * JOIN_BELOW:
+            # More than MAX_PARTS are joined too: only a full socket may cut a
+            # write short, or the edge-triggered EPOLLOUT of a paused link would
+            # never come.
+            if size < count * JOIN_BELOW or count > MAX_PARTS:
                 return self._socket.send(b"".join(parts))
-            return self._socket.sendmsg(parts[:MAX_PARTS])
+            return self._socket.sendmsg(parts)
         except (BlockingIOError, InterruptedError):
             return 0
         except OSError as error:

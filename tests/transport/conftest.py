@@ -1,0 +1,70 @@
+"""Sockets that are closed again, and dispatchers over a clock that stands still."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.transport.support import Clock
+from trio_fastws._transport.dispatcher import Dispatcher
+
+Pair = tuple[socket.socket, socket.socket]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def sockets() -> Iterator[list[socket.socket]]:
+    """Give a list whose sockets are closed after the dispatcher."""
+    made: list[socket.socket] = []
+    yield made
+    for sock in made:
+        sock.close()
+
+
+@pytest.fixture
+def dispatcher(clock: Clock, sockets) -> Iterator[Dispatcher]:
+    dispatcher = Dispatcher(clock)
+    yield dispatcher
+    dispatcher.close()
+
+
+@pytest.fixture
+def unix_pair(sockets) -> Callable[..., Pair]:
+    """Give what makes connected, non-blocking sockets, with small buffers if asked."""
+
+    def make(buffer: int | None = None) -> Pair:
+        pair = socket.socketpair()
+        sockets.extend(pair)
+        for sock in pair:
+            sock.setblocking(False)
+            if buffer is not None:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
+        return pair
+
+    return make
+
+
+@pytest.fixture
+def tcp_pair(sockets) -> Callable[..., Pair]:
+    """As `unix_pair`, over TCP: only there is a reset."""
+
+    def make(buffer: int | None = None) -> Pair:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            ours = socket.create_connection(listener.getsockname())
+            theirs, _address = listener.accept()
+        sockets.extend((ours, theirs))
+        for sock in (ours, theirs):
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if buffer is not None:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        return ours, theirs
+
+    return make

@@ -1,0 +1,114 @@
+"""Owners and links that write down what happens to them."""
+
+from __future__ import annotations
+
+import socket
+
+from trio_fastws._transport.links import Link, Owner, Turn
+from trio_fastws._transport.outbox import Outbox
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+class Recorder(Owner):
+    """Keeps the bytes that came, and the names of its other hooks in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.data = bytearray()
+        self.log: list[object] = []
+        # Calls of `on_data` and `on_filled`, by size.
+        self.reads: list[int] = []
+
+    def on_data(self, start: int, stop: int) -> None:
+        self.data += self.link.turn.buffer[start:stop]
+        self.reads.append(stop - start)
+
+    def on_eof(self, error: OSError | None) -> None:
+        self.log.append("eof" if error is None else error)
+
+    def on_hangup(self) -> None:
+        self.log.append("hangup")
+
+    def on_writable(self) -> None:
+        self.log.append("writable")
+
+    def on_mark(self) -> None:
+        self.log.append("mark")
+
+    def on_continue(self) -> None:
+        self.log.append("continue")
+
+    def encode(self, item: object, parts: list[bytes]) -> int:
+        self.log.append(item)
+        parts.append(item)
+        return len(item)
+
+
+class Sender(Recorder):
+    """Has an outbox, and asks for room as long as it needs some."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outbox = Outbox(self, 0.0)
+
+    def flush(self) -> bool:
+        done = self.outbox.flush(self.link, self.link.turn.now)
+        self.link.want(True, not done)
+        return done
+
+    def on_writable(self) -> None:
+        super().on_writable()
+        self.flush()
+
+
+class Sink(Link):
+    """A link that takes as many bytes as it is allowed to."""
+
+    def __init__(self, owner: Owner) -> None:
+        super().__init__(Turn(Clock()), owner)
+        self.room = 0
+        self.written = bytearray()
+        # What each call of `write` was given.
+        self.calls: list[list[bytes]] = []
+
+    def write(self, parts: list[bytes], size: int) -> int:
+        data = b"".join(parts)
+        assert len(data) == size, "the sizes do not add up"
+        taken = min(self.room, size)
+        self.calls.append(list(parts))
+        self.written += data[:taken]
+        self.room -= taken
+        return taken
+
+
+def read_all(sock: socket.socket) -> bytes:
+    """Return what a non-blocking socket holds now."""
+    data = bytearray()
+    while True:
+        try:
+            piece = sock.recv(1 << 20)
+        except BlockingIOError:
+            return bytes(data)
+        if not piece:
+            return bytes(data)
+        data += piece
+
+
+def reset(sock: socket.socket) -> None:
+    """Close a TCP socket with a reset."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    sock.close()
+
+
+def pattern(size: int) -> bytes:
+    """Return bytes in which every position can be told from its neighbours."""
+    return b"".join(n.to_bytes(4, "big") for n in range(size // 4 + 1))[:size]
