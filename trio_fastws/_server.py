@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
@@ -58,6 +59,10 @@ class ServerStatistics:
     connections: int
     handshakes: int
     accepted: int
+
+
+# A scope that scopes nothing, shared by all handlers that need none.
+_NO_SCOPE = nullcontext()
 
 
 class Server:
@@ -160,11 +165,11 @@ class Server:
     async def _run_handler(self, ws: WebSocket) -> None:
         handler = cast("Callable[[WebSocket], Awaitable[object]]", self._handler)
         if self.service.cancel_on_disconnect:
-            with trio.CancelScope() as scope:
-                ws.set_handler_scope(scope)
-                await ws.guard(handler, ws)
+            scope = trio.CancelScope()
+            ws.set_handler_scope(scope)
+            await ws.guard(scope, handler, ws)
         else:
-            await ws.guard(handler, ws)
+            await ws.guard(_NO_SCOPE, handler, ws)
         # The closing handshake needs no task: the dispatcher goes on with it.
         ws.close_nowait()
 
@@ -386,11 +391,17 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
         task_status: Filled in by ``nursery.start``.
 
     Raises:
-        TypeError: Neither a port nor listeners were given, or both.
+        TypeError: Neither a port nor listeners were given, or both; or the
+            handler is a class.
+        ValueError: An argument is out of its range, which is named.
         OSError: The address cannot be bound.
     """
     if (port is None) == (listeners is None):
         raise TypeError("give either a port or listeners")
+    if port is not None and not 0 <= port <= 65535:
+        raise ValueError(f"port is {port}; it must be 0 to 65535")
+    if isinstance(handler, type):
+        raise TypeError(f"handler must be an instance of {handler.__name__}, not it")
     if on_disconnect not in ("deliver", "cancel"):
         raise ValueError(
             f"on_disconnect is {on_disconnect!r}; it must be 'deliver' or 'cancel'"
