@@ -5,6 +5,9 @@ Independent of the package on purpose, so that both cannot err alike.
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from typing import Any, Self
 
 import trio
@@ -12,6 +15,10 @@ import trio
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 # RFC 6455 1.3: what a server makes of that key.
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+# struct linger, on and 0 s: what makes the kernel reset a connection.
+RESET = b"\1\0\0\0\0\0\0\0"
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
@@ -136,6 +143,21 @@ class Peer:
         """Shake hands as a client; return the server's head."""
         await self.send(head(*fields) + early)
         return await self.read_head()
+
+    async def welcome(self, *fields: str, behind: bytes = b"") -> bytes:
+        """Shake hands as a server; return the client's head."""
+        request = await self.read_head()
+        key = re.search(rb"Sec-WebSocket-Key: (\S+)", request)
+        assert key is not None
+        digest = hashlib.sha1(key[1] + GUID).digest()
+        accept = base64.b64encode(digest).decode()
+        await self.send(answer(*fields, accept=accept) + behind)
+        return request
+
+    async def reset(self) -> None:
+        """Have the kernel reset the connection."""
+        self.stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, RESET)
+        await self.stream.aclose()
 
 
 async def dial(port: int) -> Peer:

@@ -6,7 +6,7 @@ import inspect
 import logging
 import signal
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial, wraps
 from typing import Any
 
@@ -16,7 +16,8 @@ import trio.testing
 import trustme
 
 import trio_fastws._transport.loop as loops
-from trio_fastws import Server, serve_websocket
+from tests.bare import Peer, dial
+from trio_fastws import Server, WebSocket, serve_websocket
 
 # On the real clock a test that takes longer hangs. A mock clock jumps over any
 # number of seconds: there a test hangs when nothing but this deadline is left.
@@ -63,6 +64,7 @@ def transport(
 
 
 Serve = Callable[..., Awaitable[Server]]
+Connect = Callable[..., Awaitable[tuple[WebSocket, Peer]]]
 
 
 @pytest.fixture
@@ -78,6 +80,35 @@ def serve(nursery: trio.Nursery) -> Serve:
         return server
 
     return start
+
+
+@pytest.fixture
+async def connect(serve: Serve) -> AsyncIterator[Connect]:
+    """Give what starts a server and connects to it.
+
+    What it returns: the server's `WebSocket`, in whose handler nothing happens,
+    and a bare peer after its handshake.
+    """
+    peers: list[Peer] = []
+
+    async def start(
+        stream: trio.abc.Stream | None = None, **options: Any
+    ) -> tuple[WebSocket, Peer]:
+        send, receive = trio.open_memory_channel[WebSocket](1)
+
+        async def handler(ws: WebSocket) -> None:
+            send.send_nowait(ws)
+            await trio.sleep_forever()
+
+        server = await serve(handler, **options)
+        peer = await dial(server.port) if stream is None else Peer(stream)
+        peers.append(peer)
+        await peer.shake()
+        return await receive.receive(), peer
+
+    yield start
+    for peer in peers:
+        await trio.aclose_forcefully(peer.stream)
 
 
 class MemoryListener(trio.abc.Listener[trio.abc.Stream]):

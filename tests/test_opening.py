@@ -189,16 +189,11 @@ async def test_noise_is_one_debug_line(
     peer = await dial(server.port)
     if noise:
         await peer.send(noise)
-    if reset:
-        peer.stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, RESET)
-    await peer.stream.aclose()
+    await (peer.reset() if reset else peer.stream.aclose())
     while server.statistics().handshakes or not no_errors_logged.records:
         await trio.lowlevel.checkpoint()
     await wait_all_tasks_blocked()
     assert [r.levelno for r in no_errors_logged.records] == [logging.DEBUG]
-
-
-RESET = b"\1\0\0\0\0\0\0\0"  # struct linger: on, 0 s
 
 
 async def test_slow_head_is_given_up_after_the_handshake_timeout(

@@ -1,0 +1,291 @@
+"""The closing handshake in every order, over sockets and with bare peers."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import memory_stream_pair, wait_all_tasks_blocked
+
+from tests.bare import BINARY, CLOSE, TEXT, Peer, close, frame
+from trio_fastws import ConnectionBroken, Timeouts, open_websocket
+
+REASON = "tschüß, 再见"
+
+
+async def test_server_closes_then_waits_for_the_peers_close(transport, connect) -> None:
+    ws, peer = await connect()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ws.aclose, 4001, REASON)
+        assert await peer.read_close() == (4001, REASON)
+        await wait_all_tasks_blocked()
+        assert ws.close_code is None
+        await peer.send(close(4001, REASON))
+        # The server ends TCP first (RFC 6455 7.1.1).
+        assert await peer.rest() == b""
+    assert (ws.close_code, ws.close_reason) == (4001, REASON)
+    with pytest.raises(trio.ClosedResourceError):
+        await ws.receive()
+    with pytest.raises(trio.ClosedResourceError):
+        await ws.send("late")
+
+
+async def test_server_answers_a_close_and_ends_tcp_first(transport, connect) -> None:
+    ws, peer = await connect()
+    await peer.send(close(4001, REASON))
+    assert await peer.read_close() == (4001, "")
+    assert await peer.rest() == b""
+    await ws.wait_closed()
+    assert (ws.close_code, ws.close_reason) == (4001, REASON)
+    with pytest.raises(ConnectionBroken, match="4001") as caught:
+        await ws.receive()
+    assert (caught.value.close_code, caught.value.close_reason) == (4001, REASON)
+    with pytest.raises(ConnectionBroken):
+        await ws.send("late")
+
+
+async def test_closes_that_cross_close_cleanly(transport, connect) -> None:
+    ws, peer = await connect()
+    ws.close_nowait(4002, "mine")
+    await peer.send(close(4003, "theirs"))
+    # One Close each and no answer to it (RFC 6455 5.5.1).
+    assert await peer.rest() == close(4002, "mine", masked=False)
+    await ws.wait_closed()
+    assert (ws.close_code, ws.close_reason) == (4003, "theirs")
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (close(1000), 1000),
+        (close(1001, "going"), 1001),
+        (frame(CLOSE), 1005),
+    ],
+)
+async def test_clean_end_is_the_end_of_the_channel(
+    transport, connect, sent, code
+) -> None:
+    ws, peer = await connect()
+    await peer.send(frame(TEXT, b"last") + sent)
+    # The end is seen before the message is taken, which is not lost.
+    await ws.wait_closed()
+    assert [message async for message in ws] == ["last"]
+    assert ws.close_code == code
+    with pytest.raises(trio.EndOfChannel):
+        ws.receive_nowait()
+    with pytest.raises(ConnectionBroken) as caught:
+        ws.send_nowait("late")
+    assert caught.value.close_code == code
+
+
+@pytest.mark.parametrize(
+    ("sent", "code", "words"),
+    [
+        (frame(TEXT, b"x", masked=False), 1002, "not masked"),
+        (frame(3, b"x"), 1002, "opcode"),
+        (frame(TEXT, b"\xff"), 1007, "UTF-8"),
+        (frame(BINARY, bytes(2**20 + 1)), 1009, "over the limit of 1048576"),
+        (close(1005), 1002, "1005"),
+    ],
+)
+async def test_failing_peer_reads_why_and_then_the_end_but_no_reset(
+    transport, connect, sent, code, words
+) -> None:
+    ws, peer = await connect()
+    async with trio.open_nursery() as nursery:
+        # Unread data must not turn into a reset that eats our Close.
+        nursery.start_soon(peer.send, sent + bytes(3_000_000))
+        got, reason = await peer.read_close()
+        assert got == code
+        assert words in reason
+        assert await peer.rest() == b""
+    await ws.wait_closed()
+    assert ws.close_code == code
+    with pytest.raises(ConnectionBroken) as caught:
+        await ws.receive()
+    assert caught.value.close_code == code
+
+
+async def test_closing_while_the_peer_sends_discards_it(transport, connect) -> None:
+    ws, peer = await connect()
+    flood = frame(BINARY, bytes(60_000)) * 100
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(peer.send, flood + close(1003))
+        await ws.receive()
+        nursery.start_soon(ws.aclose, 1003, "no binary, please")
+        assert await peer.read_close() == (1003, "no binary, please")
+        assert await peer.rest() == b""
+    assert ws.close_code == 1003
+
+
+async def test_queued_messages_leave_before_the_close(transport, connect) -> None:
+    ws, peer = await connect()
+    for number in range(50):
+        ws.send_nowait(bytes([number]))
+    ws.close_nowait()
+    for number in range(50):
+        assert await peer.read_frame() == (BINARY, bytes([number]))
+    assert await peer.read_close() == (1000, "")
+
+
+@pytest.mark.parametrize("how", ["end", "reset"])
+async def test_every_waiter_wakes_when_tcp_dies(transport, connect, how) -> None:
+    ws, peer = await connect()
+    woken = []
+
+    async def wait(name, async_fn) -> None:
+        try:
+            while True:
+                await async_fn()
+                if name == "wait_closed":
+                    return woken.append(name)
+        except ConnectionBroken as error:
+            assert error.close_code == 1006
+            woken.append(name)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait, "receive", ws.receive)
+        nursery.start_soon(wait, "ping", ws.ping)
+        nursery.start_soon(wait, "wait_closed", ws.wait_closed)
+        for name in ("send", "send again"):
+            nursery.start_soon(wait, name, lambda: ws.send(bytes(60_000)))
+        await wait_all_tasks_blocked()
+        assert woken == []
+        await (peer.reset() if how == "reset" else peer.stream.aclose())
+    assert sorted(woken) == ["ping", "receive", "send", "send again", "wait_closed"]
+    assert ws.close_code == 1006
+
+
+async def test_aclose_returns_when_tcp_dies(transport, connect) -> None:
+    ws, peer = await connect()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ws.aclose)
+        await peer.read_close()
+        await peer.reset()
+    assert ws.close_code == 1006
+
+
+async def test_cancelled_aclose_ends_the_connection_at_once(transport, connect) -> None:
+    ws, peer = await connect()
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await ws.aclose()
+    assert scope.cancelled_caught
+    assert (ws.close_code, ws.close_reason) == (1006, "closing was cancelled")
+    assert await peer.rest() in (b"", close(1000, masked=False))
+
+
+async def test_closing_again_changes_nothing(transport, connect) -> None:
+    ws, peer = await connect()
+    ws.close_nowait(4001, "first")
+    ws.close_nowait(4002, "second")
+    assert await peer.read_close() == (4001, "first")
+    await peer.send(close(4001))
+    await ws.aclose(4003)
+    await ws.aclose()
+    assert ws.close_code == 4001
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "words"),
+    [
+        (1005, "", "1005"),
+        (1006, "", "1006"),
+        (999, "", "999"),
+        (5000, "", "5000"),
+        (1000, "ü" * 62, "123"),
+    ],
+)
+async def test_close_that_cannot_be_sent_is_a_value_error(
+    connect, code, reason, words
+) -> None:
+    ws, _ = await connect()
+    with pytest.raises(ValueError, match=words):
+        await ws.aclose(code, reason)
+    assert not ws.closed
+
+
+async def test_closing_handshake_is_bounded_when_the_peer_does_not_answer(
+    transport, connect, memory, autojump_clock
+) -> None:
+    ws, peer = await connect(
+        memory.connect(), listeners=[memory], timeouts=Timeouts(close=4)
+    )
+    started = trio.current_time()
+    await ws.aclose()
+    assert 4 <= trio.current_time() - started < 4.1
+    assert (ws.close_code, ws.close_reason) == (1006, "no closing handshake within 4 s")
+    assert await peer.rest() == close(1000, masked=False)
+
+
+async def test_chatter_does_not_prolong_the_closing_handshake(
+    transport, connect, memory, autojump_clock
+) -> None:
+    ws, peer = await connect(
+        memory.connect(), listeners=[memory], timeouts=Timeouts(close=4)
+    )
+    started = trio.current_time()
+    async with trio.open_nursery() as nursery:
+
+        async def chat() -> None:
+            while True:
+                await peer.send(frame(TEXT, b"bla"))
+                await trio.sleep(0.5)
+
+        nursery.start_soon(chat)
+        await ws.aclose()
+        assert 4 <= trio.current_time() - started < 4.1
+        nursery.cancel_scope.cancel()
+
+
+async def test_peer_that_keeps_tcp_open_is_dropped_after_the_close_timeout(
+    transport, connect, memory, autojump_clock
+) -> None:
+    ws, peer = await connect(
+        memory.connect(), listeners=[memory], timeouts=Timeouts(close=4)
+    )
+    await peer.send(close(1000))
+    await ws.wait_closed()
+    started = trio.current_time()
+    assert await peer.rest() == close(1000, masked=False)
+    with pytest.raises(trio.BrokenResourceError):
+        while True:
+            await peer.send(b"still here")
+            await trio.sleep(0.1)
+    assert trio.current_time() - started < 4.2
+
+
+async def test_client_waits_for_the_server_to_end_tcp(
+    transport, autojump_clock
+) -> None:
+    ours, theirs = memory_stream_pair()
+    peer = Peer(theirs)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(peer.welcome)
+        async with open_websocket("ws://a/", stream=ours) as ws:
+            await peer.send(close(1001, "bye", masked=False))
+            with pytest.raises(trio.EndOfChannel):
+                await ws.receive()
+            assert await peer.read_close() == (1001, "")
+            with trio.move_on_after(5) as silence:
+                await peer.rest()
+            # RFC 6455 7.1.1: the client waits for the server to end TCP.
+            assert silence.cancelled_caught
+            await peer.stream.aclose()
+        assert trio.current_time() == 5
+    assert (ws.close_code, ws.close_reason) == (1001, "bye")
+
+
+async def test_client_ends_tcp_when_the_server_does_not(
+    transport, autojump_clock
+) -> None:
+    ours, theirs = memory_stream_pair()
+    peer = Peer(theirs)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(peer.welcome)
+        timeouts = Timeouts(close=4)
+        async with open_websocket("ws://a/", stream=ours, timeouts=timeouts) as ws:
+            await peer.send(close(1000, masked=False))
+        assert 4 <= trio.current_time() < 4.1
+    assert await peer.read_close() == (1000, "")
+    assert await peer.rest() == b""
+    assert ws.close_code == 1000
