@@ -184,7 +184,7 @@ class Site:
 
 
 @contextlib.asynccontextmanager
-async def serving(handler, *, small=False, guard=10.0, **options):
+async def serving(handler, *, small=False, **options):
     """Serve ``handler``; with ``small``, over buffers that are soon full."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     if small:
@@ -193,20 +193,19 @@ async def serving(handler, *, small=False, guard=10.0, **options):
     sock.listen(64)
     listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
     options.setdefault("timeouts", Timeouts(ping_interval=None))
-    with trio.fail_after(guard):
-        async with trio.open_nursery() as nursery:
-            server = await nursery.start(
-                lambda task_status: serve_websocket(
-                    handler, listeners=[listener], task_status=task_status, **options
-                )
+    async with trio.open_nursery() as nursery:
+        server = await nursery.start(
+            lambda task_status: serve_websocket(
+                handler, listeners=[listener], task_status=task_status, **options
             )
-            site = Site(server, 16 * 1024 if small else None)
-            try:
-                yield site
-            finally:
-                for peer in site.peers:
-                    await trio.aclose_forcefully(peer.stream)
-                nursery.cancel_scope.cancel()
+        )
+        site = Site(server, 16 * 1024 if small else None)
+        try:
+            yield site
+        finally:
+            for peer in site.peers:
+                await trio.aclose_forcefully(peer.stream)
+            nursery.cancel_scope.cancel()
 
 
 class Keeper:
@@ -231,3 +230,41 @@ async def pair(**options):
     async with serving(keeper, **options) as site:
         peer = await site.dial()
         yield await keeper.next(), peer
+
+
+class Writes:
+    """What a server's sockets were given, write by write, for either transport."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.port = 0
+        self.data: list[bytes] = []
+        patch_send, patch_sendmsg = socket.socket.send, socket.socket.sendmsg
+        patch_send_all = trio.SocketStream.send_all
+
+        def send(sock, data, *rest):
+            size = patch_send(sock, data, *rest)
+            self._note(sock, bytes(data[:size]))
+            return size
+
+        def sendmsg(sock, parts, *rest):
+            size = patch_sendmsg(sock, parts, *rest)
+            self._note(sock, b"".join(parts)[:size])
+            return size
+
+        async def send_all(stream, data):
+            self._note(stream.socket, bytes(data))
+            await patch_send_all(stream, data)
+
+        monkeypatch.setattr(socket.socket, "send", send)
+        monkeypatch.setattr(socket.socket, "sendmsg", sendmsg)
+        monkeypatch.setattr(trio.SocketStream, "send_all", send_all)
+
+    def _note(self, sock, data: bytes) -> None:
+        # Not the socketpair by which trio wakes itself, nor the raw client.
+        if sock.family == socket.AF_INET and sock.getsockname()[1] == self.port:
+            self.data.append(data)
+
+    def watch(self, ws) -> None:
+        """Count from now on, and only this server's writes."""
+        self.port = ws.local_address[1]
+        self.data.clear()

@@ -4,10 +4,28 @@ from __future__ import annotations
 
 import pytest
 import trio
-from trio.testing import assert_checkpoints, assert_no_checkpoints
+from trio.testing import (
+    assert_checkpoints,
+    assert_no_checkpoints,
+    wait_all_tasks_blocked,
+)
 
-from tests.raw import BINARY, CLOSE, Frame, binary, masked_close, pair, text
-from trio_fastws import ConnectionBroken
+from tests.raw import BINARY, Frame, Writes, binary, close, masked_close, pair, text
+from trio_fastws import ConnectionBroken, Sending
+
+pytestmark = pytest.mark.usefixtures("transport")
+
+
+@pytest.fixture(params=[0.0, 0.9], ids=["reversed", "straight"])
+def batch_order(request, monkeypatch):
+    """Have trio run its batches always, or never, in reversed order."""
+    monkeypatch.setattr(trio._core._run, "_ALLOW_DETERMINISTIC_SCHEDULING", False)
+    monkeypatch.setattr(trio._core._run._r, "random", lambda: request.param)
+
+
+@pytest.fixture
+def writes(monkeypatch):
+    return Writes(monkeypatch)
 
 
 @pytest.mark.parametrize(
@@ -17,10 +35,12 @@ from trio_fastws import ConnectionBroken
         (b"\0\xff", Frame(2, b"\0\xff")),
         (bytearray(b"ab"), Frame(2, b"ab")),
         (memoryview(b"abc")[1:], Frame(2, b"bc")),
+        (memoryview(b"abcdef")[::2], Frame(2, b"ace")),
         ("", Frame(1, b"")),
         (b"", Frame(2, b"")),
         (b"x" * 125, Frame(2, b"x" * 125)),
         (b"x" * 126, Frame(2, b"x" * 126)),
+        (b"x" * 65535, Frame(2, b"x" * 65535)),
         (b"x" * 65536, Frame(2, b"x" * 65536)),
     ],
 )
@@ -32,3 +52,190 @@ async def test_a_message_is_one_frame(value, frame):
         with assert_no_checkpoints():
             ws.send_nowait(value)
         assert await peer.read() == frame
+
+
+@pytest.mark.parametrize("value", [3, None, ["a"], object()])
+async def test_other_types_are_refused_and_nothing_is_sent(value):
+    async with pair() as (ws, peer):
+        with pytest.raises(TypeError, match="message must be str"):
+            await ws.send(value)
+        with pytest.raises(TypeError, match="message must be str"):
+            ws.send_nowait(value)
+        await ws.send("after")
+        assert await peer.read() == text("after")
+
+
+async def test_lone_surrogates_queue_nothing():
+    async with pair() as (ws, peer):
+        with pytest.raises(UnicodeEncodeError):
+            await ws.send("bad \ud800")
+        with pytest.raises(UnicodeEncodeError):
+            ws.send_nowait("bad \udfff")
+        assert ws.statistics().messages_sent == 0
+        await ws.send("after")
+        assert await peer.read() == text("after")
+
+
+async def test_what_may_change_is_copied():
+    async with pair(small=True, sending=Sending(high_water=2**20)) as (ws, peer):
+        data = bytearray(b"a" * 300_000)
+        ws.send_nowait(data)
+        ws.send_nowait(memoryview(data)[:5])
+        data[:] = b"b" * len(data)
+        assert await peer.read() == binary(b"a" * 300_000)
+        assert await peer.read() == binary(b"aaaaa")
+
+
+async def test_messages_keep_their_order_across_ways_to_send():
+    async with pair() as (ws, peer):
+        for number in range(0, 40, 4):
+            await ws.send(f"{number}")
+            ws.send_nowait(f"{number + 1}")
+            ws.send_nowait(f"{number + 2}")
+            await ws.send(f"{number + 3}")
+        assert await peer.read_some(40) == [text(f"{n}") for n in range(40)]
+
+
+@pytest.mark.usefixtures("batch_order")
+async def test_a_burst_from_a_task_leaves_in_few_writes(writes):
+    async with pair() as (ws, peer):
+        await wait_all_tasks_blocked()
+        writes.watch(ws)
+        for number in range(100):
+            await ws.send(f"{number}")
+        assert await peer.read_some(100) == [text(f"{n}") for n in range(100)]
+        assert len(writes.data) <= 3
+        writes.watch(ws)
+        for number in range(100):
+            ws.send_nowait(f"{number}")
+        assert await peer.read_some(100) == [text(f"{n}") for n in range(100)]
+        assert len(writes.data) <= 3
+
+
+@pytest.mark.usefixtures("batch_order")
+@pytest.mark.parametrize("yields", range(5))
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+async def test_a_burst_is_never_left_unflushed(yields, count):
+    async with pair() as (ws, peer):
+        for _ in range(5):
+            for number in range(count):
+                ws.send_nowait(f"{number}")
+            for _ in range(yields):
+                await trio.lowlevel.checkpoint()
+            # The sender does nothing more for the connection.
+            assert await peer.read_some(count) == [text(f"{n}") for n in range(count)]
+
+
+async def test_a_single_message_leaves_at_once(writes):
+    async with pair() as (ws, peer):
+        await wait_all_tasks_blocked()
+        writes.watch(ws)
+        ws.send_nowait("now")
+        if ws.statistics().send_queue == 0 and writes.data:  # a socket's, not a pump's
+            assert writes.data == [b"\x81\x03now"]
+        assert await peer.read() == text("now")
+        assert writes.data == [b"\x81\x03now"]
+
+
+async def test_delay_writes_messages_together(autojump_clock, writes):
+    sending = Sending(delay=2, delay_size=1000)
+    async with pair(sending=sending) as (ws, peer):
+        await wait_all_tasks_blocked()
+        writes.watch(ws)
+        start = trio.current_time()
+        await ws.send("a")
+        await trio.sleep(1)
+        await ws.send("b")
+        await wait_all_tasks_blocked()
+        assert writes.data == []
+        assert await peer.read_some(2) == [text("a"), text("b")]
+        assert 2 <= trio.current_time() - start < 2.1
+        assert len(writes.data) == 1
+        # It does so again.
+        await ws.send("c")
+        assert await peer.read() == text("c")
+        assert 4 <= trio.current_time() - start < 4.2
+
+
+async def test_delay_size_bypasses_the_delay(autojump_clock):
+    async with pair(sending=Sending(delay=2, delay_size=1000)) as (ws, peer):
+        start = trio.current_time()
+        await ws.send("a")
+        await ws.send(b"x" * 1000)
+        assert await peer.read_some(2) == [text("a"), binary(b"x" * 1000)]
+        assert trio.current_time() == start
+
+
+async def test_receiving_does_not_cut_the_delay_short(autojump_clock, writes):
+    async with pair(sending=Sending(delay=2)) as (ws, peer):
+        await wait_all_tasks_blocked()
+        writes.watch(ws)
+        await ws.send("a")
+        with trio.move_on_after(1):
+            await ws.receive()
+        assert writes.data == []
+        assert await peer.read() == text("a")
+
+
+async def test_a_close_does_not_wait_for_the_delay(autojump_clock):
+    async with pair(sending=Sending(delay=5)) as (ws, peer):
+        start = trio.current_time()
+        await ws.send("last")
+        ws.close_nowait()
+        assert await peer.read_some(2) == [text("last"), close(1000)]
+        assert trio.current_time() == start
+
+
+async def test_sending_after_our_close_is_an_error():
+    async with pair() as (ws, peer):
+        ws.close_nowait()
+        assert ws.closed
+        with pytest.raises(trio.ClosedResourceError), assert_checkpoints():
+            await ws.send("a")
+        with pytest.raises(trio.ClosedResourceError):
+            ws.send_nowait("a")
+        assert await peer.read() == close(1000)
+        await peer.write(masked_close(1000))
+        assert await peer.read() is None
+
+
+@pytest.mark.parametrize(
+    ("code", "seen"), [(1000, 1000), (1001, 1001), (None, 1005), (4000, 4000)]
+)
+async def test_sending_after_the_peers_close_is_never_end_of_channel(code, seen):
+    async with pair() as (ws, peer):
+        await peer.write(masked_close(code))
+        await peer.read_all()
+        with pytest.raises(ConnectionBroken) as caught:
+            await ws.send("a")
+        assert caught.value.close_code == seen
+        with pytest.raises(ConnectionBroken):
+            ws.send_nowait("a")
+
+
+async def test_sending_to_a_peer_that_died_this_moment_is_not_an_error_at_once():
+    async with pair() as (ws, peer):
+        peer.reset()
+        ws.send_nowait("a")  # nobody can know yet
+        await ws.wait_closed()
+        assert ws.close_code == 1006
+        with pytest.raises(ConnectionBroken) as caught:
+            await ws.send("b")
+        assert caught.value.close_code == 1006
+        assert isinstance(caught.value, trio.BrokenResourceError)
+
+
+async def test_a_subclass_of_str_or_bytes_is_sent_as_its_base():
+    class Name(str):
+        __slots__ = ()
+
+    class Data(bytes):
+        __slots__ = ()
+
+    async with pair() as (ws, peer):
+        await ws.send(Name("n"))
+        ws.send_nowait(Name("n"))
+        await ws.send(Data(b"d"))
+        ws.send_nowait(Data(b"d"))
+        frames = await peer.read_some(4)
+        assert frames == [text("n")] * 2 + [Frame(BINARY, b"d")] * 2

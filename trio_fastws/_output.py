@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from trio_fastws._protocol.endpoint import Endpoint
 
 CONTINUATION, TEXT, BINARY, CLOSE = 0, 1, 2, 8
+# Trio runs every runnable task once in a batch, in any order: a task that goes on
+# sending may miss two of our turns in a row, never three.
+PATIENCE = 2
 
 
 class Output(Owner):
@@ -271,7 +274,7 @@ class Output(Owner):
             self._on_blocked()
 
     def _new_outbox(self) -> Outbox:
-        outbox = Outbox(self, self._service.turn.now)
+        outbox = Outbox(self, self._service.turn.time())
         self._outbox = outbox
         return outbox
 
@@ -280,7 +283,7 @@ class Output(Owner):
         service = self._service
         if outbox.size() > service.high_water:
             self._on_crowded()
-        outbox.grown = turn.corked is None
+        outbox.patience = PATIENCE if turn.corked is None else 0
         if outbox.blocked:
             return
         if service.delay > 0 and not self._closing:
@@ -294,10 +297,10 @@ class Output(Owner):
     def _write_out(self, outbox: Outbox) -> None:
         # Marked outboxes come here at the end of a turn.
         turn = self._service.turn
-        if outbox.grown:
+        if outbox.patience > 0:
             # A task is sending and may be about to send more: wait until it has
             # nothing to add, or the wire is full.
-            outbox.grown = False
+            outbox.patience -= 1
             if outbox.takes():
                 turn.mark(self)
                 return
@@ -314,7 +317,7 @@ class Output(Owner):
         if link is None:
             return
         was_blocked = outbox.blocked
-        if outbox.flush(link, self._service.turn.now):
+        if outbox.flush(link, self._service.turn.time()):
             self._outbox = None
         elif not was_blocked:
             self._on_blocked()

@@ -33,7 +33,7 @@ class Outbox:
     __slots__ = (
         "_owner",
         "blocked",
-        "grown",
+        "patience",
         "pending",
         "pending_size",
         "pong",
@@ -50,8 +50,8 @@ class Outbox:
         self.pending_size = 0
         # Set while the link does not take all we have.
         self.blocked = False
-        # Set when a task added something; see `Owner.on_mark` of the connection.
-        self.grown = False
+        # How many more turns to wait for a task that may add something.
+        self.patience = 0
         # When the link last took a byte, for the write-stall deadline.
         self.since = now
         # A Pong that waits for the peer to read; a later one replaces it.
@@ -103,12 +103,13 @@ class Outbox:
         self.pong = None
 
     def _promote(self) -> None:
-        while self.pending is not None and self.wire_size < WIRE_SIZE:
-            self.wire_size += self._owner.encode(self._take(), self.wire)
+        # The Pong first: the last item may be a Close, and nothing follows that.
         if self.pong is not None and self.wire_size < WIRE_SIZE:
             self.wire.append(self.pong)
             self.wire_size += len(self.pong)
             self.pong = None
+        while self.pending is not None and self.wire_size < WIRE_SIZE:
+            self.wire_size += self._owner.encode(self._take(), self.wire)
 
     def flush(self, link: Link, now: float) -> bool:
         """Write until the link takes no more; True if nothing is left."""
