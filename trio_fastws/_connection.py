@@ -311,7 +311,7 @@ class Connection(Output):
         self._closing = True
         self._paused = 0
         turn = self._service.turn
-        self._since = turn.clock()
+        self._since = turn.time()
         turn.schedule(self, self._since + self._service.close_seconds)
         if self._hung or self.link is None:
             self.abort(LOST)
@@ -346,8 +346,8 @@ class Connection(Output):
         self._ending = True
         self._paused = 0
         turn = self._service.turn
-        self._since = turn.now
-        turn.schedule(self, turn.now + self._service.close_seconds)
+        self._since = turn.time()
+        turn.schedule(self, self._since + self._service.close_seconds)
         self._wake_all()
         self._disconnected()
 
@@ -511,8 +511,8 @@ class Connection(Output):
             return
         turn = self._service.turn
         if self._paused == 0:
-            self._since = turn.now
-            turn.schedule(self, turn.now + self._service.slow_consumer)
+            self._since = turn.time()
+            turn.schedule(self, self._since + self._service.slow_consumer)
         self._paused |= why
         if turn.corked is not self:
             self._update_interest()

@@ -221,6 +221,8 @@ class Opening(Owner):
             return
         request = self._request
         head_only = request is not None and request.method == "HEAD"
+        if type(response) is not Response:
+            raise TypeError(f"on_request gave {response!r}, not a Response or None")
         data = encode_response(response, head_only=head_only)
         self._out = memoryview(data)
         self.on_writable()

@@ -29,7 +29,7 @@ from ._waiting import PingWait
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from contextlib import AbstractAsyncContextManager
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
 PosArgT = TypeVarTuple("PosArgT")
 
@@ -340,18 +340,23 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes]):
         async_fn: Callable[..., Awaitable[object]],
         args: tuple[object, ...],
     ) -> None:
-        with scope:
-            await self.guard(async_fn, *args)
+        await self.guard(scope, async_fn, *args)
         self._get_waiting().scopes.discard(scope)
 
     async def guard(
-        self, async_fn: Callable[..., Awaitable[object]], *args: object
+        self,
+        scope: AbstractContextManager[object],
+        async_fn: Callable[..., Awaitable[object]],
+        *args: object,
     ) -> None:
         """Run a function whose exception is this connection's own affair."""
         try:
-            await async_fn(*args)
-        except Exception as error:  # noqa: BLE001 - isolation: logged, 1011
-            self._task_failed(error)
+            with scope:
+                await async_fn(*args)
+        except* Exception as group:  # noqa: BLE001 - isolation: logged, 1011
+            # A group may hold Cancelled as well; that goes on its way.
+            alone = len(group.exceptions) == 1
+            self._task_failed(group.exceptions[0] if alone else group)
 
     def _task_failed(self, error: Exception) -> None:
         if self._closing and not self._closed_by_us and _is_news_of_end(error):
@@ -427,4 +432,7 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes]):
 
 def _is_news_of_end(error: Exception) -> bool:
     # A handler need not catch these: they only tell it that its peer is gone.
+    if isinstance(error, ExceptionGroup):
+        # What its own nursery makes of them.
+        return all(map(_is_news_of_end, error.exceptions))
     return isinstance(error, trio.BrokenResourceError | trio.EndOfChannel)

@@ -54,6 +54,7 @@ cdef class Turn:
 
     cpdef close(self)
     cpdef begin(self)
+    cpdef double time(self) except? -1
     cpdef mark(self, Owner owner)
     cpdef put_off(self, Owner owner)
     cpdef bint idle(self)

@@ -197,6 +197,10 @@ class Turn:
         self.now = self.clock()
         self.until = perf_counter() + TURN_SECONDS
 
+    def time(self) -> float:
+        """Return the owner's clock, read anew unless a hook is running."""
+        return self.now if self.corked is not None else self.clock()
+
     def mark(self, owner: Owner) -> None:
         """Have `Owner.on_mark` called before the loop parks."""
         if not owner.marked:
@@ -266,7 +270,7 @@ class Linger(Owner):
         link.adopt(self)
         link.shutdown()
         link.want(True, False)
-        self._deadline = link.turn.now + seconds
+        self._deadline = link.turn.time() + seconds
         link.turn.schedule(self, self._deadline)
 
     def on_eof(self, error: OSError | None) -> None:
