@@ -70,10 +70,13 @@ async def _talk(options: argparse.Namespace, scopes: list[trio.CancelScope]) -> 
     ) as ws:
         chosen = f", subprotocol {ws.subprotocol}" if ws.subprotocol else ""
         screen.note(f"connected to {options.url}{chosen}; Ctrl-D closes")
-        with trio.CancelScope() as scope:
-            scopes.append(scope)
-            await Talk(ws, options, screen).run()
-        scopes[1:] = []
+        try:
+            with trio.CancelScope() as scope:
+                scopes.append(scope)
+                await Talk(ws, options, screen).run()
+        finally:
+            scopes[1:] = []
+            screen.clear()
     if ws.close_code not in (1000, 1001, 1005):
         raise CommandFailed(
             f"connection closed with code {ws.close_code}: "
@@ -142,8 +145,10 @@ class Talk:
                 yield text
             return
         async with aclosing(read_lines()) as lines:
+            self._screen.prompt()
             async for line in lines:
                 yield line
+                self._screen.prompt()
 
     async def _receive_all(self) -> None:
         expect = self._options.expect

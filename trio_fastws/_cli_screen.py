@@ -22,8 +22,16 @@ if TYPE_CHECKING:
 _READ_SIZE = 64 * 1024
 
 
+# Put a line above the one where the cursor is: save the cursor, make room below,
+# go back up, push the line down; then restore the cursor and follow that line.
+_ABOVE, _BACK = "\x1b7\n\x1b[A\x1b[L", "\x1b8\x1b[B"
+
+
 class Screen:
-    """Shows messages on stdout and notes on stderr, with `rich` if it is there.
+    """Shows messages on stdout and notes on stderr.
+
+    On a terminal `rich`, if it is there, gives colour, and a prompt that stays
+    put while messages arrive.
 
     Attributes:
         interactive: Whether a person types what is sent.
@@ -33,12 +41,13 @@ class Screen:
         self.interactive = interactive
         self._terminal = sys.stdout.isatty()
         self._console: Any = None
+        self._prompted = False
         if self._terminal:
             try:
                 console = importlib.import_module("rich.console")
             except ModuleNotFoundError:
                 return
-            self._console = console.Console(highlight=False, markup=False)
+            self._console = console.Console(highlight=False, markup=False, emoji=False)
 
     async def show(self, messages: Sequence[str | bytes]) -> None:
         """Write messages, one a line.
@@ -48,16 +57,14 @@ class Screen:
         Raises:
             CommandFailed: Nobody reads stdout any more.
         """
-        lines = "".join(f"{self._format(message)}\n" for message in messages)
+        text = "".join(f"{self._format(message)}\n" for message in messages)
         if self._console is not None:
-            self._console.print(lines, style="cyan", end="", soft_wrap=True)
-            await trio.lowlevel.checkpoint()
-            return
+            text = self._render(text)
         try:
             # In a thread: a reader of the pipe may be slow, and meanwhile the
             # server's pings want their answers.
             await trio.to_thread.run_sync(
-                _write, lines.encode(errors="replace"), abandon_on_cancel=True
+                _write, text.encode(errors="replace"), abandon_on_cancel=True
             )
         except OSError as error:
             raise CommandFailed(f"cannot write to stdout: {error.strerror}") from None
@@ -67,11 +74,32 @@ class Screen:
         if always or self.interactive:
             say(clean(text))
 
+    def prompt(self) -> None:
+        """Ask a person for the next line."""
+        if self.interactive and self._console is not None:
+            self._prompted = True
+            _write(b"> ")
+
+    def clear(self) -> None:
+        """Take the prompt away, if there is one."""
+        if self._prompted:
+            self._prompted = False
+            _write(b"\r\x1b[K")
+
     def _format(self, message: str | bytes) -> str:
         text = f"0x{message.hex()}" if isinstance(message, bytes) else message
         if self._terminal:
             text = clean(text)
         return f"< {text}" if self._terminal and self.interactive else text
+
+    def _render(self, text: str) -> str:
+        with self._console.capture() as capture:
+            self._console.print(text, style="cyan", end="", overflow="fold")
+        rendered: str = capture.get()
+        if not self._prompted:
+            return rendered
+        lines = rendered.removesuffix("\n").split("\n")
+        return "".join(f"{_ABOVE}{line}{_BACK}" for line in lines)
 
 
 def _write(data: bytes) -> None:

@@ -111,7 +111,8 @@ async def _run(
     )
     async with trio.open_nursery() as nursery:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            server: Server = await nursery.start(run)
+            server = await nursery.start(run)
+            assert isinstance(server, Server)
             _announce(server, options.what, tls is not None)
             await anext(signals)
         # From here on a second signal has its usual, ruder effect.
@@ -121,10 +122,10 @@ async def _run(
 
 def _announce(server: Server, what: str, secure: bool) -> None:
     for address in server.addresses:
-        if not isinstance(address, tuple):
+        if isinstance(address, str | bytes):
             say(f"listening on unix:{os.fsdecode(address)}", sys.stdout)
             continue
-        host, port = address[:2]
+        host, port = str(address[0]), int(address[1])
         place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         say(f"listening on ws{'s' * secure}://{place}/", sys.stdout)
         if what == "chat":

@@ -10,7 +10,7 @@ import re
 import socket
 import ssl
 import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, cast
 
 import trio
 
@@ -92,7 +92,8 @@ def _explain_refusal(error: HandshakeRefused) -> str:
 def _leaves(error: BaseException) -> Iterator[BaseException]:
     # Groups and causes, down to what a person can do something about.
     if isinstance(error, BaseExceptionGroup):
-        for part in error.exceptions:
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        for part in group.exceptions:
             yield from _leaves(part)
     elif error.__cause__ is not None and type(error) in (
         OSError,
