@@ -1,0 +1,1 @@
+../../trio_fastws/_chat/__init__.py

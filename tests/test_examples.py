@@ -1,0 +1,89 @@
+"""The examples run as their docstrings say, and stay short."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+from websockets.sync.client import connect
+
+from tests.programs import ROOT, TIMEOUT, dial, running, wait_for
+
+EXAMPLES = ROOT / "examples"
+SERVERS = ("echo.py", "push.py", "chat/server.py")
+
+
+def example(name: str):
+    """Start an example on a free port."""
+    return running(sys.executable, EXAMPLES / name, "0")
+
+
+def run(name: str, *args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, EXAMPLES / name, *args],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", [*SERVERS, "dial.py"])
+def test_is_short_and_says_how_to_run_it(name) -> None:
+    source = (EXAMPLES / name).read_text()
+    assert len(source.splitlines()) < 60
+    assert f"\n    python examples/{name}" in source
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_ctrl_c_closes_with_1001_and_ends_without_a_traceback(name) -> None:
+    path = "ws" if name.startswith("chat") else ""
+    with example(name) as server, connect(server.url + path) as client:
+        client.send("{}")
+        assert client.recv(timeout=20)
+        server.process.send_signal(signal.SIGINT)
+        for _ in client:
+            pass  # what was on its way
+        assert client.close_code == 1001
+        assert wait_for(server.process) == (0, "", "")
+
+
+def test_dial_talks_to_echo() -> None:
+    with example("echo.py") as server:
+        done = run("dial.py", server.url, "Hello", "How are you?")
+    assert done.stdout.startswith("Hello\nHow are you?\nround trip: ")
+    assert (done.returncode, done.stderr) == (0, "")
+    done = run("dial.py", server.url, "Hello")
+    assert done.stdout.startswith("nobody there: ")
+
+
+def test_push_reaches_everybody() -> None:
+    with example("push.py") as server:
+        with connect(server.url) as one, connect(server.url) as other:
+            for client in (one, other):
+                for _ in range(3):
+                    assert json.loads(client.recv(timeout=20))["price"] > 0
+        assert dial(server.url, "--expect", "2").stdout.count("price") == 2
+
+
+def test_the_chat_is_the_one_in_the_package() -> None:
+    chat, package = EXAMPLES / "chat", ROOT / "trio_fastws" / "_chat"
+    assert (chat / "room.py").samefile(package / "__init__.py")
+    assert (chat / "page.html").samefile(package / "page.html")
+
+
+def test_chat_serves_page_and_room() -> None:
+    with example("chat/server.py") as server:
+        page = dial(server.url)
+        assert page.stderr.startswith("trio-fastws: server answered 200 OK: <!doctype")
+        hello = '{"type": "join", "name": "Ada"}'
+        done = dial(f"{server.url}ws", "--send", hello, "--expect", "1")
+    assert json.loads(done.stdout) == {
+        "type": "welcome",
+        "name": "Ada",
+        "names": ["Ada"],
+    }
