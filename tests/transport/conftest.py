@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.transport.support import Clock
-from trio_fastws._transport.dispatcher import Dispatcher
+from tests.transport.support import Clock, Recorder
+from trio_fastws._transport.dispatcher import Dispatcher, SocketLink
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -66,5 +66,17 @@ def tcp_pair(sockets) -> Callable[..., Pair]:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         return ours, theirs
+
+    return make
+
+
+@pytest.fixture
+def connect(dispatcher, unix_pair):
+    """Give what makes an owner, its link and the peer's socket."""
+
+    def make(owner=None, pair=None):
+        ours, theirs = pair or unix_pair()
+        owner = Recorder() if owner is None else owner
+        return owner, SocketLink(dispatcher, owner, ours), theirs
 
     return make

@@ -112,3 +112,8 @@ def reset(sock: socket.socket) -> None:
 def pattern(size: int) -> bytes:
     """Return bytes in which every position can be told from its neighbours."""
     return b"".join(n.to_bytes(4, "big") for n in range(size // 4 + 1))[:size]
+
+
+def events_of(dispatcher) -> list[tuple[int, int]]:
+    """Return what the kernel would report now (edges are consumed by looking)."""
+    return dispatcher.epoll.poll(0)

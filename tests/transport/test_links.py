@@ -1,0 +1,245 @@
+"""What every link, owner and turn can rely on."""
+
+from __future__ import annotations
+
+import errno
+import math
+import socket
+
+import pytest
+
+from tests.transport.support import Clock, Recorder, Sink, read_all, reset
+from trio_fastws._transport.dispatcher import SocketLink
+from trio_fastws._transport.links import Linger, Link, Owner, Turn
+from trio_fastws._transport.wheel import Timer
+
+
+@pytest.fixture
+def turn() -> Turn:
+    turn = Turn(Clock())
+    turn.begin()
+    return turn
+
+
+class Busy(Recorder):
+    """Never has enough: asks for another turn in every hook."""
+
+    def on_mark(self) -> None:
+        super().on_mark()
+        self.turn.mark(self)
+
+    def on_continue(self) -> None:
+        super().on_continue()
+        self.turn.put_off(self)
+
+
+def test_an_owner_ignores_what_it_does_not_override(turn) -> None:
+    owner = Owner()
+    Sink(owner)
+    assert owner.get_buffer() is None
+    owner.on_data(16, 20)
+    owner.on_filled(4)
+    owner.on_eof(None)
+    owner.on_hangup()
+    owner.on_writable()
+    owner.on_mark()
+    owner.on_continue()
+    assert owner.on_deadline(1.0) == math.inf
+    with pytest.raises(NotImplementedError):
+        owner.encode(b"", [])
+
+
+def test_a_bare_link_can_do_nothing_and_has_no_address(turn) -> None:
+    link = Link(turn, Owner())
+    for act in (
+        lambda: link.write([b"x"], 1),
+        lambda: link.want(True, True),
+        link.shutdown,
+        link.close,
+        lambda: link.on_ready(1),
+    ):
+        with pytest.raises(NotImplementedError):
+            act()
+    assert (link.peer_address(), link.local_address()) == (None, None)
+    turn.close()
+
+
+def test_an_adopted_link_belongs_to_its_new_owner_only() -> None:
+    old, new = Owner(), Owner()
+    link = Sink(old)
+    assert old.link is link
+    link.adopt(new)
+    assert (old.link, new.link, link.owner) == (None, link, new)
+    new.link = link.owner = None
+    link.adopt(old)
+    assert (old.link, link.owner) == (link, old)
+
+
+def test_begin_reads_the_clock_and_counts(turn) -> None:
+    before = turn.number
+    turn.clock.seconds = 123.0
+    turn.begin()
+    assert (turn.now, turn.number) == (123.0, before + 1)
+
+
+def test_marked_twice_is_called_once(turn) -> None:
+    owner = Recorder()
+    turn.mark(owner)
+    turn.mark(owner)
+    assert not turn.idle()
+    assert turn.flush() is False
+    assert owner.log == ["mark"]
+    assert turn.idle()
+    assert turn.flush() is False
+    assert owner.log == ["mark"]
+
+
+def test_put_off_twice_is_continued_once(turn) -> None:
+    owner = Recorder()
+    turn.put_off(owner)
+    turn.put_off(owner)
+    assert owner.unfinished
+    assert not turn.idle()
+    turn.go_on()
+    assert owner.log == ["continue"]
+    assert not owner.unfinished
+    assert turn.idle()
+
+
+def test_who_asks_again_is_not_called_again_in_the_same_round(turn) -> None:
+    owner = Busy()
+    owner.turn = turn
+    turn.mark(owner)
+    turn.put_off(owner)
+    assert turn.flush() is True
+    turn.go_on()
+    assert owner.log == ["mark", "continue"]
+    assert not turn.idle()
+
+
+def test_a_flush_without_time_stops_and_loses_nobody(turn) -> None:
+    owners = [Recorder() for _ in range(200)]
+    for owner in owners:
+        turn.mark(owner)
+    turn.until = 0.0
+    assert turn.flush() is True
+    called = sum(len(owner.log) for owner in owners)
+    assert 0 < called < 200
+    late = Recorder()
+    turn.mark(late)
+    while turn.flush():
+        pass
+    assert [owner.log for owner in (*owners, late)] == [["mark"]] * 201
+
+
+def test_tick_calls_the_timers_that_are_due(turn) -> None:
+    calls: list[float] = []
+
+    class Note(Timer):
+        def on_deadline(self, now: float) -> float:
+            calls.append(now)
+            return math.inf
+
+    turn.schedule(Note(), turn.now + 5)
+    assert turn.tick() is False
+    assert calls == []
+    turn.clock.seconds += 6
+    turn.begin()
+    assert turn.tick() is False
+    assert calls == [turn.now]
+
+
+@pytest.mark.parametrize("how", ["mark", "put_off"])
+def test_asking_to_be_looked_at_unparks(turn, how) -> None:
+    unparked: list[str] = []
+    turn.unpark = lambda: unparked.append(how)
+    owner = Owner()
+    getattr(turn, how)(owner)
+    assert unparked == [how]
+    getattr(turn, how)(owner)
+    assert unparked == [how], "once is enough"
+
+
+def test_only_an_earlier_deadline_unparks(turn) -> None:
+    unparked: list[float] = []
+    turn.wake_at = 200.0
+    turn.unpark = lambda: unparked.append(turn.wheel.next_deadline())
+    turn.schedule(Timer(), 300.0)
+    turn.schedule(Timer(), math.inf)
+    assert unparked == []
+    turn.schedule(Timer(), 150.0)
+    assert unparked == [150.0]
+
+
+# --- the end of a link ------------------------------------------------------
+
+
+def is_open(sock: socket.socket) -> bool:
+    return sock.fileno() >= 0
+
+
+@pytest.fixture
+def ending(dispatcher, tcp_pair):
+    """Give a link that lingers for 10 s, both its sockets, and its old owner."""
+    ours, theirs = tcp_pair()
+    owner = Recorder()
+    link = SocketLink(dispatcher, owner, ours)
+    link.write([b"last words"], 10)
+    Linger(link, 10.0)
+    return ours, theirs, owner
+
+
+def test_lingering_says_goodbye_and_discards_until_the_peer_closes(
+    dispatcher, ending
+) -> None:
+    ours, theirs, owner = ending
+    assert owner.link is None
+    theirs.send(b"more")
+    dispatcher.turn()
+    assert is_open(ours)
+    assert read_all(theirs) == b"last words"
+    assert theirs.recv(1) == b""
+    theirs.close()
+    dispatcher.turn()
+    assert not is_open(ours)
+    assert (owner.data, owner.log) == (b"", [])
+    assert dispatcher.wheel.next_deadline() == math.inf
+
+
+def test_lingering_ends_with_a_reset(dispatcher, ending) -> None:
+    ours, theirs, _owner = ending
+    reset(theirs)
+    dispatcher.turn()
+    assert not is_open(ours)
+
+
+def test_lingering_ends_at_its_deadline_and_not_before(
+    dispatcher, ending, clock
+) -> None:
+    ours, _theirs, _owner = ending
+    start = clock.seconds
+    for seconds, there in ((9.9, True), (10.1, False)):
+        clock.seconds = start + seconds
+        dispatcher.turn()
+        assert is_open(ours) is there
+
+
+def test_lingering_called_before_its_deadline_answers_with_it(turn) -> None:
+    class Quiet(Sink):
+        def shutdown(self) -> None: ...
+        def want(self, read: bool, write: bool) -> None: ...
+        def close(self) -> None:
+            closed.append(True)
+
+    closed: list[bool] = []
+    link = Quiet(Owner())
+    linger = Linger(link, 10.0)
+    deadline = link.turn.now + 10.0
+    assert linger.on_deadline(deadline - 1) == deadline
+    assert not closed
+    assert linger.on_deadline(deadline) == math.inf
+    assert closed
+    linger.link = None
+    linger.on_hangup()
+    linger.on_eof(OSError(errno.ECONNRESET, "reset"))
+    assert len(closed) == 1
