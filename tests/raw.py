@@ -11,6 +11,7 @@ import socket
 from dataclasses import dataclass
 
 import trio
+import trio.testing
 
 from trio_fastws import Timeouts, serve_websocket
 
@@ -230,6 +231,20 @@ async def pair(**options):
     async with serving(keeper, **options) as site:
         peer = await site.dial()
         yield await keeper.next(), peer
+
+
+async def fill(ws, payload: bytes) -> list[Frame]:
+    """Send until nobody takes any more; returns what was queued."""
+    frames = []
+    while True:
+        before = len(frames)
+        with contextlib.suppress(trio.WouldBlock):
+            while True:
+                ws.send_nowait(payload)
+                frames.append(binary(payload))
+        if len(frames) == before:
+            return frames
+        await trio.testing.wait_all_tasks_blocked(0.001)
 
 
 class Writes:
