@@ -21,7 +21,7 @@ from tests.raw import (
     pair,
     text,
 )
-from trio_fastws import ConnectionBroken, Sending
+from trio_fastws import Sending
 
 pytestmark = pytest.mark.usefixtures("transport")
 
@@ -275,29 +275,3 @@ async def test_waiting_to_open_a_message_can_be_cancelled():
             await message.write("a")
         await ws.send("after")
         assert (await peer.read_some(3))[2] == text("after")
-
-
-async def test_every_waiter_wakes_when_the_transport_dies():
-    async with pair(small=True) as (ws, peer):
-        await fill(ws, BIG)
-        broken = []
-
-        async def expect(async_fn) -> None:
-            with pytest.raises(ConnectionBroken) as caught:
-                await async_fn()
-            broken.append(caught.value.close_code)
-
-        async def write() -> None:
-            async with ws.open_message():
-                raise AssertionError("there is no room")
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(expect, lambda: ws.send("a"))
-            nursery.start_soon(expect, lambda: ws.send("b"))
-            nursery.start_soon(expect, ws.receive)
-            nursery.start_soon(expect, ws.ping)
-            nursery.start_soon(expect, write)
-            nursery.start_soon(ws.wait_closed)
-            await wait_all_tasks_blocked()
-            peer.reset()
-        assert broken == [1006] * 5
