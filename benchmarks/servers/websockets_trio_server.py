@@ -1,0 +1,52 @@
+"""websockets on trio: a task per connection."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import trio
+from serving import HOST, MAX_MESSAGE, arguments, listening
+from websockets.exceptions import ConnectionClosed
+from websockets.trio.connection import broadcast as send_to_all
+from websockets.trio.server import Server, ServerConnection, serve
+
+JOB = arguments()
+MEMBERS: set[ServerConnection] = set()
+
+
+async def echo(ws: ServerConnection) -> None:
+    try:
+        async for message in ws:
+            await ws.send(message)
+    except ConnectionClosed:
+        pass
+
+
+async def broadcast(ws: ServerConnection) -> None:
+    MEMBERS.add(ws)
+    try:
+        async for message in ws:
+            await send_to_all(MEMBERS, message)
+    except ConnectionClosed:
+        pass
+    finally:
+        MEMBERS.discard(ws)
+
+
+async def main() -> None:
+    async with trio.open_nursery() as nursery:
+        server: Server = await nursery.start(
+            partial(
+                serve,
+                broadcast if JOB.broadcast else echo,
+                0,
+                host=HOST,
+                compression=None,
+                max_size=MAX_MESSAGE,
+                ping_interval=20 if JOB.keepalive else None,
+            )
+        )
+        listening(server.listeners[0].socket.getsockname()[1])
+
+
+trio.run(main)
