@@ -171,6 +171,9 @@ class Connection(Output):
         endpoint = self.endpoint
         handler = self._service.handler
         count = 0
+        if self._paused != 0:  # before the first byte came
+            endpoint.keep()
+            return
         while True:
             event = endpoint.next_event()
             if event is None:
@@ -187,7 +190,6 @@ class Connection(Output):
                 self._on_event(event)
             if self._paused != 0 or self._finished:
                 endpoint.keep()
-                self._update_interest()
                 return
             count += 1
             if count & 63 == 0 and perf_counter() >= turn.until:
@@ -514,8 +516,7 @@ class Connection(Output):
             self._since = turn.time()
             turn.schedule(self, self._since + self._service.slow_consumer)
         self._paused |= why
-        if turn.corked is not self:
-            self._update_interest()
+        self._update_interest()
 
     def _resume(self, why: int) -> None:
         self._paused &= ~why

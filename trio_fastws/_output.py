@@ -159,7 +159,7 @@ class Output(Owner):
         turn = service.turn
         outbox = self._outbox
         if outbox is None:
-            if turn.corked is self:
+            if turn.corked is self and service.delay == 0:
                 turn.cork_size += self.endpoint.encode(opcode, payload, True, turn.cork)
                 if turn.cork_size >= CORK_SIZE:
                     self._uncork(turn)
@@ -245,7 +245,7 @@ class Output(Owner):
         if outbox is not None:
             outbox.commit([data], len(data))
             self._mark_outbox(outbox, turn)
-        elif turn.corked is self:
+        elif turn.corked is self and self._service.delay == 0:
             turn.cork.append(data)
             turn.cork_size += len(data)
         else:
