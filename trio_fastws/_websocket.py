@@ -431,8 +431,12 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes]):
 
 
 def _is_news_of_end(error: Exception) -> bool:
-    # A handler need not catch these: they only tell it that its peer is gone.
+    # A handler need not catch these: they only tell it that its peer is gone, or
+    # that the server is shutting down.
     if isinstance(error, ExceptionGroup):
         # What its own nursery makes of them.
         return all(map(_is_news_of_end, error.exceptions))
-    return isinstance(error, trio.BrokenResourceError | trio.EndOfChannel)
+    return isinstance(
+        error,
+        trio.BrokenResourceError | trio.EndOfChannel | trio.ClosedResourceError,
+    )
