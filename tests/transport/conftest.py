@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Callable, Iterator
 
 import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
 
 from tests.transport.support import Clock, Recorder
+from trio_fastws._transport import loop as loops
 from trio_fastws._transport.dispatcher import Dispatcher, SocketLink
+from trio_fastws._transport.loop import Loop, new_turn
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -80,3 +85,44 @@ def connect(dispatcher, unix_pair):
         return owner, SocketLink(dispatcher, owner, ours), theirs
 
     return make
+
+
+@contextlib.asynccontextmanager
+async def running(turn, loop):
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(loop.run)
+        await wait_all_tasks_blocked()
+        yield turn
+        nursery.cancel_scope.cancel()
+    turn.close()
+
+
+@pytest.fixture(params=["epoll", "plain"])
+async def turn(request, monkeypatch):
+    """Give the turn of a running loop of each kind."""
+    monkeypatch.setattr(loops, "HAVE_EPOLL", request.param == "epoll")
+    async with running(*new_turn()) as turn:
+        yield turn
+
+
+@pytest.fixture
+async def watched(monkeypatch):
+    """Give the dispatcher of a running loop, and the count of its turns."""
+    dispatcher = Dispatcher(trio.current_time)
+    counted = CountedWork(dispatcher.turn)
+
+    async def wait() -> None:
+        await trio.lowlevel.wait_readable(dispatcher.epoll)
+
+    async with running(dispatcher, Loop(dispatcher, counted, wait)):
+        yield dispatcher, counted
+
+
+class CountedWork:
+    def __init__(self, work) -> None:
+        self.work = work
+        self.turns = 0
+
+    def __call__(self) -> bool:
+        self.turns += 1
+        return self.work()

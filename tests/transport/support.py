@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 
+import trio
+
 from trio_fastws._transport.links import Link, Owner, Turn
 from trio_fastws._transport.outbox import Outbox
 
@@ -51,6 +53,26 @@ class Recorder(Owner):
         self.log.append(item)
         parts.append(item)
         return len(item)
+
+
+class Signal(Recorder):
+    """Lets tasks wait until some hook was called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.called = trio.Event()
+
+    def on_data(self, start: int, stop: int) -> None:
+        super().on_data(start, stop)
+        self.called.set()
+
+    def on_mark(self) -> None:
+        super().on_mark()
+        self.called.set()
+
+    def on_continue(self) -> None:
+        super().on_continue()
+        self.called.set()
 
 
 class Sender(Recorder):

@@ -1,0 +1,222 @@
+"""When turns happen: nothing is left behind when the loop parks."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from tests.transport.support import Recorder, Sender, Signal, pattern, read_all
+from trio_fastws._transport import loop as loops
+from trio_fastws._transport.dispatcher import Dispatcher, SocketLink
+from trio_fastws._transport.links import Turn
+from trio_fastws._transport.loop import dispatcher_loop, new_turn, plain_loop
+from trio_fastws._transport.wheel import Timer
+
+
+class Note(Timer):
+    """Notes the times at which it is called, ``every`` so many seconds."""
+
+    def __init__(self, every: float = math.inf) -> None:
+        super().__init__()
+        self.every = every
+        self.calls: list[float] = []
+
+    def on_deadline(self, now: float) -> float:
+        self.calls.append(now)
+        return now + self.every
+
+
+def test_a_platform_with_epoll_has_a_dispatcher(monkeypatch) -> None:
+    async def kinds() -> list[type]:
+        made = []
+        for have in (True, False):
+            monkeypatch.setattr(loops, "HAVE_EPOLL", have)
+            turn, _loop = new_turn()
+            made.append(type(turn))
+            turn.close()
+        return made
+
+    assert trio.run(kinds) == [Dispatcher, Turn]
+
+
+# --- waking -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["mark", "put_off"])
+async def test_asking_while_it_is_parked_wakes_it(turn, how) -> None:
+    for _ in range(3):
+        owner = Signal()
+        await wait_all_tasks_blocked()
+        getattr(turn, how)(owner)
+        await owner.called.wait()
+        await wait_all_tasks_blocked()
+        assert len(owner.log) == 1
+
+
+async def test_data_wakes_it(watched, unix_pair) -> None:
+    dispatcher, _counted = watched
+    ours, theirs = unix_pair()
+    owner = Signal()
+    SocketLink(dispatcher, owner, ours)
+    await wait_all_tasks_blocked()
+    theirs.send(b"wake up")
+    await owner.called.wait()
+    assert owner.data == b"wake up"
+
+
+async def test_it_parks_and_does_not_spin(watched, unix_pair) -> None:
+    dispatcher, counted = watched
+    SocketLink(dispatcher, Recorder(), unix_pair()[0])
+    await wait_all_tasks_blocked()
+    before = counted.turns
+    for _ in range(5):
+        await wait_all_tasks_blocked(0.001)
+    assert counted.turns == before
+
+
+async def test_marking_itself_in_a_turn_keeps_it_awake(turn) -> None:
+    class Restless(Signal):
+        def on_mark(self) -> None:
+            self.log.append("mark")
+            if len(self.log) < 5:
+                turn.mark(self)
+            else:
+                self.called.set()
+
+    owner = Restless()
+    turn.mark(owner)
+    await owner.called.wait()
+    assert owner.log == ["mark"] * 5
+
+
+# --- deadlines --------------------------------------------------------------
+
+
+async def test_deadlines_wake_it_in_time(autojump_clock, turn) -> None:
+    start = trio.current_time()
+    notes = {seconds: Note() for seconds in (5.0, 1.0, 3600.0)}
+    for seconds, note in notes.items():
+        turn.schedule(note, start + seconds)
+    await trio.sleep(4000)
+    for seconds, note in notes.items():
+        (called,) = note.calls
+        assert seconds <= called - start < seconds + 1 / 32
+
+
+async def test_an_earlier_deadline_set_while_it_is_parked_is_kept(
+    autojump_clock, turn
+) -> None:
+    start = trio.current_time()
+    late, early = Note(), Note()
+    turn.schedule(late, start + 100)
+    await trio.sleep(1)
+    turn.schedule(early, start + 2)
+    await trio.sleep(2)
+    assert len(early.calls) == 1
+    assert late.calls == []
+    await trio.sleep(100)
+    assert len(late.calls) == 1
+
+
+async def test_a_repeating_timer_repeats(autojump_clock, turn) -> None:
+    note = Note(every=10.0)
+    turn.schedule(note, trio.current_time() + 10)
+    await trio.sleep(105)
+    assert len(note.calls) == 10
+
+
+async def test_more_timers_than_a_turn_has_time_for_all_run(
+    autojump_clock, turn
+) -> None:
+    notes = [Note() for _ in range(10_000)]
+    due = trio.current_time() + 5
+    for note in notes:
+        turn.schedule(note, due)
+    await trio.sleep(6)
+    assert all(len(note.calls) == 1 for note in notes)
+
+
+# --- other tasks, and the end -----------------------------------------------
+
+
+async def test_a_sleeper_makes_progress_while_links_flood(watched, unix_pair) -> None:
+    # The one test on the real clock: nothing is asserted about how long it took.
+    dispatcher, counted = watched
+    ours, theirs = unix_pair()
+
+    class Echo(Recorder):
+        def on_data(self, start: int, stop: int) -> None:
+            self.reads.append(stop - start)
+            data = bytes(self.link.turn.buffer[start:stop])
+            self.link.write([data], len(data))
+
+    one, two = Echo(), Echo()
+    SocketLink(dispatcher, one, ours)
+    SocketLink(dispatcher, two, theirs)
+    one.link.write([b"ball"], 4)
+    played = []
+    for _ in range(5):
+        await trio.sleep(0.001)
+        played.append(len(one.reads))
+    assert sorted(set(played)) == played, "the flood went on all the time"
+    assert counted.turns >= 5
+
+
+async def test_cancelled_it_has_finished_its_turn(unix_pair) -> None:
+    dispatcher = Dispatcher(trio.current_time)
+    loop = dispatcher_loop(dispatcher)
+
+    class Canceller(Sender):
+        def on_data(self, start: int, stop: int) -> None:
+            scope.cancel()
+            self.outbox.commit([pattern(100)], 100)
+            self.link.turn.mark(self)
+
+        def on_mark(self) -> None:
+            self.flush()
+
+    ours, theirs = unix_pair()
+    SocketLink(dispatcher, Canceller(), ours)
+    theirs.send(b"go")
+    assert not loop.ended
+    with trio.CancelScope() as scope:
+        await loop.run()
+    assert scope.cancelled_caught
+    assert loop.ended
+    assert read_all(theirs) == pattern(100)
+    assert dispatcher.unpark is None
+    dispatcher.close()
+
+
+@pytest.mark.parametrize("make", [dispatcher_loop, plain_loop])
+async def test_cancelled_while_parked_it_ends(make) -> None:
+    turn = Dispatcher(trio.current_time)
+    loop = make(turn)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(loop.run)
+        await wait_all_tasks_blocked()
+        assert turn.unpark is not None
+        nursery.cancel_scope.cancel()
+    assert loop.ended
+    assert turn.unpark is None
+    turn.close()
+
+
+async def test_what_a_hook_raises_ends_it(unix_pair) -> None:
+    dispatcher = Dispatcher(trio.current_time)
+    loop = dispatcher_loop(dispatcher)
+
+    class Broken(Recorder):
+        def on_data(self, start: int, stop: int) -> None:
+            raise LookupError("a bug")
+
+    ours, theirs = unix_pair()
+    SocketLink(dispatcher, Broken(), ours)
+    theirs.send(b"go")
+    with pytest.raises(LookupError, match="a bug"):
+        await loop.run()
+    assert loop.ended
+    dispatcher.close()
