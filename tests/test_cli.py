@@ -158,6 +158,22 @@ def test_a_port_that_is_taken_is_one_line() -> None:
     assert errors.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (socket.gaierror(-2, "Name or service not known"), "cannot find host h: Name"),
+        (UnicodeError("label too long"), "cannot listen on h port 8765: label too"),
+    ],
+)
+def test_a_host_that_cannot_be_had_is_one_line(error, line, monkeypatch, capfd) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(trio, "open_tcp_listeners", fail)
+    assert main(["serve", "echo", "--host", "h"]) == 1
+    assert capfd.readouterr().err.startswith(f"trio-fastws: {line}")
+
+
 @pytest.mark.parametrize("content", [None, "no certificate"])
 def test_a_bad_certificate_is_one_line(content, tmp_path, capfd) -> None:
     path = tmp_path / "cert.pem"
@@ -263,6 +279,36 @@ def test_a_signal_closes_cleanly(echo, number) -> None:
     with running(*PROGRAM, "dial", echo, *args) as dialing:
         assert dialing.url == "x"
         assert dialing.stop(number) == (0, "")
+
+
+def test_a_signal_ends_the_opening_handshake() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"ws://127.0.0.1:{silent.getsockname()[1]}/"
+        with subprocess.Popen(
+            [*PROGRAM, "dial", url],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            connection, _ = silent.accept()
+            with connection:
+                assert connection.recv(4096).startswith(b"GET / HTTP/1.1\r\n")
+                process.send_signal(signal.SIGINT)
+                assert wait_for(process) == (1, "", "trio-fastws: interrupted\n")
+
+
+def test_stdin_may_be_closed(echo) -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" "$@" <&-', *PROGRAM, "dial", echo, "--expect", "0"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=25,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_nobody_reading_stdout_is_one_line(echo) -> None:

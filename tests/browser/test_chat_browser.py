@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from tests.browser.webdriver import ENTER, TAB, open_page
 from tests.peers import require
 from tests.programs import PROGRAM, running, serving
+from tests.test_docs import BLOCK, PORT, TUTORIAL
 
 pytestmark = pytest.mark.slow
 
@@ -204,3 +206,17 @@ def test_everything_fits(browser, size, scheme, tmp_path) -> None:
     assert (wide, high) == size
     assert bottom <= limit < size[1]
     assert (ground == "rgb(16, 19, 22)") is (scheme == "dark")
+
+
+def test_the_page_of_the_tutorial_works(browser, tmp_path) -> None:
+    for block in BLOCK.finditer(TUTORIAL):
+        if block["file"] is not None:
+            text = block["text"].replace(f"        {PORT},", "        0,")
+            (tmp_path / block["file"]).write_text(text)
+    with running(sys.executable, tmp_path / "chat.py") as server:
+        browser.go(server.url.replace("ws://", "http://"))
+        browser.find(shows("1 here"))
+        browser.press(f"<b>Hello</b>{ENTER}")
+        browser.find(shows("<b>Hello</b>"))
+        server.stop(signal.SIGTERM)
+        browser.find(shows("The connection is lost."))
