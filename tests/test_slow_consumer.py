@@ -1,0 +1,140 @@
+"""Messages that nobody receives: when reading pauses, and what still works."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from tests.raw import (
+    BINARY,
+    PING,
+    PONG,
+    TEXT,
+    Frame,
+    binary,
+    close,
+    masked,
+    masked_close,
+    pair,
+    serving,
+)
+from trio_fastws import ConnectionBroken, EventHandler, Limits, Timeouts
+
+pytestmark = pytest.mark.usefixtures("transport")
+
+
+async def push(peer, payload: bytes) -> tuple[int, trio.CancelScope]:
+    """Write frames until the server takes no more; returns how many are whole."""
+    frame = masked(BINARY, payload)
+    count = 0
+    scope = trio.CancelScope()
+
+    async def write() -> None:
+        nonlocal count
+        with scope:
+            while True:
+                await peer.write(frame)
+                count += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(write)
+        seen = -1
+        while seen != count:
+            seen = count
+            await wait_all_tasks_blocked(0.005)
+        scope.cancel()
+    return count, scope
+
+
+async def test_reading_pauses_at_the_receive_buffer_and_goes_on():
+    async with pair(small=True, limits=Limits(receive_buffer=100_000)) as (ws, peer):
+        count, _ = await push(peer, b"y" * 10_000)
+        held = ws.statistics().receive_queue
+        assert 100_000 <= held < 100_000 + 10_064
+        assert ws.statistics().messages_received == 10
+        for _ in range(count):
+            assert await ws.receive() == b"y" * 10_000
+        assert ws.statistics().receive_queue < 10_064
+
+
+async def test_small_messages_are_charged_their_overhead():
+    async with pair(limits=Limits(receive_buffer=6500)) as (ws, peer):
+        await peer.write(*(masked(TEXT, b"a") for _ in range(500)))
+        await wait_all_tasks_blocked(0.001)
+        assert ws.statistics().receive_queue == 6500
+        assert ws.statistics().messages_received == 100
+        for _ in range(500):
+            assert await ws.receive() == "a"
+
+
+async def test_pings_are_answered_while_nobody_receives():
+    async with pair(limits=Limits(receive_buffer=10_000)) as (ws, peer):
+        for number in range(5):
+            await peer.write(masked(BINARY, b"y" * 1000), masked(PING, b"%d" % number))
+            assert await peer.read() == Frame(PONG, b"%d" % number)
+        assert ws.statistics().messages_received == 5
+
+
+async def test_a_paused_connection_notices_a_reset(autojump_clock):
+    limits = Limits(receive_buffer=1000)
+    async with pair(limits=limits) as (ws, peer):
+        await peer.write(masked(BINARY, b"y" * 2000))
+        await wait_all_tasks_blocked(0.001)
+        peer.reset()
+        await wait_all_tasks_blocked(0.001)
+        # What came before can still be received; then the loss is reported.
+        assert await ws.receive() == b"y" * 2000
+        with pytest.raises(ConnectionBroken) as caught:
+            await ws.receive()
+        assert caught.value.close_code == 1006
+
+
+async def test_slow_consumer_closes_a_connection_nobody_reads(autojump_clock):
+    timeouts = Timeouts(slow_consumer=5, ping_interval=1, ping_timeout=1)
+    limits = Limits(receive_buffer=1000)
+    async with pair(limits=limits, timeouts=timeouts) as (ws, peer):
+        start = trio.current_time()
+        await peer.write(masked(TEXT, b"y" * 2000))
+        frames = []
+        while (frame := await peer.read()).opcode != 8:
+            frames.append(frame)
+        # No Ping meanwhile: our own side was slow, not the peer.
+        assert frames == []
+        assert frame == close(1008, "messages were not received for 5 s")
+        assert 5 <= trio.current_time() - start < 5.2
+        await peer.write(masked_close(1008))
+        assert await peer.read_all() == []
+        assert ws.close_code == 1008
+        assert await ws.receive() == "y" * 2000
+        with pytest.raises(ConnectionBroken, match="not received for 5 s"):
+            await ws.receive()
+
+
+async def test_a_consumer_that_is_quick_enough_is_left_alone(autojump_clock):
+    timeouts = Timeouts(slow_consumer=5, ping_interval=None)
+    async with pair(limits=Limits(receive_buffer=1000), timeouts=timeouts) as (
+        ws,
+        peer,
+    ):
+        for _ in range(5):
+            await peer.write(masked(TEXT, b"y" * 2000))
+            await trio.sleep(4)
+            assert await ws.receive() == "y" * 2000
+        assert not ws.closed
+
+
+async def test_a_slow_peer_is_not_taken_for_a_slow_consumer(autojump_clock):
+    class Flood(EventHandler):
+        def on_message(self, ws, message):
+            sockets.append(ws)
+            ws.send_nowait(b"x" * 2**20)
+
+    sockets = []
+    timeouts = Timeouts(slow_consumer=5, ping_interval=None, write_stall=None)
+    async with serving(Flood(), small=True, timeouts=timeouts) as site:
+        peer = await site.dial()
+        await peer.write(masked(TEXT, b"go"))
+        await trio.sleep(20)
+        assert not sockets[0].closed
+        assert await peer.read() == binary(b"x" * 2**20)
