@@ -87,7 +87,7 @@ class Peer:
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self.stream: Any = stream
-        self.data = b""
+        self.data = bytearray()
 
     async def __aenter__(self) -> Self:
         return self
@@ -105,14 +105,16 @@ class Peer:
             more = await self.stream.receive_some(65536)
             assert more, f"the stream ended after {self.data!r}"
             self.data += more
-        taken, self.data = self.data[:size], self.data[size:]
+        taken = bytes(self.data[:size])
+        del self.data[:size]
         return taken
 
     async def rest(self) -> bytes:
         """Receive until the end of the stream; a reset is an error."""
         while more := await self.stream.receive_some(65536):
             self.data += more
-        taken, self.data = self.data, b""
+        taken = bytes(self.data)
+        self.data.clear()
         return taken
 
     async def read_head(self) -> bytes:
@@ -128,8 +130,10 @@ class Peer:
         size = second & 127
         if size > 125:
             size = int.from_bytes(await self.exactly(2 if size == 126 else 8))
-        key = await self.exactly(4) if second & 128 else b"\0\0\0\0"
+        key = await self.exactly(4) if second & 128 else b""
         payload = await self.exactly(size)
+        if not key:
+            return first & 15, payload
         return first & 15, bytes(b ^ key[i & 3] for i, b in enumerate(payload))
 
     async def read_close(self) -> tuple[int, str]:

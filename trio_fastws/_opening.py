@@ -43,26 +43,28 @@ class Opening(Owner):
     """One handshake in progress."""
 
     __slots__ = (
-        "_deadline",
         "_early",
         "_head",
         "_out",
         "_request",
-        "_scope",
         "_server",
+        "closed",
+        "deadline",
+        "scope",
     )
 
     def __init__(self, server: Server, deadline: float) -> None:
         super().__init__()
         self._server = server
-        self._deadline = deadline
+        self.deadline = deadline
+        self.closed = False
         # What came of a head that is not complete.
         self._head: bytearray | None = None
         # What came behind a head before it was decided.
         self._early = b""
         self._request: Request | None = None
-        # The scope of the task that decides, while there is one.
-        self._scope: trio.CancelScope | None = None
+        # The scope of the task that decides, or starts TLS, while there is one.
+        self.scope: trio.CancelScope | None = None
         # The rest of an answer that did not go out whole.
         self._out: memoryview | None = None
 
@@ -137,8 +139,8 @@ class Opening(Owner):
             self._early = bytes(link.turn.buffer[start:stop])
             if self._early:
                 link.want(False, False)
-            self._scope = trio.CancelScope(deadline=self._deadline)
-            self._server.spawn_handler(self._wait_for, answer, self._scope)
+            self.scope = trio.CancelScope(deadline=self.deadline)
+            self._server.spawn_handler(self._wait_for, answer, self.scope)
         else:
             self._decide(request, answer, start, stop)
 
@@ -153,7 +155,7 @@ class Opening(Owner):
             self._failed(error)
             return
         finally:
-            self._scope = None
+            self.scope = None
         link, request = self.link, self._request
         if link is None or request is None or scope.cancelled_caught:
             return
@@ -210,9 +212,12 @@ class Opening(Owner):
 
     def refuse_for_shutdown(self) -> None:
         """Answer with 503 what is in progress, and end it."""
-        if self._out is None:
-            if self._scope is not None:
-                self._scope.cancel()
+        if self.link is None:
+            # TLS is still being set up: no word could be read.
+            self.close()
+        elif self._out is None:
+            if self.scope is not None:
+                self.scope.cancel()
             self._refuse(HandshakeError(503, "the server is shutting down"))
 
     def _answer(self, response: Response) -> None:
@@ -261,17 +266,18 @@ class Opening(Owner):
 
     def on_deadline(self, now: float) -> float:
         """Give a peer up that takes too long."""
-        if now < self._deadline:
-            return self._deadline
+        if now < self.deadline:
+            return self.deadline
         logger.debug("opening handshake took too long")
         self.close()
         return math.inf
 
     def close(self) -> None:
         """Let go of the connection."""
+        self.closed = True
         self._leave()
-        if self._scope is not None:
-            self._scope.cancel()
+        if self.scope is not None:
+            self.scope.cancel()
         if self.link is not None:
             self.link.close()
 

@@ -25,9 +25,13 @@ async def shielded_nursery(
     task_status: trio.TaskStatus[tuple[trio.Nursery, trio.CancelScope]],
 ) -> None:
     """Hold a nursery open until its scope is cancelled; for ``nursery.start``."""
-    with trio.CancelScope(shield=True) as scope:
+    with trio.CancelScope() as scope:
         async with trio.open_nursery() as nursery:
             task_status.started((nursery, scope))
+            # Whoever is cancelled already does not get this nursery, and nobody
+            # would end it: no shield before that is known.
+            await trio.lowlevel.checkpoint_if_cancelled()
+            scope.shield = True
             await trio.sleep_forever()
 
 
@@ -49,6 +53,8 @@ async def single_connection(
                 yield links.start_soon
             except BaseException as caught:  # noqa: BLE001 - raised again below
                 error = caught
+            try:
+                await wait_lingering(turn)
             finally:
                 scope.cancel()
     except BaseException:
@@ -59,6 +65,14 @@ async def single_connection(
         turn.close()
     if error is not None:
         raise error
+
+
+async def wait_lingering(turn: Turn) -> None:
+    """Wait until peers have closed what this side has ended; see `Linger`."""
+    if turn.lingering > 0:
+        done = trio.Event()
+        turn.on_lingered = done.set
+        await done.wait()
 
 
 @asynccontextmanager

@@ -89,6 +89,8 @@ class Server:
         self._listeners: list[Listener] = []
         self._addresses: list[Any] = []
         self._room = trio.Event()
+        # What they have not written yet goes out before the server ends.
+        self._pumps: set[StreamLink] = set()
         # Set by `run`.
         self.service: Service = cast("Service", None)
         self._links: trio.Nursery = cast("trio.Nursery", None)
@@ -223,30 +225,37 @@ class Server:
     async def _run_stream(
         self, stream: trio.abc.Stream, tls: ssl.SSLContext | None, opening: Opening
     ) -> None:
-        turn = self.service.turn
-        if tls is not None:
-            secured = trio.SSLStream[trio.abc.Stream](
-                stream, tls, server_side=True, https_compatible=True
-            )
-            if not await self._start_tls(secured):
-                opening.close()
-                await trio.aclose_forcefully(secured)
-                return
-            stream = secured
-        link = StreamLink(turn, opening, stream)
-        turn.schedule(opening, turn.clock() + self.timeouts.handshake)
-        await link.run()
+        try:
+            if tls is not None:
+                stream = trio.SSLStream[trio.abc.Stream](
+                    stream, tls, server_side=True, https_compatible=True
+                )
+            if isinstance(stream, trio.SSLStream):
+                await self._start_tls(stream, opening)
+            if not opening.closed:
+                turn = self.service.turn
+                link = StreamLink(turn, opening, stream)
+                turn.schedule(opening, opening.deadline)
+                self._pumps.add(link)
+                await link.run()
+                self._pumps.discard(link)
+        finally:
+            opening.close()
+            await trio.aclose_forcefully(stream)
 
-    async def _start_tls(self, stream: trio.SSLStream[trio.abc.Stream]) -> bool:
-        with trio.move_on_after(self.timeouts.handshake):
+    async def _start_tls(
+        self, stream: trio.SSLStream[trio.abc.Stream], opening: Opening
+    ) -> None:
+        with trio.move_on_at(opening.deadline) as opening.scope:
             try:
                 await stream.do_handshake()
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 logger.debug("TLS handshake failed: %s", error.__cause__ or error)
-                return False
-            return True
-        logger.debug("TLS handshake took too long")
-        return False
+                opening.close()
+        if opening.scope.cancelled_caught and not opening.closed:
+            logger.debug("TLS handshake took too long")
+            opening.close()
+        opening.scope = None
 
     async def run(
         self,
@@ -273,7 +282,11 @@ class Server:
     ) -> None:
         async with trio.open_nursery() as nursery:
             self._links, links_scope = await nursery.start(shielded_nursery)
-            self._handlers, handlers_scope = await nursery.start(shielded_nursery)
+            try:
+                self._handlers, handlers_scope = await nursery.start(shielded_nursery)
+            except BaseException:
+                links_scope.cancel()
+                raise
             self.service = service(turn, self._handlers.start_soon)
             self._links.start_soon(loop.run)
             try:
@@ -286,6 +299,8 @@ class Server:
                 self._stop_accepting()
                 handlers_scope.cancel()
                 with trio.CancelScope(shield=True):
+                    for listener in listeners:
+                        await listener.aclose()
                     await self._say_goodbye(loop)
                 links_scope.cancel()
 
@@ -321,6 +336,8 @@ class Server:
     async def _say_goodbye(self, loop: loops.Loop) -> None:
         with trio.move_on_after(self.timeouts.shutdown):
             await self._wait_empty()
+            for link in tuple(self._pumps):
+                await link.written.wait()
         for opening in tuple(self._handshakes):
             opening.close()
         for ws in tuple(self.service.connections):

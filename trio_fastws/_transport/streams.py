@@ -36,6 +36,7 @@ class StreamLink(Link):
         "_wake_reader",
         "_wake_writer",
         "_wire",
+        "written",
     )
 
     def __init__(self, turn: Turn, owner: Owner, stream: trio.abc.Stream) -> None:
@@ -50,6 +51,8 @@ class StreamLink(Link):
         self._closed = False
         self._wake_reader = trio.Event()
         self._wake_writer = trio.Event()
+        # Set when nothing more will be written: all is, or it is too late.
+        self.written = trio.Event()
 
     async def run(self) -> None:
         """Move bytes until the link is closed, then close the stream.
@@ -60,9 +63,8 @@ class StreamLink(Link):
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._write_all)
+                    nursery.start_soon(self._write)
                     await self._read_all()
-                    nursery.cancel_scope.shield = False
         finally:
             if self.owner is not None:
                 self._end(None)
@@ -70,9 +72,9 @@ class StreamLink(Link):
             await trio.aclose_forcefully(self._stream)
 
     async def _read_all(self) -> None:
-        while not self._closed:
+        while True:
             owner = self.owner
-            if owner is None:
+            if owner is None:  # closed
                 return
             if not self._reading or owner.unfinished:
                 self._wake_reader = trio.Event()
@@ -114,6 +116,12 @@ class StreamLink(Link):
             self.turn.begin()
             self.owner.on_eof(error)
 
+    async def _write(self) -> None:
+        try:
+            await self._write_all()
+        finally:
+            self.written.set()
+
     async def _write_all(self) -> None:
         while not self._closed:
             if self._wire:
@@ -127,6 +135,8 @@ class StreamLink(Link):
                         self.turn.mark(self.owner)
                     return
                 if self._room_wanted and self.owner is not None:
+                    # The loop may have been parked for long: its time is old.
+                    self.turn.begin()
                     self.owner.on_writable()
             elif self._shut_down:
                 await self._send_eof()

@@ -1,0 +1,351 @@
+"""The end of a server: in order, bounded, and with nothing left behind."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+import trio
+import trio.lowlevel
+from trio.testing import wait_all_tasks_blocked
+
+from tests.bare import TEXT, Peer, close, dial, frame, head
+from trio_fastws import (
+    ConnectionBroken,
+    EventHandler,
+    Response,
+    Server,
+    Timeouts,
+    WebSocket,
+    open_websocket,
+    serve_websocket,
+)
+
+GOODBYE = (1001, "the server is shutting down")
+
+
+class Running:
+    """A server that can be stopped, and whether it has returned."""
+
+    def __init__(self) -> None:
+        self.server: Server
+        self.scope = trio.CancelScope()
+        self.ended = trio.Event()
+
+    def stop(self) -> None:
+        self.scope.cancel()
+
+
+@asynccontextmanager
+async def running(handler: Any, **options: Any) -> AsyncIterator[Running]:
+    """Run a server for the length of a block, or until it is stopped."""
+    run = Running()
+    if "listeners" not in options:
+        options = {"port": 0, "host": "127.0.0.1", **options}
+
+    async def serve(task_status: trio.TaskStatus[Server]) -> None:
+        with run.scope:
+            await serve_websocket(handler, **options, task_status=task_status)
+        run.ended.set()
+
+    async with trio.open_nursery() as nursery:
+        run.server = await nursery.start(serve)
+        yield run
+        run.stop()
+
+
+async def park(ws: WebSocket) -> None:
+    await trio.sleep_forever()
+
+
+async def dial_and_shake(port: int) -> Peer:
+    peer = await dial(port)
+    await peer.shake()
+    return peer
+
+
+async def test_everybody_is_told_1001(transport, no_errors_logged) -> None:
+    async with running(park) as run:
+        peers = [await dial_and_shake(run.server.port) for _ in range(20)]
+        run.stop()
+        for peer in peers:
+            assert await peer.read_close() == GOODBYE
+            await wait_all_tasks_blocked()
+            assert not run.ended.is_set()
+            await peer.send(close(1001))
+            assert await peer.rest() == b""
+            await peer.stream.aclose()
+        await run.ended.wait()
+
+
+async def test_queued_messages_leave_before_the_goodbye(transport, memory) -> None:
+    async def handler(ws: WebSocket) -> None:
+        for number in range(100):
+            ws.send_nowait(str(number))
+        await trio.sleep_forever()
+
+    async with running(handler) as run, await dial_and_shake(run.server.port) as peer:
+        await wait_all_tasks_blocked()
+        for ws in run.server.connections:
+            ws.send_nowait("last")
+        run.stop()
+        for text in (*map(str, range(100)), "last"):
+            assert await peer.read_frame() == (TEXT, text.encode())
+        assert await peer.read_close() == GOODBYE
+
+
+async def test_large_backlog_leaves_before_the_goodbye(transport) -> None:
+    async def handler(ws: WebSocket) -> None:
+        await ws.send(bytes(20_000_000))
+        await trio.sleep_forever()
+
+    async with running(handler) as run, await dial_and_shake(run.server.port) as peer:
+        await wait_all_tasks_blocked()
+        run.stop()
+        await wait_all_tasks_blocked()
+        assert await peer.read_frame() == (2, bytes(20_000_000))
+        assert await peer.read_close() == GOODBYE
+        await peer.send(close(1001))
+        assert await peer.rest() == b""
+
+
+async def test_handshakes_in_progress_get_503(transport, no_errors_logged) -> None:
+    async with running(park) as run, await dial(run.server.port) as peer:
+        await peer.send(head()[:-2])
+        await wait_all_tasks_blocked()
+        run.stop()
+        assert (await peer.read_head()).startswith(b"HTTP/1.1 503 ")
+        assert b"the server is shutting down" in await peer.rest()
+        await peer.stream.aclose()
+        await run.ended.wait()
+
+
+async def test_undecided_handshake_gets_503(transport, no_errors_logged) -> None:
+    cancelled = []
+
+    async def on_request(_: object) -> Response | None:
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled:
+            cancelled.append(True)
+            raise
+
+    async with running(park, on_request=on_request) as run:
+        async with await dial(run.server.port) as peer:
+            await peer.send(head())
+            await wait_all_tasks_blocked()
+            run.stop()
+            assert (await peer.read_head()).startswith(b"HTTP/1.1 503 ")
+            assert b"the server is shutting down" in await peer.rest()
+        await run.ended.wait()
+    assert cancelled == [True]
+
+
+async def test_handlers_and_their_tasks_are_cancelled(
+    transport, no_errors_logged
+) -> None:
+    cancelled = []
+
+    async def sleep(name: str) -> None:
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled:
+            cancelled.append(name)
+            raise
+
+    async def handler(ws: WebSocket) -> None:
+        ws.start_soon(sleep, "task")
+        await sleep("handler")
+
+    async with running(handler) as run, await dial_and_shake(run.server.port) as peer:
+        await wait_all_tasks_blocked()
+        run.stop()
+        assert await peer.read_close() == GOODBYE
+        await peer.send(close(1001))
+        await run.ended.wait()
+    assert sorted(cancelled) == ["handler", "task"]
+
+
+async def test_shielding_handler_delays_the_return_but_not_the_sockets(
+    transport,
+) -> None:
+    go_on = trio.Event()
+    outcome = []
+
+    async def handler(ws: WebSocket) -> None:
+        with trio.CancelScope(shield=True):
+            await go_on.wait()
+            try:
+                await ws.send("too late")
+            except ConnectionBroken as error:
+                outcome.append(error.close_code)
+
+    async with running(handler) as run, await dial_and_shake(run.server.port) as peer:
+        await wait_all_tasks_blocked()
+        run.stop()
+        assert await peer.read_close() == GOODBYE
+        await peer.send(close(1001))
+        assert await peer.rest() == b""
+        await wait_all_tasks_blocked()
+        assert not run.ended.is_set()
+        go_on.set()
+        await run.ended.wait()
+    assert outcome == [1001]
+
+
+@pytest.mark.parametrize("what", ["websocket", "half a head", "nothing", "refused"])
+async def test_shutdown_is_bounded(
+    transport, memory, autojump_clock, no_errors_logged, what
+) -> None:
+    options = {"listeners": [memory], "timeouts": Timeouts(shutdown=3, handshake=60)}
+    async with running(park, **options) as run, Peer(memory.connect()) as peer:
+        if what == "websocket":
+            await peer.shake()
+        elif what == "half a head":
+            await peer.send(head()[:20])
+        elif what == "refused":
+            await peer.send(head(without=("Host",)))
+        await wait_all_tasks_blocked()
+        started = trio.current_time()
+        run.stop()
+        await run.ended.wait()
+        assert trio.current_time() - started < 3.1
+        await peer.rest()
+
+
+async def test_goodbye_to_all_shares_one_deadline(
+    transport, memory, autojump_clock
+) -> None:
+    options = {"listeners": [memory], "timeouts": Timeouts(shutdown=3)}
+    async with running(park, **options) as run:
+        peers = [Peer(memory.connect()) for _ in range(10)]
+        for peer in peers:
+            await peer.shake()
+        run.stop()
+        started = trio.current_time()
+        await run.ended.wait()
+        assert 3 <= trio.current_time() - started < 3.1
+        for peer in peers:
+            assert await peer.read_close() == GOODBYE
+            assert await peer.rest() == b""
+
+
+async def test_on_close_is_called_for_all(transport, memory, autojump_clock) -> None:
+    closed = []
+
+    class Handler(EventHandler):
+        def on_close(self, ws) -> None:
+            closed.append((ws.close_code, ws.close_reason))
+
+    options = {"listeners": [memory], "timeouts": Timeouts(shutdown=3)}
+    async with running(Handler(), **options) as run:
+        polite, silent = Peer(memory.connect()), Peer(memory.connect())
+        await polite.shake()
+        await silent.shake()
+        await wait_all_tasks_blocked()
+        run.stop()
+        assert await polite.read_close() == GOODBYE
+        await polite.send(close(1001))
+        await wait_all_tasks_blocked()
+        assert closed == [(1001, "")]
+        await run.ended.wait()
+    assert closed[1:] == [(1006, "the server has shut down")]
+
+
+def open_descriptors() -> int:
+    gc.collect()
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+async def test_no_descriptor_leaks(
+    transport, server_tls, client_tls, secure, no_errors_logged
+) -> None:
+    tls, scheme = (server_tls, "wss") if secure else (None, "ws")
+    before = open_descriptors()
+    async with running(park, tls=tls) as run:
+        port = run.server.port
+        url = f"{scheme}://127.0.0.1:{port}/"
+
+        async def client() -> None:
+            async with open_websocket(url, tls=client_tls if secure else None) as ws:
+                async for _ in ws:
+                    pass
+                assert (ws.close_code, ws.close_reason) == GOODBYE
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(client)
+            silent = await dial(port)
+            refused = await dial(port)
+            await refused.send(b"\0")
+            while run.server.statistics().connections < 5:
+                await trio.lowlevel.checkpoint()
+            run.stop()
+        await silent.stream.aclose()
+        await refused.stream.aclose()
+        await run.ended.wait()
+    await wait_all_tasks_blocked()
+    assert open_descriptors() == before
+
+
+async def test_server_that_is_cancelled_while_it_starts_leaves_nothing(
+    transport, no_errors_logged
+) -> None:
+    before = open_descriptors()
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await serve_websocket(park, 0, host="127.0.0.1")
+    assert scope.cancelled_caught
+    assert open_descriptors() == before
+
+
+async def test_messages_of_a_handler_before_it_is_cancelled_are_sent(
+    transport,
+) -> None:
+    async def handler(ws: WebSocket) -> None:
+        async for message in ws:
+            await ws.send(message)
+
+    async with running(handler) as run, await dial_and_shake(run.server.port) as peer:
+        await peer.send(frame(TEXT, b"hello"))
+        assert await peer.read_frame() == (TEXT, b"hello")
+        run.stop()
+        assert await peer.read_close() == GOODBYE
+
+
+async def test_new_connections_are_refused_meanwhile(transport) -> None:
+    async with running(park) as run, await dial_and_shake(run.server.port) as peer:
+        run.stop()
+        assert await peer.read_close() == GOODBYE
+        with pytest.raises(OSError, match="all attempts"):
+            await dial(run.server.port)
+
+
+@pytest.mark.parametrize("checkpoints", range(12))
+async def test_cancelled_at_any_moment_of_its_start_it_ends(
+    transport, memory, no_errors_logged, checkpoints
+) -> None:
+    before = open_descriptors()
+    tcp = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(serve_websocket, park, listeners=[*tcp, memory]))
+        for _ in range(checkpoints):
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    assert memory.closed
+    assert open_descriptors() == before
+
+
+async def test_started_in_a_cancelled_scope_it_ends(transport, memory) -> None:
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await serve_websocket(park, listeners=[memory])
+    assert scope.cancelled_caught
+    assert memory.closed
