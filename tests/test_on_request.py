@@ -1,0 +1,257 @@
+"""`on_request`: plain HTTP beside WebSockets, and who may connect."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+import trio
+from trio.testing import lockstep_stream_pair, wait_all_tasks_blocked
+
+from tests.bare import TEXT, Peer, dial, frame, head, plain
+from trio_fastws import Request, Response, Timeouts, WebSocket
+
+PAGE = Response(200, [("Content-Type", "text/html")], b"<h1>hello</h1>")
+
+
+async def echo(ws: WebSocket) -> None:
+    async for message in ws:
+        await ws.send(message)
+
+
+def page(request: Request) -> Response | None:
+    return PAGE if request.path == "/page" else None
+
+
+async def page_later(request: Request) -> Response | None:
+    await trio.lowlevel.checkpoint()
+    return page(request)
+
+
+both = pytest.mark.parametrize("on_request", [page, page_later])
+
+
+@both
+async def test_get_is_answered_and_the_connection_ends(
+    transport, serve, no_errors_logged, on_request
+) -> None:
+    server = await serve(echo, on_request=on_request)
+    async with await dial(server.port) as peer:
+        await peer.send(plain("/page"))
+        answer = await peer.read_head()
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b"Content-Type: text/html\r\n" in answer
+        assert b"Content-Length: 14\r\n" in answer
+        assert b"Connection: close\r\n" in answer
+        assert await peer.rest() == b"<h1>hello</h1>"
+
+
+@both
+async def test_head_gets_the_same_head_and_no_body(
+    transport, serve, on_request
+) -> None:
+    server = await serve(echo, on_request=on_request)
+    async with await dial(server.port) as peer:
+        await peer.send(plain("/page", "GET"))
+        expected = await peer.read_head()
+    async with await dial(server.port) as peer:
+        await peer.send(plain("/page", "HEAD"))
+        assert await peer.read_head() == expected
+        assert await peer.rest() == b""
+
+
+@both
+async def test_none_accepts_the_upgrade(transport, serve, on_request) -> None:
+    server = await serve(echo, on_request=on_request)
+    async with await dial(server.port) as peer:
+        assert b" 101 " in await peer.shake()
+        await peer.send(frame(TEXT, b"hi"))
+        assert await peer.read_frame() == (TEXT, b"hi")
+
+
+@both
+async def test_none_for_a_plain_request_is_a_404(transport, serve, on_request) -> None:
+    server = await serve(echo, on_request=on_request)
+    async with await dial(server.port) as peer:
+        await peer.send(plain("/nowhere"))
+        assert b" 404 " in await peer.read_head()
+        assert b"/nowhere" in await peer.rest()
+
+
+@both
+async def test_response_refuses_an_upgrade(transport, serve, on_request) -> None:
+    server = await serve(echo, on_request=on_request)
+    async with await dial(server.port) as peer:
+        await peer.send(head(target="/page"))
+        assert b" 200 " in await peer.read_head()
+        assert await peer.rest() == b"<h1>hello</h1>"
+    assert server.statistics().accepted == 0
+
+
+async def test_request_says_all_there_is(transport, serve) -> None:
+    seen = []
+
+    def on_request(request: Request) -> Response | None:
+        headers = request.headers
+        seen.append((request.method, request.path, request.query, headers["X-A"]))
+        return None
+
+    server = await serve(echo, on_request=on_request)
+    async with await dial(server.port) as peer:
+        await peer.send(head("X-A: b", target="/p?q=1"))
+        await peer.read_head()
+    assert seen == [("GET", "/p", "q=1", "b")]
+
+
+def fail(request: Request) -> Response | None:
+    raise ValueError("on purpose")
+
+
+async def fail_later(request: Request) -> Response | None:
+    await trio.lowlevel.checkpoint()
+    raise ValueError("on purpose")
+
+
+def wrong(request: Request) -> Response | None:
+    return Response(204, [("Content-Length", "0")])
+
+
+def nonsense(request: Request) -> Response | None:
+    return "a page"  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("on_request", [fail, fail_later, wrong, nonsense])
+async def test_failure_is_a_500_and_is_logged_once(
+    transport, serve, caplog, on_request
+) -> None:
+    server = await serve(echo, on_request=on_request)
+    for request in (plain(), head()):
+        caplog.clear()
+        async with await dial(server.port) as peer:
+            await peer.send(request)
+            assert b" 500 " in await peer.read_head()
+            assert b"on purpose" not in await peer.rest()
+        (record,) = [r for r in caplog.records if r.levelno >= logging.WARNING]
+        assert record.exc_info is not None
+
+
+async def test_early_frames_are_kept_while_it_decides(
+    transport, serve, no_errors_logged
+) -> None:
+    go_on = trio.Event()
+
+    async def on_request(_: Request) -> Response | None:
+        await go_on.wait()
+        return None
+
+    server = await serve(echo, on_request=on_request)
+    async with await dial(server.port) as peer:
+        # With the head, in the read after it, and in one that must wait.
+        await peer.send(head() + frame(TEXT, b"1"))
+        await wait_all_tasks_blocked()
+        await peer.send(frame(TEXT, b"2"))
+        await wait_all_tasks_blocked()
+        await peer.send(frame(TEXT, b"3"))
+        await wait_all_tasks_blocked()
+        go_on.set()
+        assert b" 101 " in await peer.read_head()
+        for text in (b"1", b"2", b"3"):
+            assert await peer.read_frame() == (TEXT, text)
+
+
+async def test_flood_of_early_data_is_held_back(transport, serve) -> None:
+    go_on = trio.Event()
+
+    async def on_request(_: Request) -> Response | None:
+        await go_on.wait()
+        return None
+
+    server = await serve(echo, on_request=on_request)
+    data = frame(TEXT, b"x" * 50_000) * 400
+    async with await dial(server.port) as peer, trio.open_nursery() as nursery:
+        await peer.send(head())
+        await wait_all_tasks_blocked()
+        sent = trio.Event()
+
+        async def send_all() -> None:
+            await peer.send(data)
+            sent.set()
+
+        nursery.start_soon(send_all)
+        await wait_all_tasks_blocked()
+        assert not sent.is_set()
+        go_on.set()
+        await peer.read_head()
+        for _ in range(400):
+            assert await peer.read_frame() == (TEXT, b"x" * 50_000)
+
+
+async def test_it_shares_the_handshake_timeout(
+    transport, serve, memory, autojump_clock, no_errors_logged
+) -> None:
+    cancelled = []
+
+    async def on_request(_: Request) -> Response | None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            cancelled.append(trio.current_time())
+
+    options = {"listeners": [memory], "timeouts": Timeouts(handshake=6)}
+    server = await serve(echo, on_request=on_request, **options)
+    async with Peer(memory.connect()) as peer:
+        await trio.sleep(2)
+        await peer.send(head())
+        await peer.rest()
+    assert len(cancelled) == 1
+    assert 6 <= cancelled[0] < 6.1
+    assert server.statistics().handshakes == 0
+
+
+@pytest.mark.parametrize("how", ["end", "reset"])
+async def test_peer_that_leaves_meanwhile_cancels_it(
+    transport, serve, no_errors_logged, how
+) -> None:
+    asked, cancelled = trio.Event(), trio.Event()
+
+    async def on_request(_: Request) -> Response | None:
+        try:
+            asked.set()
+            await trio.sleep_forever()
+        finally:
+            cancelled.set()
+
+    server = await serve(echo, on_request=on_request)
+    peer = await dial(server.port)
+    await peer.send(head())
+    await asked.wait()
+    await (peer.reset() if how == "reset" else peer.stream.aclose())
+    await cancelled.wait()
+    assert server.statistics().handshakes == 0
+
+
+async def test_large_answer_goes_out_whole_to_a_slow_reader(transport, serve) -> None:
+    body = bytes(range(256)) * 40_000
+    server = await serve(echo, on_request=lambda _: Response(200, (), body))
+    with trio.socket.socket() as sock:
+        sock.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, 4096)
+        await sock.connect(("127.0.0.1", server.port))
+        peer = Peer(trio.SocketStream(sock))
+        await peer.send(plain())
+        await wait_all_tasks_blocked()
+        await peer.read_head()
+        assert await peer.rest() == body
+
+
+async def test_answer_that_nobody_reads_is_given_up(
+    transport, serve, memory, autojump_clock
+) -> None:
+    body = bytes(1_000_000)
+    options = {"listeners": [memory], "timeouts": Timeouts(handshake=6, close=2)}
+    server = await serve(echo, on_request=lambda _: Response(200, (), body), **options)
+    async with Peer(memory.connect(lockstep_stream_pair)) as peer:
+        await peer.send(plain())
+        await trio.sleep(30)
+        with pytest.raises(trio.BrokenResourceError):
+            await peer.send(b"still here")
+    assert server.statistics().handshakes == 0
