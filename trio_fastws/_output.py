@@ -148,10 +148,9 @@ class Output(Owner):
         if self._closed_by_us or (self.close_code is None and not self._hung):
             # Or the server did, when it shut down.
             raise trio.ClosedResourceError("this side has closed the connection")
-        raise ConnectionBroken(
-            1006 if self.close_code is None else self.close_code,
-            self.close_reason or "the peer has reset the connection",
-        )
+        if self.close_code is None:
+            raise ConnectionBroken(1006, "the peer has reset the connection")
+        raise ConnectionBroken(self.close_code, self.close_reason or "")
 
     def _enqueue(self, opcode: int, payload: bytes) -> None:
         # Commits or queues a message; there was room. Nothing here can wait.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 
 import trio
@@ -25,7 +25,7 @@ from trio_fastws import (
     serve_websocket,
 )
 
-from .wire import CLOSE, Frame, Tester, close
+from .wire import CLOSE, Frame, RawPeer, close
 
 LIMIT = 2**20
 LIMITS = Limits(message_size=LIMIT)
@@ -48,7 +48,7 @@ Case = tuple[str, list[Step]]
 class Play:
     """One case on one connection."""
 
-    def __init__(self, tester: Tester, with_client: bool) -> None:
+    def __init__(self, tester: RawPeer, with_client: bool) -> None:
         self.tester = tester
         self._with_client = with_client
         self._over = False
@@ -134,61 +134,75 @@ async def echo(ws):
         pass
 
 
-Connect = Callable[[bool], AbstractAsyncContextManager[Play]]
+@asynccontextmanager
+async def dialled(port: int, octets: bool):
+    """Play on a connection to our server."""
+    sock = trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    await sock.connect(("127.0.0.1", port))
+    with sock:
+        tester = RawPeer(sock, True, octets)
+        await tester.shake_hands(REQUEST)
+        yield Play(tester, False)
+
+
+@asynccontextmanager
+async def accepted(listener, octets: bool):
+    """Play on the next connection of our client."""
+    sock, _ = await listener.accept()
+    with sock:
+        tester = RawPeer(sock, False, octets)
+        await tester.shake_hands(RESPONSE)
+        yield Play(tester, True)
+
+
+async def serve(handler, task_status=trio.TASK_STATUS_IGNORED):
+    await serve_websocket(
+        handler,
+        0,
+        host="127.0.0.1",
+        limits=LIMITS,
+        timeouts=NO_PINGS,
+        task_status=task_status,
+    )
+
+
+async def dial(port):
+    url = f"ws://127.0.0.1:{port}/"
+    async with open_websocket(url, limits=LIMITS, timeouts=NO_PINGS) as ws:
+        await echo(ws)
+        await ws.wait_closed()
 
 
 @asynccontextmanager
 async def server_under_test(handler):
     """Give what connects to our server."""
-
-    @asynccontextmanager
-    async def connect(octets: bool):
-        sock = trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        await sock.connect(("127.0.0.1", server.port))
-        with sock:
-            tester = Tester(sock, True, octets)
-            await tester.shake_hands(REQUEST)
-            yield Play(tester, False)
-
     async with trio.open_nursery() as nursery:
-        server = await nursery.start(
-            partial(
-                serve_websocket,
-                handler,
-                0,
-                host="127.0.0.1",
-                limits=LIMITS,
-                timeouts=NO_PINGS,
-            )
-        )
-        yield connect
+        server = await nursery.start(serve, handler)
+        yield partial(dialled, server.port)
         nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def listening():
+    with trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        await listener.bind(("127.0.0.1", 0))
+        listener.listen(8)
+        yield listener
 
 
 @asynccontextmanager
 async def client_under_test():
     """Give what has our client connect."""
 
-    async def run(port):
-        url = f"ws://127.0.0.1:{port}/"
-        async with open_websocket(url, limits=LIMITS, timeouts=NO_PINGS) as ws:
-            await echo(ws)
-            await ws.wait_closed()
-
     @asynccontextmanager
     async def connect(octets: bool):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(run, listener.getsockname()[1])
-            sock, _ = await listener.accept()
-            with sock:
-                tester = Tester(sock, False, octets)
-                await tester.shake_hands(RESPONSE)
-                yield Play(tester, True)
+            nursery.start_soon(dial, listener.getsockname()[1])
+            async with accepted(listener, octets) as play:
+                yield play
             # The client must end by itself now.
 
-    with trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-        await listener.bind(("127.0.0.1", 0))
-        listener.listen(8)
+    async with listening() as listener:
         yield connect
 
 

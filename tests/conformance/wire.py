@@ -86,7 +86,7 @@ def encode(frame: Frame, mask: bool) -> bytes:
     return bytes(head) + (KEY + xor(frame.payload, KEY) if mask else frame.payload)
 
 
-class Tester:
+class RawPeer:
     """One raw TCP connection, its opening handshake done."""
 
     def __init__(self, sock, is_client: bool, octets: bool) -> None:
@@ -94,7 +94,13 @@ class Tester:
         self._is_client = is_client
         self._octets = octets
         self._data = bytearray()
-        self.stream = trio.SocketStream(sock)
+        self.stream = sock if sock is None else trio.SocketStream(sock)
+
+    @classmethod
+    def over(cls, stream: trio.abc.Stream, is_client: bool) -> RawPeer:
+        tester = cls(None, is_client, False)
+        tester.stream = stream
+        return tester
 
     async def shake_hands(self, ours: bytes) -> None:
         if self._is_client:

@@ -49,6 +49,8 @@ cdef class Turn:
     cdef public object unpark
     cdef public double wake_at
     cdef public bint woken
+    cdef public Py_ssize_t lingering
+    cdef public object on_lingered
     cdef list _marked
     cdef list _continuing
 
@@ -69,4 +71,5 @@ cdef class Turn:
 cdef class Linger(Owner):
     cdef double _deadline
 
+    @cython.locals(turn=Turn)
     cdef _close(self)

@@ -154,8 +154,10 @@ class Turn:
         "cork",
         "cork_size",
         "corked",
+        "lingering",
         "now",
         "number",
+        "on_lingered",
         "unpark",
         "until",
         "wake_at",
@@ -185,6 +187,9 @@ class Turn:
         self.unpark: Callable[[], None] | None = None
         # Until when it is parked; `math.inf` for "until something happens".
         self.wake_at = 0.0
+        # How many links end as `Linger` describes, and what to call at none.
+        self.lingering = 0
+        self.on_lingered: Callable[[], None] | None = None
         self._marked: list[Owner] = []
         self._continuing: list[Owner] = []
 
@@ -261,6 +266,8 @@ class Linger(Owner):
     Closing a socket with unread input makes the kernel answer with a reset,
     and a reset may destroy what the peer has not read yet: our last frame. So
     the sending side is shut down first, and the socket closed after the peer.
+    Whoever ends the loop waits for `Turn.lingering` to be 0, or all this was in
+    vain.
     """
 
     __slots__ = ("_deadline",)
@@ -268,6 +275,7 @@ class Linger(Owner):
     def __init__(self, link: Link, seconds: float) -> None:
         super().__init__()
         link.adopt(self)
+        link.turn.lingering += 1
         link.shutdown()
         link.want(True, False)
         self._deadline = link.turn.time() + seconds
@@ -291,5 +299,9 @@ class Linger(Owner):
     def _close(self) -> None:
         link = self.link
         if link is not None:
-            link.turn.wheel.cancel(self)
+            turn = link.turn
+            turn.wheel.cancel(self)
             link.close()
+            turn.lingering -= 1
+            if turn.lingering == 0 and turn.on_lingered is not None:
+                turn.on_lingered()
