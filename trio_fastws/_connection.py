@@ -471,11 +471,11 @@ class Connection(Output):
         outbox = self._outbox
         assert outbox is not None
         service = self._service
-        self._update_interest()
         if service.write_stall < math.inf:
             service.turn.schedule(self, outbox.since + service.write_stall)
         if outbox.size() > service.high_water:
             self._on_crowded()
+        self._update_interest()
 
     def _on_crowded(self) -> None:
         # A peer that does not read what it asked for is not asked for more.
@@ -495,7 +495,8 @@ class Connection(Output):
                 self._resume(BY_OUTBOX)
             if self._waiting is not None:
                 self._waiting.room()
-        if outbox is None and was_blocked:
+        link = self.link
+        if outbox is None and was_blocked and link is not None and not link.broken:
             turn = service.turn
             turn.corked = self
             self._call_hook("on_drain")
