@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import trio
+import trio.testing
 from trio.testing import wait_all_tasks_blocked
 
-from tests.transport.support import Clock, Recorder
+from tests.transport.support import Clock, Pumped, Recorder
 from trio_fastws._transport import loop as loops
 from trio_fastws._transport.dispatcher import Dispatcher, SocketLink
 from trio_fastws._transport.loop import Loop, new_turn
@@ -126,3 +127,18 @@ class CountedWork:
     def __call__(self) -> bool:
         self.turns += 1
         return self.work()
+
+
+@pytest.fixture
+async def pump(nursery):
+    """Give what starts a pump and its loop."""
+
+    async def start(owner=None, pair=None) -> Pumped:
+        stream, peer = pair or trio.testing.memory_stream_pair()
+        pumped = Pumped(owner or Recorder(), stream, peer, nursery)
+        nursery.start_soon(pumped.loop.run)
+        nursery.start_soon(pumped.run)
+        await wait_all_tasks_blocked()
+        return pumped
+
+    return start

@@ -7,7 +7,9 @@ import socket
 import trio
 
 from trio_fastws._transport.links import Link, Owner, Turn
+from trio_fastws._transport.loop import plain_loop
 from trio_fastws._transport.outbox import Outbox
+from trio_fastws._transport.streams import StreamLink
 
 
 class Clock:
@@ -139,3 +141,59 @@ def pattern(size: int) -> bytes:
 def events_of(dispatcher) -> list[tuple[int, int]]:
     """Return what the kernel would report now (edges are consumed by looking)."""
     return dispatcher.epoll.poll(0)
+
+
+class Pumped:
+    """A link over one end of a stream pair, and all that belongs to it."""
+
+    def __init__(self, owner, stream, peer, nursery) -> None:
+        self.owner, self.stream, self.peer = owner, stream, peer
+        self.turn = Turn(trio.current_time)
+        self.link = StreamLink(self.turn, owner, stream)
+        self.loop = plain_loop(self.turn)
+        self.nursery = nursery
+        self.scope = trio.CancelScope()
+        self.done = trio.Event()
+
+    async def run(self) -> None:
+        with self.scope:
+            await self.link.run()
+        self.done.set()
+
+
+class Failing(trio.abc.HalfCloseableStream):
+    """A stream that fails where it is told to; it waits for its `go` before."""
+
+    def __init__(self, **errors: BaseException) -> None:
+        self.errors = errors
+        self.go = trio.Event()
+        self.closed = False
+
+    async def _act(self, name: str):
+        if name not in self.errors:
+            await trio.sleep_forever()
+        await self.go.wait()
+        raise self.errors[name]
+
+    async def send_all(self, data) -> None:
+        await self._act("send_all")
+
+    async def wait_send_all_might_not_block(self) -> None:
+        raise NotImplementedError
+
+    async def send_eof(self) -> None:
+        await self._act("send_eof")
+
+    async def receive_some(self, max_bytes=None) -> bytes:
+        return await self._act("receive_some")
+
+    async def aclose(self) -> None:
+        self.closed = True
+        await trio.lowlevel.checkpoint()
+
+
+async def read_until(peer, size: int) -> bytes:
+    data = bytearray()
+    while len(data) < size:
+        data += await peer.receive_some(1000)
+    return bytes(data)

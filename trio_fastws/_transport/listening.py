@@ -81,6 +81,8 @@ class Listener(Owner):
     def accept(self, sock: socket.socket) -> None:
         """Accept what is there."""
         for _ in range(BATCH):
+            if self.link is None:  # closed by what `accepted` did
+                return
             if not self._room():
                 self._rest()
                 return
@@ -191,10 +193,11 @@ async def open_listeners(
         try:
             for listener in listeners[1:]:
                 moved.append(await _move(listener, chosen))  # noqa: PERF401 - `moved` is closed if this fails
-        except OSError as error:
+        except BaseException as error:
+            # Cancelled as well: `bind` is a checkpoint.
             for listener in (*moved, *listeners):
                 listener.socket.close()
-            if error.errno != errno.EADDRINUSE:
+            if getattr(error, "errno", None) != errno.EADDRINUSE:
                 raise
         else:
             return moved

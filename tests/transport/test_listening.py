@@ -1,0 +1,213 @@
+"""Accepting in batches, and when accepting rests."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+
+import pytest
+
+from tests.transport.support import Clock
+from trio_fastws._transport.dispatcher import EPOLLIN
+from trio_fastws._transport.links import Owner
+from trio_fastws._transport.listening import BATCH, REST_SECONDS, Listener
+
+
+class Tap:
+    """A listening socket which fails when told to; the rest is the real one."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self.errors: list[OSError] = []
+        self.calls = 0
+
+    def __getattr__(self, name: str):
+        return getattr(self._sock, name)
+
+    def accept(self):
+        self.calls += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return self._sock.accept()
+
+
+class Door:
+    """A listener, its socket, who came in, and whether there is room."""
+
+    def __init__(self, dispatcher, sockets) -> None:
+        sock = socket.create_server(("127.0.0.1", 0), backlog=200)
+        sock.setblocking(False)
+        sockets.append(sock)
+        self.tap = Tap(sock)
+        self.address = sock.getsockname()
+        self.entered: list[socket.socket] = []
+        self.capacity = 10**6
+        self.on_enter = lambda: None
+        self.sockets = sockets
+        self.listener = Listener(dispatcher, self.tap, self.enter, self.has_room)
+
+    def enter(self, sock: socket.socket) -> None:
+        self.sockets.append(sock)
+        self.entered.append(sock)
+        self.on_enter()
+
+    def has_room(self) -> bool:
+        return len(self.entered) < self.capacity
+
+    def knock(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.sockets.append(socket.create_connection(self.address))
+
+
+@pytest.fixture
+def door(dispatcher, sockets) -> Door:
+    return Door(dispatcher, sockets)
+
+
+def run_out(number: int = errno.EMFILE) -> OSError:
+    return OSError(number, "Too many open files")
+
+
+def test_connections_are_accepted_and_do_not_block(dispatcher, door) -> None:
+    door.knock(3)
+    dispatcher.turn()
+    assert len(door.entered) == 3
+    assert [sock.getblocking() for sock in door.entered] == [False] * 3
+    assert dispatcher.turn() is False
+
+
+def test_a_burst_is_accepted_in_batches(dispatcher, door) -> None:
+    door.knock(BATCH + 5)
+    ((_fd, mask),) = dispatcher.epoll.poll(0)
+    assert mask == EPOLLIN
+    door.listener.accept(door.tap)
+    assert len(door.entered) == BATCH
+    dispatcher.turn()
+    assert len(door.entered) == BATCH + 5
+
+
+def test_without_room_accepting_rests_until_it_is_woken(dispatcher, door) -> None:
+    door.capacity = 2
+    door.knock(5)
+    for _ in range(3):
+        assert dispatcher.turn() is False
+    assert len(door.entered) == 2
+    assert dispatcher.epoll.poll(0) == [], "it would spin"
+    door.capacity = 4
+    dispatcher.turn()
+    assert len(door.entered) == 2, "nobody has woken it"
+    door.listener.wake()
+    dispatcher.turn()
+    assert len(door.entered) == 4
+    door.capacity = 10
+    door.listener.wake()
+    dispatcher.turn()
+    assert len(door.entered) == 5
+
+
+def test_waking_what_does_not_rest_changes_nothing(dispatcher, door) -> None:
+    door.listener.wake()
+    door.knock()
+    dispatcher.turn()
+    assert len(door.entered) == 1
+
+
+@pytest.mark.parametrize(
+    "number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM]
+)
+def test_out_of_descriptors_it_rests_and_tries_again(
+    dispatcher, door, clock: Clock, caplog, number
+) -> None:
+    door.tap.errors = [run_out(number)] * 3
+    door.knock()
+    for attempt in range(1, 4):
+        for _ in range(5):
+            dispatcher.turn()
+        assert door.tap.calls == attempt, "it would spin"
+        clock.seconds += 2 * REST_SECONDS
+    for _ in range(2):
+        dispatcher.turn()
+    assert len(door.entered) == 1
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert "Too many open files" in record.getMessage()
+
+
+def test_it_complains_again_after_it_worked_meanwhile(
+    dispatcher, door, clock, caplog
+) -> None:
+    for _ in range(2):
+        door.tap.errors = [run_out()]
+        door.knock()
+        dispatcher.turn()
+        clock.seconds += 2 * REST_SECONDS
+        dispatcher.turn()
+        dispatcher.turn()
+    assert len(door.entered) == 2
+    assert len(caplog.records) == 2
+
+
+def test_it_can_be_woken_while_out_of_descriptors(dispatcher, door, caplog) -> None:
+    # A connection was closed: a descriptor is free again.
+    door.tap.errors = [run_out()]
+    door.knock()
+    dispatcher.turn()
+    assert door.entered == []
+    door.listener.wake()
+    dispatcher.turn()
+    assert len(door.entered) == 1
+
+
+def test_the_error_of_one_connection_is_its_own_affair(
+    dispatcher, door, caplog
+) -> None:
+    door.tap.errors = [OSError(errno.ECONNABORTED, "gone"), InterruptedError()]
+    door.knock(2)
+    dispatcher.turn()
+    assert len(door.entered) == 2
+    assert caplog.records == []
+
+
+def test_any_other_error_is_a_bug_and_is_raised(dispatcher, door) -> None:
+    door.tap.errors = [OSError(errno.EBADF, "bad")]
+    door.knock()
+    with pytest.raises(OSError, match="bad"):
+        dispatcher.turn()
+
+
+def test_a_closed_listener_refuses(dispatcher, door, clock) -> None:
+    door.listener.close()
+    door.listener.close()
+    door.listener.wake()
+    with pytest.raises(ConnectionRefusedError):
+        door.knock()
+    clock.seconds += 10
+    assert dispatcher.turn() is False
+    assert door.listener.link is None
+
+
+def test_closing_while_it_rests_cancels_its_timer(
+    dispatcher, door, clock, caplog
+) -> None:
+    door.tap.errors = [run_out()]
+    door.knock()
+    dispatcher.turn()
+    door.listener.close()
+    assert dispatcher.wheel.next_deadline() == float("inf")
+
+
+def test_a_listener_may_be_closed_by_what_it_calls(dispatcher, door) -> None:
+    door.on_enter = door.listener.close
+    door.knock(3)
+    dispatcher.turn()
+    assert len(door.entered) == 1
+    assert door.listener.link is None
+
+
+def test_events_for_a_listener_without_an_owner_are_ignored(dispatcher, door) -> None:
+    link = door.listener.link
+    link.adopt(Owner())
+    door.knock()
+    dispatcher.turn()
+    assert door.entered == []
