@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from cells import Cell
 
+# Above this share of a core used by others even ratios of CPU time mislead.
+UNUSABLE = 0.25
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -138,5 +141,11 @@ def table(cell: Cell, rows: Sequence[Row]) -> str:
         body = [_rate_cells(row) for row in told]
     if told:
         out += _lines(head, body, [row.note for row in told])
+    foreign = [median(s.foreign for s in row.samples) for row in told if row.samples]
+    if foreign and max(foreign) > UNUSABLE:
+        out.append(
+            f"DISTURBED: others took up to {max(foreign):.0%} of a core, which empties "
+            "caches and changes batches; measure again when the machine is quiet"
+        )
     out += [f"{row.server}: {row.note}" for row in rows if row not in told]
     return "\n".join(out)

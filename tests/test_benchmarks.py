@@ -1,5 +1,6 @@
 """The benchmarks run: the C programs build, and a tiny cell yields believable rows."""
 
+import importlib
 import json
 import os
 import shutil
@@ -88,6 +89,35 @@ def test_wrong_answers_are_noticed(cache: Path) -> None:
     assert done.returncode == 1
     assert report["event"] == "failed"
     assert "tagged" in report["first_error"] or "an answer" in report["first_error"]
+
+
+@pytest.mark.parametrize(
+    ("server", "generator", "believed"),
+    [
+        (0.99, 0.99, True),  # both full: the server was
+        (0.60, 0.99, False),  # the generator was the limit
+        (0.85, 0.96, True),
+        (0.40, 0.35, True),  # one message in flight: the trip is the limit
+        (0.00, 0.10, False),  # nothing was measured
+    ],
+)
+def test_a_round_the_generator_limited_is_refused(
+    monkeypatch: pytest.MonkeyPatch, server: float, generator: float, believed: bool
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    measure = importlib.import_module("measure")
+    outcome = importlib.import_module("rig").Outcome(
+        event="done",
+        seconds=1.0,
+        messages=1000,
+        errors=0,
+        first_error="",
+        p50_us=1.0,
+        p99_us=2.0,
+        server_cpu=server,
+        own_cpu=generator,
+    )
+    assert (measure.verdict(outcome) == "") is believed
 
 
 @pytest.mark.parametrize("cell", ["0x1x1", "1x1", "memory:0", "nonsense"])
