@@ -1,0 +1,357 @@
+"""``trio-fastws dial``: lines in, messages out, and which status says what."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+
+import pytest
+import trio
+
+from tests.programs import PROGRAM, ROOT, dial, running, serving, wait_for
+from trio_fastws import WebSocket
+from trio_fastws._cli import main
+
+# --- dial: lines in, messages out --------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def echo():
+    with serving("echo") as server:
+        yield server.url
+        assert server.stop(signal.SIGTERM) == (0, "")
+
+
+def test_sends_texts_and_shows_answers(echo) -> None:
+    done = dial(echo, "--send", "one", "--send", "zwölf 🐙", "--expect", "2")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "one\nzwölf 🐙\n", "")
+
+
+@pytest.mark.parametrize("stdin", [b"a\nb\n", b"a\r\nb", b"a\nb\r\n"])
+def test_sends_the_lines_of_a_pipe(echo, stdin) -> None:
+    done = dial(echo, "--expect", "2", stdin=stdin)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "a\nb\n", "")
+
+
+def test_sends_the_lines_of_a_file(echo, tmp_path) -> None:
+    path = tmp_path / "lines"
+    lines = "".join(f"line {number}\n" for number in range(20_000))
+    path.write_text(lines)
+    with path.open() as file:
+        done = subprocess.run(
+            [*PROGRAM, "dial", echo, "--expect", "20000"],
+            cwd=ROOT,
+            stdin=file,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert done.stdout == lines
+
+
+def test_waits_for_answers_when_the_input_has_ended(echo) -> None:
+    done = dial(echo, "--wait", "0.25", stdin=b"a\nb\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "a\nb\n", "")
+
+
+def test_expecting_nothing_closes_once_all_is_sent(echo) -> None:
+    done = dial(echo, "--send", "a", "--expect", "0")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_says_how_long_a_ping_took(echo) -> None:
+    done = dial(echo, "--ping", "--expect", "0")
+    assert (done.returncode, done.stdout) == (0, "")
+    words = done.stderr.split()
+    assert (words[:2], words[3:]) == (["round", "trip"], ["ms"])
+    assert 0 < float(words[2]) < 20_000
+
+
+def test_input_that_is_not_utf8_is_one_line(echo) -> None:
+    done = dial(echo, "--expect", "3", stdin=b"a\n\xff\nb\n")
+    assert done.returncode == 1
+    assert done.stderr == "trio-fastws: line 2 of stdin is not UTF-8\n"
+
+
+def test_a_server_that_ends_before_what_is_expected_is_an_error() -> None:
+    args = ("--send", "x", "--expect", "2")
+    with (
+        serving("echo") as server,
+        running(*PROGRAM, "dial", server.url, *args) as dialing,
+    ):
+        assert dialing.url == "x"  # the echo, so it is connected
+        assert server.stop(signal.SIGTERM) == (0, "")
+        status, out, errors = wait_for(dialing.process)
+    assert (status, out) == (1, "")
+    assert errors == (
+        "trio-fastws: connection closed with code 1001 after 1 of 2 messages\n"
+    )
+
+
+def test_a_server_that_ends_is_no_error() -> None:
+    args = ("--send", "x", "--wait", "inf")
+    with (
+        serving("echo") as server,
+        running(*PROGRAM, "dial", server.url, *args) as dialing,
+    ):
+        assert dialing.url == "x"
+        assert server.stop(signal.SIGTERM) == (0, "")
+        assert wait_for(dialing.process) == (0, "", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_closes_cleanly(echo, number) -> None:
+    args = ("--send", "x", "--wait", "inf")
+    with running(*PROGRAM, "dial", echo, *args) as dialing:
+        assert dialing.url == "x"
+        assert dialing.stop(number) == (0, "")
+
+
+def test_a_signal_ends_the_opening_handshake() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"ws://127.0.0.1:{silent.getsockname()[1]}/"
+        with subprocess.Popen(
+            [*PROGRAM, "dial", url],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            connection, _ = silent.accept()
+            with connection:
+                assert connection.recv(4096).startswith(b"GET / HTTP/1.1\r\n")
+                process.send_signal(signal.SIGINT)
+                assert wait_for(process) == (1, "", "trio-fastws: interrupted\n")
+
+
+def test_stdin_may_be_closed(echo) -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" "$@" <&-', *PROGRAM, "dial", echo, "--expect", "0"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=25,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_nobody_reading_stdout_is_one_line(echo) -> None:
+    with subprocess.Popen(
+        [*PROGRAM, "dial", echo, "--expect", "1000"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        process.stdout.close()
+        process.stdin.write(b"x\n")
+        process.stdin.flush()
+        assert process.stderr.read() == (
+            b"trio-fastws: cannot write to stdout: Broken pipe\n"
+        )
+    assert process.returncode == 1
+
+
+# --- dial: servers of all kinds ----------------------------------------------
+
+
+async def run_dial(port: int, *args: str) -> subprocess.CompletedProcess[bytes]:
+    return await trio.run_process(
+        [*PROGRAM, "dial", f"ws://127.0.0.1:{port}/feed?x=1", *args],
+        cwd=ROOT,
+        stdin=b"",
+        capture_stdout=True,
+        capture_stderr=True,
+        check=False,
+    )
+
+
+async def test_sends_headers_and_subprotocols(serve) -> None:
+    seen = []
+
+    async def handler(ws: WebSocket) -> None:
+        request = ws.request
+        seen.append((request.target, request.headers.get("X-A"), request.subprotocols))
+        seen.append((request.headers.get("X-B"), ws.subprotocol))
+        await ws.send(b"\x00\xffend")
+        await ws.send("a\x1b[31mb")
+
+    server = await serve(handler, subprotocols=["v1"])
+    header = ("--header", "X-A: a:b", "--header", "X-B:")
+    done = await run_dial(
+        server.port, *header, "--subprotocol", "v2", "--subprotocol", "v1"
+    )
+    assert seen == [("/feed?x=1", "a:b", ("v2", "v1")), ("", "v1")]
+    # In a pipe, text goes out as it is.
+    assert done.stdout == b"0x00ff656e64\na\x1b[31mb\n"
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+async def test_shows_no_more_than_expected(serve) -> None:
+    async def handler(ws: WebSocket) -> None:
+        for number in range(1000):
+            await ws.send(str(number))
+        await ws.wait_closed()
+
+    server = await serve(handler)
+    done = await run_dial(server.port, "--expect", "3")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"0\n1\n2\n", b"")
+
+
+async def test_another_close_code_is_an_error(serve) -> None:
+    async def handler(ws: WebSocket) -> None:
+        await ws.send("last words")
+        await ws.aclose(4000, "enough\nof this")
+
+    server = await serve(handler)
+    done = await run_dial(server.port)
+    assert (done.returncode, done.stdout) == (1, b"last words\n")
+    assert done.stderr == (
+        b"trio-fastws: connection closed with code 4000: enough of this\n"
+    )
+
+
+async def test_a_lost_connection_is_an_error(serve) -> None:
+    async def handler(ws: WebSocket) -> None:
+        ws.abort("on purpose")
+
+    server = await serve(handler)
+    done = await run_dial(server.port)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.startswith(b"trio-fastws: connection closed with code 1006")
+
+
+async def test_what_is_not_http_is_one_line(nursery) -> None:
+    async def gibberish(stream: trio.SocketStream) -> None:
+        await stream.receive_some()
+        await stream.send_all(b"SSH-2.0-OpenSSH_9\r\n\r\n")
+        await stream.aclose()
+
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    nursery.start_soon(trio.serve_listeners, gibberish, listeners)
+    done = await run_dial(listeners[0].socket.getsockname()[1])
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"trio-fastws: bad handshake: ")
+    assert done.stderr.count(b"\n") == 1
+    nursery.cancel_scope.cancel()
+
+
+def test_a_refusal_shows_status_and_body() -> None:
+    with serving("chat") as server:
+        done = dial(f"{server.url}nowhere")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "trio-fastws: server answered 404 Not Found: Not found. The chat is at /.\n"
+    )
+
+
+def test_nobody_listening_is_one_line() -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        url = f"ws://localhost:{bound.getsockname()[1]}/"
+        done = dial(url)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"trio-fastws: cannot connect to {url}: connection refused\n"
+
+
+def test_plain_answers_to_tls_are_one_line(echo) -> None:
+    done = dial(echo.replace("ws://", "wss://"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("trio-fastws: TLS with wss://127.0.0.1:")
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (("http://x",), "bad URL: scheme of URL 'http://x' is 'http', expected"),
+        (("ws://x/#top",), "bad URL: URL 'ws://x/#top' has a fragment"),
+        (("ws://x", "--header", "Upgrade: x"), "header 'Upgrade' is written by the"),
+        (("wss://x", "--ca", "/nowhere"), "cannot use --ca /nowhere: No such file"),
+        (("wss://x", "--ca", os.devnull), f"cannot use --ca {os.devnull}: "),
+    ],
+)
+def test_what_cannot_be_dialled_is_one_line(args, line, capfd) -> None:
+    assert main(["dial", *args]) == 1
+    out, errors = capfd.readouterr()
+    assert out == ""
+    assert errors.startswith(f"trio-fastws: {line}")
+    assert errors.count("\n") == 1
+
+
+# --- dial: a terminal --------------------------------------------------------
+
+
+class Terminal:
+    """The other end of a terminal: types, and reads what is shown."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.shown = ""
+
+    def type(self, text: str) -> None:
+        os.write(self.fd, text.encode())
+
+    def until(self, text: str) -> str:
+        """Read until a text is shown; return all that was shown since."""
+        while text not in self.shown:
+            self.shown += os.read(self.fd, 4096).decode()
+        before, _, self.shown = self.shown.partition(text)
+        return before
+
+
+WITHOUT_RICH = (
+    "import sys; sys.modules['rich'] = None; sys.modules['rich.console'] = None;"
+    "from trio_fastws._cli import main; sys.exit(main())"
+)
+
+
+@pytest.fixture(params=["plain", "rich"])
+def session(request, echo):
+    """Give a terminal in which the program has connected, and the process."""
+    pty = pytest.importorskip("pty")
+    program = list(PROGRAM)
+    if request.param == "plain":
+        program[1:] = ["-c", WITHOUT_RICH]
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [*program, "dial", echo],
+        cwd=ROOT,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "60"},
+        start_new_session=True,
+    ) as process:
+        os.close(theirs)
+        try:
+            terminal = Terminal(ours)
+            terminal.until(f"connected to {echo}; Ctrl-D closes\r\n")
+            yield terminal, process
+        finally:
+            process.kill()
+            os.close(ours)
+
+
+def test_a_person_can_talk_and_leave(session) -> None:
+    terminal, process = session
+    terminal.type("hello\n")
+    terminal.until("< hello")
+    terminal.type("grüße\n")
+    terminal.until("< grüße")
+    terminal.type("\x04")  # Ctrl-D
+    terminal.until("closed with code 1000\r\n")
+    assert process.wait(25) == 0
+
+
+def test_no_server_commands_the_terminal(session) -> None:
+    terminal, process = session
+    terminal.type("\x16\x1b]0;gotcha\x16\x07\n")  # Ctrl-V takes the next literally
+    shown = terminal.until(r"< \x1b]0;gotcha\x07")
+    assert "\x1b]0" not in shown
+    process.send_signal(signal.SIGINT)
+    terminal.until("closed with code 1000\r\n")
+    assert process.wait(25) == 0
