@@ -243,3 +243,20 @@ def test_lingering_called_before_its_deadline_answers_with_it(turn) -> None:
     linger.on_hangup()
     linger.on_eof(OSError(errno.ECONNRESET, "reset"))
     assert len(closed) == 1
+
+
+def test_the_last_link_to_stop_lingering_tells(dispatcher, tcp_pair) -> None:
+    told: list[int] = []
+    dispatcher.on_lingered = lambda: told.append(dispatcher.lingering)
+    peers = []
+    for _ in range(2):
+        ours, theirs = tcp_pair()
+        Linger(SocketLink(dispatcher, Recorder(), ours), 10.0)
+        peers.append(theirs)
+    assert dispatcher.lingering == 2
+    peers[0].close()
+    dispatcher.turn()
+    assert (dispatcher.lingering, told) == (1, [])
+    peers[1].close()
+    dispatcher.turn()
+    assert (dispatcher.lingering, told) == (0, [0])

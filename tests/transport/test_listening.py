@@ -43,7 +43,7 @@ class Door:
         self.address = sock.getsockname()
         self.entered: list[socket.socket] = []
         self.capacity = 10**6
-        self.on_enter = lambda: None
+        self.on_enter = self.on_full = lambda: None
         self.sockets = sockets
         self.listener = Listener(dispatcher, self.tap, self.enter, self.has_room)
 
@@ -53,7 +53,10 @@ class Door:
         self.on_enter()
 
     def has_room(self) -> bool:
-        return len(self.entered) < self.capacity
+        if len(self.entered) < self.capacity:
+            return True
+        self.on_full()
+        return False
 
     def knock(self, count: int = 1) -> None:
         for _ in range(count):
@@ -203,6 +206,24 @@ def test_a_listener_may_be_closed_by_what_it_calls(dispatcher, door) -> None:
     dispatcher.turn()
     assert len(door.entered) == 1
     assert door.listener.link is None
+
+
+def test_a_listener_may_be_closed_by_who_is_asked_for_room(dispatcher, door) -> None:
+    door.capacity = 0
+    door.on_full = door.listener.close
+    door.knock()
+    dispatcher.turn()
+    assert door.entered == []
+    assert door.listener.link is None
+
+
+def test_a_link_is_closed_once(dispatcher, door) -> None:
+    link = door.listener.link
+    door.listener.link = link.owner = None
+    link.close()
+    link.close()
+    with pytest.raises(ConnectionRefusedError):
+        door.knock()
 
 
 def test_events_for_a_listener_without_an_owner_are_ignored(dispatcher, door) -> None:

@@ -62,6 +62,8 @@ class Opener:
 
     def __init__(self, conflicts: int) -> None:
         self.conflicts = conflicts
+        # Which family comes first; the other is the one that moves.
+        self.reverse = False
         self.opened: list[trio.SocketListener] = []
         self.occupied: list[socket.socket] = []
         self.calls = 0
@@ -69,8 +71,9 @@ class Opener:
     async def __call__(self, port, *, host) -> list[trio.SocketListener]:
         self.calls += 1
         listeners = await OPEN(port, host=host)
-        # IPv4 first: the other is the one that moves.
-        listeners.sort(key=lambda listener: listener.socket.family)
+        listeners.sort(
+            key=lambda listener: listener.socket.family, reverse=self.reverse
+        )
         self.opened += listeners
         if self.calls <= self.conflicts:
             taken = listeners[0].socket.getsockname()[1]
@@ -105,6 +108,16 @@ async def test_a_port_taken_for_the_other_family_is_given_up(opener) -> None:
     assert len(ports(listeners)) == 1
     await close_all(listeners)
     assert opener.left_open() == []
+
+
+@needs_ipv6
+@pytest.mark.parametrize("reverse", [False, True])
+async def test_either_family_can_move(opener, reverse) -> None:
+    opener.reverse = reverse
+    listeners = await open_listeners(0, None)
+    assert families(listeners) == [socket.AF_INET, socket.AF_INET6]
+    assert len(ports(listeners)) == 1
+    await close_all(listeners)
 
 
 @needs_ipv6

@@ -190,6 +190,20 @@ async def test_closing_while_a_write_ends_tells_nobody(pump, fails) -> None:
     assert pumped.owner.log == []
 
 
+async def test_closing_while_a_read_fails_tells_nobody(pump) -> None:
+    class Closing(Failing):
+        async def receive_some(self, max_bytes=None) -> bytes:
+            await self.go.wait()
+            pumped.link.close()
+            raise trio.BrokenResourceError
+
+    stream = Closing()
+    pumped = await pump(pair=(stream, None))
+    stream.go.set()
+    await pumped.done.wait()
+    assert pumped.owner.log == []
+
+
 @pytest.mark.parametrize("direct", [False, True])
 async def test_closing_from_within_a_hook_ends_the_pump(pump, direct) -> None:
     class Leaver(Recorder):

@@ -155,6 +155,47 @@ def test_a_turn_that_woke_a_task_ends_to_let_it_run(
     assert dispatcher.woken is False
 
 
+def test_input_that_was_put_off_ends_the_turn(dispatcher, connect, stopwatch) -> None:
+    # The stopwatch stands still: a link with more to read, which nobody may
+    # read now, would keep this turn busy for ever.
+    class Slow(Recorder):
+        def on_data(self, start: int, stop: int) -> None:
+            super().on_data(start, stop)
+            self.link.turn.put_off(self)
+            if len(self.reads) == 1:
+                peer.send(b"more")
+
+    owner, _link, peer = connect(Slow())
+    peer.send(b"some")
+    assert dispatcher.turn() is True
+    assert owner.data == b"some"
+    while dispatcher.turn():
+        pass
+    assert owner.data == b"somemore"
+
+
+def test_an_owner_with_unparsed_input_is_passed_over_by_events(
+    dispatcher, connect
+) -> None:
+    # Put off by a neighbour in the same batch, before its own event is handled.
+    class Pusher(Recorder):
+        def on_data(self, start: int, stop: int) -> None:
+            super().on_data(start, stop)
+            for owner in owners:
+                if owner is not self:
+                    self.link.turn.put_off(owner)
+
+    made = [connect(Pusher()) for _ in range(2)]
+    owners = [owner for owner, _link, _peer in made]
+    for _owner, _link, peer in made:
+        peer.send(b"x")
+    dispatcher.turn()
+    assert sorted(bytes(owner.data) for owner in owners) == [b"", b"x"]
+    while dispatcher.turn():
+        pass
+    assert [owner.data for owner in owners] == [b"x", b"x"]
+
+
 def test_marked_owners_are_called_behind_the_events_that_marked_them(
     dispatcher, connect
 ) -> None:

@@ -235,6 +235,9 @@ class Dispatcher(Turn):
             if (
                 (looked and len(self._events) == 0)
                 or self.woken
+                # They go on in the next turn; until then a link that has more
+                # to read would be reported again and again.
+                or len(self._continuing) > 0
                 or perf_counter() >= self.until
             ):
                 break
