@@ -36,7 +36,7 @@ from trio_fastws._transport.streams import StreamLink
 
 from ._exceptions import HandshakeRefused
 from ._options import Limits, Sending, Timeouts
-from ._scopes import closing, single_connection
+from ._scopes import closing, owning, single_connection
 from ._service import Service
 from ._websocket import WebSocket
 
@@ -252,7 +252,7 @@ async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
         headers=headers,
     )
     turn, loop = loops.new_turn()
-    async with single_connection(turn, loop) as spawn:
+    async with owning(stream), single_connection(turn, loop) as spawn:
         service = Service(turn, None, limits, timeouts, sending or Sending(), spawn)
         dialing = Dialing(service, limits, request, key, subprotocols)
         with trio.fail_after(timeouts.handshake):

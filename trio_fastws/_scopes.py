@@ -76,6 +76,16 @@ async def wait_lingering(turn: Turn) -> None:
 
 
 @asynccontextmanager
+async def owning(stream: trio.abc.Stream | None) -> AsyncGenerator[None, None]:
+    """Close a stream when the block ends, however early; None is no stream."""
+    try:
+        yield
+    finally:
+        if stream is not None:
+            await trio.aclose_forcefully(stream)
+
+
+@asynccontextmanager
 async def closing(ws: WebSocket) -> AsyncGenerator[None, None]:
     """Close a connection when the block ends; 1011 if by an exception."""
     try:

@@ -6,8 +6,10 @@ one port for pages and WebSockets, whatever serves the pages.
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
+
+import trio
 
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.endpoint import Endpoint
@@ -22,18 +24,16 @@ from trio_fastws._protocol.handshake import (
     refuse,
 )
 from trio_fastws._transport import loop as loops
-from trio_fastws._transport.links import HEADROOM, Owner
+from trio_fastws._transport.links import HEADROOM, READ_SIZE, Owner
 from trio_fastws._transport.streams import StreamLink
 
 from ._options import Limits, Sending, Timeouts
-from ._scopes import closing, single_connection
+from ._scopes import closing, owning, single_connection
 from ._service import Service
 from ._websocket import WebSocket
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Sequence
-
-    import trio
 
 
 @asynccontextmanager
@@ -68,19 +68,26 @@ async def upgrade(
     Raises:
         HandshakeError: The request cannot be accepted. The client was told so
             on the stream, which is closed.
+        ValueError: ``early`` is larger than one read.
     """
     limits = limits or Limits()
+    if len(early) > READ_SIZE:
+        raise ValueError(
+            f"early has {len(early)} bytes; it must be {READ_SIZE} or less"
+        )
     try:
         check_upgrade(request)
         if origins is not None:
             check_origin(request, origins)
     except HandshakeError as error:
-        async with stream:
-            await stream.send_all(encode_response(refuse(error)))
+        async with owning(stream):
+            # A client that is gone need not be told.
+            with suppress(trio.BrokenResourceError):
+                await stream.send_all(encode_response(refuse(error)))
         raise
     subprotocol = choose_subprotocol(request, subprotocols)
     turn, loop = loops.new_turn()
-    async with single_connection(turn, loop) as spawn:
+    async with owning(stream), single_connection(turn, loop) as spawn:
         service = Service(
             turn, None, limits, timeouts or Timeouts(), sending or Sending(), spawn
         )
