@@ -161,6 +161,8 @@ class Dialing(Owner):
         assert response is not None
         length = response.headers.get("Content-Length") or ""
         wanted = int(length) if length.isdecimal() else BODY_SIZE
+        if response.status in (204, 304):  # RFC 9110 6.4.1: these have no content
+            wanted = 0
         wanted = min(wanted, BODY_SIZE)
         if len(self._data) < wanted and not ended:
             return
@@ -171,6 +173,13 @@ class Dialing(Owner):
             if body
             else response,
         )
+
+    def give_up(self) -> None:
+        """Make do with what has come: the time is over."""
+        if self._response is not None:
+            self._on_body(True)
+        else:
+            self.error = trio.TooSlowError()
 
     def _fail(self, message: str, response: Response | None) -> None:
         self.error = HandshakeRefused(message, response)
@@ -255,13 +264,15 @@ async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
     async with owning(stream), single_connection(turn, loop) as spawn:
         service = Service(turn, None, limits, timeouts, sending or Sending(), spawn)
         dialing = Dialing(service, limits, request, key, subprotocols)
-        with trio.fail_after(timeouts.handshake):
+        with trio.move_on_after(timeouts.handshake) as scope:
             connected = stream if stream is not None else await _connect(target)
             if target.secure:
                 connected = await _start_tls(connected, target, tls)
             _attach(turn, dialing, connected, spawn)
             dialing.on_writable()
             await dialing.done.wait()
+        if scope.cancelled_caught:
+            dialing.give_up()
         if dialing.error is not None:
             raise dialing.error
         assert dialing.ws is not None
