@@ -11,8 +11,8 @@ import trio.testing
 
 from trio_fastws import ConnectionBroken, Request, open_websocket, upgrade
 
-from .script import NO_PINGS, accepted, listening
-from .wire import CLOSE, Frame, RawPeer, binary, close
+from .script import NO_PINGS, SUBJECTS, accepted, listening
+from .wire import CLOSE, Frame, RawPeer, binary, close, text
 
 BAD = Frame(3)
 
@@ -90,3 +90,13 @@ async def test_an_upgraded_stream_gets_its_last_frame(nursery):
     assert await tester.hear() == close(4000)
     assert await tester.hear() is None
     await theirs.aclose()
+
+
+@pytest.mark.parametrize("subject", ["event-handler", "async-handler"])
+async def test_a_client_may_say_close_and_fin_at_once(subject, transport):
+    async with SUBJECTS[subject]() as connect, connect(False) as play:
+        await play.tester.say(text("last words"), close(1000))
+        play.tester.close_sending()
+        if subject == "event-handler":
+            await play.hears(text("last words"))
+        assert CLOSE == (await play.tester.hear_last()).opcode

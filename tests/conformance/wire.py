@@ -145,6 +145,13 @@ class RawPeer:
             self._data += data
         return frame
 
+    async def hear_last(self) -> Frame | None:
+        """Return the last frame before the end of the stream."""
+        last = None
+        while (frame := await self.hear()) is not None:
+            last = frame
+        return last
+
     def _parse(self) -> Frame | None:
         data = self._data
         if len(data) < 2:

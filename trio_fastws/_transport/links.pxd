@@ -29,6 +29,7 @@ cdef class Link:
     cpdef Py_ssize_t write(self, list parts, Py_ssize_t size) except -1
     cpdef want(self, bint read, bint write)
     cpdef shutdown(self)
+    cpdef bint flushing(self) except? -1
     cpdef close(self)
     cpdef on_ready(self, int events)
     cpdef peer_address(self)

@@ -47,10 +47,10 @@ class Owner(Timer):
         super().__init__()
         self.link: Link | None = None
         # Whether `get_buffer` is to be asked before the next read.
-        self.direct = False
+        self.direct: bool = False
         # Whether the owner is on the turn's list of that name.
-        self.marked = False
-        self.unfinished = False
+        self.marked: bool = False
+        self.unfinished: bool = False
 
     def get_buffer(self) -> memoryview | None:
         """Return where the next bytes should go; None for the turn's buffer."""
@@ -91,10 +91,10 @@ class Link:
     __slots__ = ("broken", "owner", "turn")
 
     def __init__(self, turn: Turn, owner: Owner) -> None:
-        self.turn = turn
+        self.turn: Turn = turn
         self.owner: Owner | None = owner
         # Set once a write failed: the reason comes to the owner by `on_eof`.
-        self.broken = False
+        self.broken: bool = False
         owner.link = self
 
     def adopt(self, owner: Owner) -> None:
@@ -125,6 +125,14 @@ class Link:
     def shutdown(self) -> None:
         """Say to the peer that nothing more will come (TCP's FIN)."""
         raise NotImplementedError
+
+    def flushing(self) -> bool:
+        """Tell whether a link that was shut down has yet to write something.
+
+        If it does so when its input ends, that end is reported again when it
+        has written.
+        """
+        return False
 
     def close(self) -> None:
         """Let go of the connection at once; the owner hears no more of it."""
@@ -168,27 +176,27 @@ class Turn:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         # Where links read to. A parser may change what lies in it.
-        self.buffer = bytearray(HEADROOM + READ_SIZE)
-        self.window = memoryview(self.buffer)[HEADROOM:]
-        self.wheel = Wheel()
-        self.clock = clock
-        self.now = clock()
+        self.buffer: bytearray = bytearray(HEADROOM + READ_SIZE)
+        self.window: memoryview = memoryview(self.buffer)[HEADROOM:]
+        self.wheel: Wheel = Wheel()
+        self.clock: Callable[[], float] = clock
+        self.now: float = clock()
         # Counts turns: "already in this turn" is a comparison of numbers.
-        self.number = 0
+        self.number: int = 0
         # `perf_counter` value at which this turn should end.
-        self.until = 0.0
+        self.until: float = 0.0
         # Whose input is being handled, and what it wrote meanwhile.
         self.corked: Owner | None = None
         self.cork: list[bytes] = []
-        self.cork_size = 0
+        self.cork_size: int = 0
         # Whether a task was woken: the turn then ends, to let it run.
-        self.woken = False
+        self.woken: bool = False
         # Set by the loop while it is parked: call it to be looked at.
         self.unpark: Callable[[], None] | None = None
         # Until when it is parked; `math.inf` for "until something happens".
-        self.wake_at = 0.0
+        self.wake_at: float = 0.0
         # How many links end as `Linger` describes, and what to call at none.
-        self.lingering = 0
+        self.lingering: int = 0
         self.on_lingered: Callable[[], None] | None = None
         self._marked: list[Owner] = []
         self._continuing: list[Owner] = []
@@ -282,8 +290,10 @@ class Linger(Owner):
         link.turn.schedule(self, self._deadline)
 
     def on_eof(self, error: OSError | None) -> None:
-        """Close; the peer has."""
-        self._close()
+        """Close; the peer has, or at least it will say nothing more."""
+        link = self.link
+        if link is not None and not link.flushing():
+            self._close()
 
     def on_hangup(self) -> None:
         """Close; the peer has, rudely."""

@@ -181,6 +181,10 @@ class StreamLink(Link):
         self._shut_down = True
         self._wake_writer.set()
 
+    def flushing(self) -> bool:
+        """See `Link.flushing`; `run` reports the end of input again."""
+        return self._shut_down and not self.written.is_set()
+
     def close(self) -> None:
         """See `Link.close`."""
         self._closed = True
