@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 import trio
 from trio.testing import (
@@ -124,6 +126,26 @@ async def test_a_burst_is_never_left_unflushed(yields, count):
                 await trio.lowlevel.checkpoint()
             # The sender does nothing more for the connection.
             assert await peer.read_some(count) == [text(f"{n}") for n in range(count)]
+
+
+@pytest.mark.usefixtures("batch_order")
+async def test_a_sender_that_makes_its_own_room_does_not_wait_for_ever():
+    # Everything fits into the socket, but only the sender gets to write it.
+    async with pair(sending=Sending(high_water=3000, low_water=0)) as (ws, peer):
+        for yields in range(4):
+            count = 0
+            with contextlib.suppress(trio.WouldBlock):
+                while True:
+                    ws.send_nowait(b"x" * 1000)
+                    count += 1
+            for _ in range(yields):
+                await trio.lowlevel.checkpoint()
+            await ws.send("room")
+            async with ws.open_message() as message:
+                for _ in range(10):
+                    await message.write(b"y" * 1000)
+            frames = await peer.read_some(count + 12)
+            assert frames[count] == text("room")
 
 
 async def test_a_single_message_leaves_at_once(writes):

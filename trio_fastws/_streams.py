@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 import trio
 from trio.lowlevel import checkpoint
 
+from ._output import prepare
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -60,7 +62,7 @@ class OutgoingMessage:
             raise TypeError(
                 f"a piece of this message must be {wanted}, not {type(piece).__name__}"
             )
-        payload = piece.encode() if isinstance(piece, str) else bytes(piece)
+        _, payload = prepare(piece)
         await checkpoint()
         if not self._open:
             raise trio.ClosedResourceError("the message is finished")
