@@ -1,0 +1,238 @@
+"""Tasks, session and request: what lives as long as the connection."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import assert_no_checkpoints, wait_all_tasks_blocked
+
+from tests.raw import TEXT, Keeper, close, masked, masked_close, pair, serving, text
+from trio_fastws import EventHandler, Limits
+
+pytestmark = pytest.mark.usefixtures("transport")
+
+
+class Watch:
+    """A function for a task; knows whether it runs, and how it ended."""
+
+    def __init__(self) -> None:
+        self.running = trio.Event()
+        self.ended = trio.Event()
+        self.cancelled = False
+        self.args = None
+
+    async def __call__(self, *args) -> None:
+        self.args = args
+        self.running.set()
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled:
+            self.cancelled = True
+            raise
+        finally:
+            self.ended.set()
+
+
+async def test_a_task_runs_with_its_arguments_and_ends_with_the_connection():
+    watch = Watch()
+    async with pair() as (ws, peer):
+        with assert_no_checkpoints():
+            ws.start_soon(watch, 1, "two", name="watch")
+        await watch.running.wait()
+        assert watch.args == (1, "two")
+        await wait_all_tasks_blocked()
+        assert not watch.ended.is_set()
+        await peer.write(masked_close())
+        await watch.ended.wait()
+        assert watch.cancelled
+
+
+@pytest.mark.parametrize("how", ["we close", "fin", "reset"])
+async def test_a_task_ends_however_the_connection_ends(how):
+    watch, other = Watch(), Watch()
+    async with pair() as (ws, peer):
+        ws.start_soon(watch)
+        ws.start_soon(other)
+        await watch.running.wait()
+        await other.running.wait()
+        if how == "we close":
+            ws.close_nowait()
+            assert await peer.read() == close(1000)
+            assert not watch.ended.is_set()
+            await peer.write(masked_close())
+        elif how == "fin":
+            await peer.aclose()
+        else:
+            peer.reset()
+        await watch.ended.wait()
+        await other.ended.wait()
+        assert ws.close_code == (1000 if how == "we close" else 1006)
+
+
+async def test_a_task_of_one_connection_survives_the_end_of_another():
+    keeper = Keeper()
+    first, second = Watch(), Watch()
+    async with serving(keeper) as site:
+        one = await site.dial()
+        (await keeper.next()).start_soon(first)
+        await site.dial()
+        (await keeper.next()).start_soon(second)
+        await second.running.wait()
+        await one.aclose()
+        await first.ended.wait()
+        await wait_all_tasks_blocked()
+        assert not second.ended.is_set()
+
+
+async def test_a_task_that_returns_leaves_the_connection_alone():
+    async with pair() as (ws, peer):
+        ws.start_soon(ws.send, "from a task")
+        assert await peer.read() == text("from a task")
+        await wait_all_tasks_blocked()
+        await ws.send("still here")
+        assert await peer.read() == text("still here")
+
+
+async def test_an_exception_of_a_task_is_logged_once_and_is_1011(caplog):
+    async def fail():
+        raise ZeroDivisionError
+
+    keeper, watch = Keeper(), Watch()
+    async with serving(keeper) as site:
+        peer, other = await site.dial(), await site.dial()
+        ws = await keeper.next()
+        ws.start_soon(watch)
+        await watch.running.wait()
+        ws.start_soon(fail)
+        assert await peer.read() == close(1011, "internal error")
+        await peer.write(masked_close(1011))
+        assert await peer.read_all() == []
+        await watch.ended.wait()
+        assert ws.close_code == 1011
+        assert await other.fence() == []
+    errors = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert [record.exc_info[0] for record in errors] == [ZeroDivisionError]
+
+
+@pytest.mark.parametrize("who", ["us", "peer"])
+async def test_after_the_close_no_task_is_started(who):
+    watch = Watch()
+    async with pair() as (ws, peer):
+        if who == "us":
+            ws.close_nowait()
+        else:
+            await peer.write(masked_close())
+            await ws.wait_closed()
+        with pytest.raises(trio.ClosedResourceError):
+            ws.start_soon(watch)
+        await wait_all_tasks_blocked()
+        assert not watch.running.is_set()
+
+
+async def test_a_hook_may_start_tasks():
+    watch = Watch()
+
+    class Handler(EventHandler):
+        def on_message(self, ws, message):
+            if message == "watch":
+                ws.start_soon(watch, message)
+            else:
+                ws.start_soon(ws.send, f"{message} answered")
+
+        def on_close(self, ws):
+            with pytest.raises(trio.ClosedResourceError):
+                ws.start_soon(watch)
+
+    async with serving(Handler()) as site:
+        peer = await site.dial()
+        await peer.write(masked(TEXT, b"watch"), masked(TEXT, b"question"))
+        assert await peer.read() == text("question answered")
+        assert watch.args == ("watch",)
+        await peer.write(masked_close())
+        assert await peer.read() == close(1000)
+        await watch.ended.wait()
+
+
+async def test_a_task_outlives_the_handler_until_the_connection_is_over():
+    watch = Watch()
+
+    async def handler(ws):
+        ws.start_soon(watch)
+        await watch.running.wait()
+
+    async with serving(handler) as site:
+        peer = await site.dial()
+        assert await peer.read() == close(1000)
+        await wait_all_tasks_blocked()
+        assert not watch.ended.is_set()
+        await peer.write(masked_close())
+        await watch.ended.wait()
+
+
+async def test_the_session_is_the_users_own():
+    async with pair() as (ws, _):
+        assert ws.session is None
+        ws.session = {"name": "Ada"}
+        assert ws.session["name"] == "Ada"
+
+
+async def test_an_async_handler_has_the_request_until_it_receives():
+    async with pair() as (ws, peer):
+        await peer.write(masked(TEXT, b"a"))
+        await ws.receive()
+        assert ws.request is None
+
+
+async def test_a_request_that_was_looked_at_is_kept():
+    async with pair() as (ws, peer):
+        assert ws.request.headers["host"] == "localhost"
+        await peer.write(masked(TEXT, b"a"))
+        await ws.receive()
+        assert ws.request.path == "/"
+
+
+async def test_keep_request_keeps_it():
+    async with pair(limits=Limits(keep_request=True)) as (ws, peer):
+        await peer.write(masked(TEXT, b"a"))
+        await ws.receive()
+        assert ws.request.method == "GET"
+
+
+@pytest.mark.parametrize("keep", [True, False])
+async def test_a_hook_has_the_request_in_on_open(keep):
+    opened = []
+
+    class Handler(EventHandler):
+        def on_open(self, ws):
+            opened.append((ws, ws.request.path if len(opened) == 0 else None))
+
+    async with serving(Handler(), limits=Limits(keep_request=keep)) as site:
+        await site.dial()
+        await site.dial()
+    (first, path), (second, _) = opened
+    assert path == "/"
+    assert first.request is not None
+    assert (second.request is not None) is keep
+
+
+async def test_addresses_are_known_and_the_peers_is_remembered():
+    async with pair() as (ws, peer):
+        assert ws.remote_address == peer.stream.socket.getsockname()
+        assert ws.local_address == peer.stream.socket.getpeername()
+        await peer.write(masked_close())
+        remote = ws.remote_address
+        await ws.wait_closed()
+        await peer.read_all()
+        await peer.aclose()
+        assert ws.remote_address == remote
+        assert ws.local_address is None
+
+
+async def test_repr_says_where_it_stands():
+    async with pair() as (ws, peer):
+        assert repr(ws).startswith("<WebSocket open at 0x")
+        ws.close_nowait()
+        assert "closing" in repr(ws)
+        await peer.write(masked_close())
+        await ws.wait_closed()
+        assert "closed" in repr(ws)
