@@ -80,7 +80,9 @@ class Server:
         self.limits = limits
         self.timeouts = timeouts
         self.subprotocols = subprotocols
-        self.origins = None if origins is None else tuple(origins)
+        self.origins: tuple[Any, ...] | None = (
+            None if origins is None else tuple(origins)
+        )
         self.on_request = on_request
         self._handler = handler
         self._accepted = 0
@@ -209,6 +211,7 @@ class Server:
         self, listener: trio.abc.Listener[trio.abc.Stream], tls: ssl.SSLContext | None
     ) -> None:
         # For everything that is not a plain socket in our own epoll.
+        complained = False
         while True:
             while not self._has_room():
                 self._room = trio.Event()
@@ -216,9 +219,12 @@ class Server:
             try:
                 stream = await listener.accept()
             except OSError as error:
-                logger.error("cannot accept connections: %s", error.strerror)  # noqa: TRY400
+                if not complained:
+                    logger.error("cannot accept connections: %s", error.strerror)  # noqa: TRY400
+                complained = True
                 await trio.sleep(0.1)
                 continue
+            complained = False
             opening = self._opening()
             self._links.start_soon(self._run_stream, stream, tls, opening)
 
@@ -230,8 +236,9 @@ class Server:
                 stream = trio.SSLStream[trio.abc.Stream](
                     stream, tls, server_side=True, https_compatible=True
                 )
-            if isinstance(stream, trio.SSLStream):
-                await self._start_tls(stream, opening)
+            secure = _as_tls(stream)
+            if secure is not None:
+                await self._start_tls(secure, opening)
             if not opening.closed:
                 turn = self.service.turn
                 link = StreamLink(turn, opening, stream)
@@ -444,3 +451,10 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
             with trio.CancelScope(shield=True):
                 await listener.aclose()
     raise AssertionError("a server runs until it is cancelled")
+
+
+def _as_tls(stream: trio.abc.Stream) -> trio.SSLStream[trio.abc.Stream] | None:
+    # isinstance alone would leave half of the type unknown.
+    if isinstance(stream, trio.SSLStream):
+        return cast("trio.SSLStream[trio.abc.Stream]", stream)
+    return None

@@ -1,0 +1,201 @@
+"""Keepalive, stalls and slowness: who is given up, when, and with what reason."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import lockstep_stream_pair, wait_all_tasks_blocked
+
+from tests.bare import PING, PONG, TEXT, Peer, frame
+from trio_fastws import ConnectionBroken, EventHandler, Sending, Timeouts
+
+KEEPALIVE = Timeouts(ping_interval=20, ping_timeout=5)
+
+
+def masked_pong(payload: bytes) -> bytes:
+    return frame(PONG, payload)
+
+
+async def test_silent_peer_is_pinged_and_then_given_up(
+    transport, connect, memory, autojump_clock
+) -> None:
+    ws, peer = await connect(
+        memory.connect(), listeners=[memory], timeouts=KEEPALIVE
+    )
+    assert await peer.read_frame() == (PING, b"")
+    pinged = trio.current_time()
+    with pytest.raises(ConnectionBroken) as caught:
+        await ws.receive()
+    assert 5 <= trio.current_time() - pinged < 5.1
+    assert caught.value.close_code == 1006
+    assert "no byte from the peer for" in caught.value.close_reason
+    assert await peer.rest() == b""
+
+
+async def test_first_ping_is_jittered_and_not_later_than_the_interval(
+    transport, serve, memory, autojump_clock
+) -> None:
+    await serve(EventHandler(), listeners=[memory], timeouts=KEEPALIVE)
+    times = []
+    peers = [Peer(memory.connect()) for _ in range(30)]
+    async with trio.open_nursery() as nursery:
+
+        async def wait_for_ping(peer: Peer) -> None:
+            await peer.shake()
+            assert await peer.read_frame() == (PING, b"")
+            times.append(trio.current_time())
+            await peer.stream.aclose()
+
+        for peer in peers:
+            nursery.start_soon(wait_for_ping, peer)
+    assert all(10 <= time < 20.1 for time in times)
+    assert len(set(times)) > 15
+
+
+async def test_pings_follow_silence_not_the_clock(
+    transport, connect, memory, autojump_clock
+) -> None:
+    ws, peer = await connect(
+        memory.connect(), listeners=[memory], timeouts=KEEPALIVE
+    )
+    assert await peer.read_frame() == (PING, b"")
+    await peer.send(masked_pong(b""))
+    answered = trio.current_time()
+    for _ in range(3):
+        assert await peer.read_frame() == (PING, b"")
+        # An interval after the last byte from the peer.
+        assert 20 <= trio.current_time() - answered < 20.1
+        await trio.sleep(1)
+        await peer.send(masked_pong(b""))
+        answered = trio.current_time()
+    assert not ws.closed
+
+
+async def test_latency_is_that_of_the_last_keepalive(
+    transport, connect, memory, autojump_clock
+) -> None:
+    ws, peer = await connect(
+        memory.connect(), listeners=[memory], timeouts=KEEPALIVE
+    )
+    await peer.read_frame()
+    await trio.sleep(3)
+    await peer.send(masked_pong(b""))
+    await wait_all_tasks_blocked()
+    assert 3 <= ws.statistics().latency < 3.1
+
+
+@pytest.mark.parametrize("data", [frame(TEXT, b"hi"), frame(TEXT, b"x" * 99)[:50]])
+async def test_any_byte_counts_as_life(
+    transport, connect, memory, autojump_clock, data
+) -> None:
+    ws, peer = await connect(
+        memory.connect(), listeners=[memory], timeouts=KEEPALIVE
+    )
+    assert await peer.read_frame() == (PING, b"")
+    await trio.sleep(4.5)
+    for byte in data:
+        await peer.send(bytes([byte]))
+        await trio.sleep(4.5)
+    assert not ws.closed
+
+
+async def test_busy_peer_is_not_pinged(
+    transport, connect, memory, autojump_clock
+) -> None:
+    ws, peer = await connect(
+        memory.connect(), listeners=[memory], timeouts=KEEPALIVE
+    )
+    for _ in range(100):
+        await peer.send(frame(TEXT, b"hi"))
+        assert await ws.receive() == "hi"
+        await trio.sleep(9)
+    with trio.move_on_after(0) as nothing:
+        await peer.read_frame()
+    assert nothing.cancelled_caught
+
+
+async def test_without_an_interval_nobody_is_pinged(
+    transport, connect, memory, autojump_clock
+) -> None:
+    ws, peer = await connect(
+        memory.connect(), listeners=[memory], timeouts=Timeouts(ping_interval=None)
+    )
+    with trio.move_on_after(10_000) as nothing:
+        await peer.read_frame()
+    assert nothing.cancelled_caught
+    assert not ws.closed
+
+
+async def test_paused_peer_is_not_pinged_and_not_given_up(
+    transport, connect, memory, autojump_clock
+) -> None:
+    ws, peer = await connect(
+        memory.connect(), listeners=[memory], timeouts=KEEPALIVE
+    )
+    ws.pause_reading()
+    with trio.move_on_after(1000) as nothing:
+        await peer.read_frame()
+    assert nothing.cancelled_caught
+    assert not ws.closed
+    ws.resume_reading()
+    # Not given up at once for a silence that was ours.
+    assert await peer.read_frame() == (PING, b"")
+    await peer.send(masked_pong(b""))
+    await trio.sleep(6)
+    assert not ws.closed
+
+
+async def test_slow_consumer_is_told_from_a_dead_peer(
+    transport, connect, memory, autojump_clock
+) -> None:
+    timeouts = Timeouts(ping_interval=20, ping_timeout=5, slow_consumer=30, close=1)
+    ws, peer = await connect(memory.connect(), listeners=[memory], timeouts=timeouts)
+    started = trio.current_time()
+    ws.pause_reading()
+    code, reason = await peer.read_close()
+    assert code == 1008
+    assert reason == ws.close_reason == "messages were not received for 30 s"
+    assert 30 <= trio.current_time() - started < 30.1
+
+
+async def test_peer_that_takes_no_byte_is_given_up(
+    transport, connect, memory, autojump_clock
+) -> None:
+    timeouts = Timeouts(ping_interval=None, write_stall=7)
+    stream = memory.connect(lockstep_stream_pair)
+    ws, peer = await connect(
+        stream, listeners=[memory], timeouts=timeouts, sending=Sending(high_water=10, low_water=5)
+    )
+    started = trio.current_time()
+    with pytest.raises(ConnectionBroken, match="took no byte for 7 s"):
+        while True:
+            await ws.send(bytes(100_000))
+    assert 7 <= trio.current_time() - started < 7.1
+    assert ws.close_code == 1006
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=ExceptionGroup,
+    reason="a pump reports no progress before all it was given is written",
+)
+async def test_slow_peer_that_takes_some_is_not_given_up(
+    transport, connect, memory, autojump_clock
+) -> None:
+    timeouts = Timeouts(ping_interval=None, write_stall=7)
+    stream = memory.connect(lockstep_stream_pair)
+    ws, peer = await connect(
+        stream, listeners=[memory], timeouts=timeouts, sending=Sending(high_water=10, low_water=5)
+    )
+
+    async def read_slowly() -> None:
+        while True:
+            await peer.exactly(100_000)
+            await trio.sleep(5)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read_slowly)
+        for _ in range(20):
+            await ws.send(bytes(100_000))
+        assert not ws.closed
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,135 @@
+"""Limits of a server: connections, handshakes in progress, descriptors."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from tests.bare import Peer, close, dial, head
+from trio_fastws import EventHandler, Limits, Timeouts, WebSocket
+
+
+async def park(ws: WebSocket) -> None:
+    await ws.wait_closed()
+
+
+async def test_one_connection_too_many_is_a_503(
+    transport, serve, no_errors_logged
+) -> None:
+    server = await serve(park, limits=Limits(connections=2))
+    async with await dial(server.port) as first, await dial(server.port) as second:
+        await first.shake()
+        await second.shake()
+        async with await dial(server.port) as third:
+            answer = await third.shake()
+            assert answer.startswith(b"HTTP/1.1 503 ")
+            assert b"Retry-After: 5\r\n" in answer
+            assert b"the server has its 2 connections" in await third.rest()
+        await first.send(close(1000))
+        await first.rest()
+        async with await dial(server.port) as fourth:
+            assert b" 101 " in await fourth.shake()
+
+
+async def test_limit_of_none_at_all(transport, serve) -> None:
+    server = await serve(park, limits=Limits(connections=0))
+    async with await dial(server.port) as peer:
+        assert (await peer.shake()).startswith(b"HTTP/1.1 503 ")
+
+
+async def test_limit_holds_for_handshakes_decided_at_once(transport, serve) -> None:
+    go_on = trio.Event()
+
+    async def on_request(_: object) -> None:
+        await go_on.wait()
+
+    server = await serve(
+        EventHandler(), limits=Limits(connections=1), on_request=on_request
+    )
+    async with await dial(server.port) as one, await dial(server.port) as two:
+        await one.send(head())
+        await two.send(head())
+        await wait_all_tasks_blocked()
+        go_on.set()
+        answers = [(await peer.read_head()).split()[1] for peer in (one, two)]
+    assert sorted(answers) == [b"101", b"503"]
+
+
+async def test_accepting_rests_while_too_many_shake_hands(transport, serve) -> None:
+    server = await serve(park, limits=Limits(pending_handshakes=2))
+    async with await dial(server.port) as one, await dial(server.port) as two:
+        while server.statistics().handshakes < 2:
+            await trio.lowlevel.checkpoint()
+        async with await dial(server.port) as three:
+            await three.send(head())
+            await wait_all_tasks_blocked()
+            assert server.statistics() == type(server.statistics())(0, 2, 0)
+            await one.send(head())
+            assert b" 101 " in await one.read_head()
+            assert b" 101 " in await three.read_head()
+        await two.stream.aclose()
+        async with await dial(server.port) as four:
+            assert b" 101 " in await four.shake()
+
+
+async def test_accepting_goes_on_when_a_handshake_is_given_up(
+    transport, serve, memory, autojump_clock
+) -> None:
+    options = {
+        "limits": Limits(pending_handshakes=1),
+        "timeouts": Timeouts(handshake=3),
+    }
+    await serve(park, listeners=[memory], **options)
+    async with Peer(memory.connect()), Peer(memory.connect()) as second:
+        await wait_all_tasks_blocked()
+        assert memory.waiting() == 1
+        assert b" 101 " in await second.shake()
+        assert 3 <= trio.current_time() < 3.1
+
+
+class Failing(trio.abc.Listener[trio.abc.Stream]):
+    """A listener whose accept fails until it is allowed to work."""
+
+    def __init__(self, inner: trio.abc.Listener[trio.abc.Stream]) -> None:
+        self.inner = inner
+        self.failures = 3
+
+    async def accept(self) -> trio.abc.Stream:
+        if self.failures:
+            self.failures -= 1
+            raise OSError(errno.EMFILE, "Too many open files")
+        return await self.inner.accept()
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+
+async def test_listener_out_of_descriptors_tries_again(
+    transport, serve, memory, autojump_clock, caplog
+) -> None:
+    await serve(park, listeners=[Failing(memory)])
+    async with Peer(memory.connect()) as peer:
+        assert b" 101 " in await peer.shake()
+    assert trio.current_time() < 1
+    # Said once, not at every try.
+    assert [record.getMessage() for record in caplog.records] == [
+        "cannot accept connections: Too many open files"
+    ]
+
+
+@pytest.mark.parametrize("status", [503])
+async def test_refused_peer_that_does_not_leave_is_dropped(
+    transport, serve, memory, autojump_clock, status
+) -> None:
+    options = {"limits": Limits(connections=0), "timeouts": Timeouts(close=2)}
+    await serve(park, listeners=[memory], **options)
+    async with Peer(memory.connect()) as peer:
+        assert f" {status} ".encode() in await peer.shake()
+        with pytest.raises(trio.BrokenResourceError):
+            while True:
+                await peer.send(b"x")
+                await trio.sleep(0.1)
+        assert 2 <= trio.current_time() < 2.3

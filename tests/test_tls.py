@@ -1,0 +1,171 @@
+"""TLS on both sides: handshakes, failures, closing."""
+
+from __future__ import annotations
+
+import logging
+import re
+import ssl
+
+import pytest
+import trio
+import trustme
+from trio.testing import memory_stream_pair, wait_all_tasks_blocked
+
+from tests.bare import TEXT, Peer, close, dial, frame
+from trio_fastws import ConnectionBroken, Timeouts, WebSocket, open_websocket
+
+
+async def echo(ws: WebSocket) -> None:
+    async for message in ws:
+        await ws.send(message)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_echoes(
+    transport, serve, server_tls, client_tls, no_errors_logged, host
+) -> None:
+    server = await serve(echo, tls=server_tls)
+    url = f"wss://{host}:{server.port}/"
+    async with open_websocket(url, tls=client_tls) as ws:
+        for message in ("hi", bytes(1_000_000)):
+            await ws.send(message)
+            assert await ws.receive() == message
+        assert ws.remote_address == ("127.0.0.1", server.port)
+    assert ws.close_code == 1000
+
+
+async def test_close_of_the_server_reaches_the_client(
+    transport, serve, server_tls, client_tls, no_errors_logged
+) -> None:
+    async def handler(ws: WebSocket) -> None:
+        await ws.send("last")
+        await ws.aclose(4001, "tschüß")
+
+    server = await serve(handler, tls=server_tls)
+    url = f"wss://127.0.0.1:{server.port}/"
+    async with open_websocket(url, tls=client_tls) as ws:
+        assert await ws.receive() == "last"
+        with pytest.raises(ConnectionBroken, match="tschüß"):
+            await ws.receive()
+    assert (ws.close_code, ws.close_reason) == (4001, "tschüß")
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=(trio.BrokenResourceError, ExceptionGroup),
+    reason="a TLS link ends TCP right behind its close_notify: unread data reset it",
+)
+async def test_failing_client_reads_why_although_data_are_unread(
+    transport, serve, server_tls, client_tls
+) -> None:
+    server = await serve(echo, tls=server_tls)
+    tcp = await trio.open_tcp_stream("127.0.0.1", server.port)
+    stream = trio.SSLStream(
+        tcp, client_tls, server_hostname="127.0.0.1", https_compatible=True
+    )
+    async with Peer(stream) as peer:
+        await peer.shake()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(peer.send, frame(TEXT, b"\xff") + bytes(3_000_000))
+            assert (await peer.read_close())[0] == 1007
+            assert await peer.rest() == b""
+
+
+@pytest.mark.parametrize("why", ["untrusted", "other name"])
+async def test_bad_certificate_is_named(
+    transport, serve, authority, client_tls, no_errors_logged, why
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if why == "untrusted":
+        trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    else:
+        authority.issue_cert("other.example").configure_cert(context)
+    server = await serve(echo, tls=context)
+    with pytest.raises(trio.BrokenResourceError) as caught:
+        async with open_websocket(f"wss://127.0.0.1:{server.port}/", tls=client_tls):
+            pytest.fail("entered")
+    cause = caught.value.__cause__
+    assert isinstance(cause, ssl.SSLCertVerificationError)
+    words = "self-signed|issuer" if why == "untrusted" else "127.0.0.1"
+    assert re.search(words, str(cause))
+    await wait_all_tasks_blocked()
+
+
+async def test_default_context_does_not_trust_us(transport, serve, server_tls) -> None:
+    server = await serve(echo, tls=server_tls)
+    with pytest.raises(trio.BrokenResourceError) as caught:
+        async with open_websocket(f"wss://127.0.0.1:{server.port}/"):
+            pytest.fail("entered")
+    assert isinstance(caught.value.__cause__, ssl.SSLCertVerificationError)
+
+
+@pytest.mark.parametrize("noise", [b"", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03"])
+async def test_noise_on_a_tls_port_is_one_debug_line(
+    transport, serve, server_tls, no_errors_logged, noise
+) -> None:
+    server = await serve(echo, tls=server_tls)
+    async with await dial(server.port) as peer:
+        if noise:
+            await peer.send(noise)
+    while server.statistics().handshakes or not no_errors_logged.records:
+        await trio.lowlevel.checkpoint()
+    await wait_all_tasks_blocked()
+    assert [r.levelno for r in no_errors_logged.records] == [logging.DEBUG]
+
+
+@pytest.mark.parametrize("step", ["tls", "head"])
+async def test_handshake_timeout_includes_tls(
+    transport, serve, memory, server_tls, client_tls, autojump_clock, step
+) -> None:
+    timeouts = Timeouts(handshake=6)
+    server = await serve(echo, listeners=[memory], tls=server_tls, timeouts=timeouts)
+    tcp = memory.connect()
+    if step == "head":
+        await wait_all_tasks_blocked()
+        await trio.sleep(4)
+        stream = trio.SSLStream(tcp, client_tls, server_hostname="localhost")
+        await stream.do_handshake()
+    while await tcp.receive_some(65536):
+        pass
+    assert 6 <= trio.current_time() < 6.1
+    assert server.statistics().handshakes == 0
+
+
+async def test_wss_over_a_given_stream(transport, server_tls, client_tls) -> None:
+    ours, theirs = memory_stream_pair()
+    peer = Peer(trio.SSLStream(theirs, server_tls, server_side=True))
+    async with trio.open_nursery() as nursery:
+
+        async def server() -> None:
+            await peer.welcome(behind=frame(TEXT, b"hi", masked=False))
+            assert await peer.read_close() == (1000, "")
+            await peer.send(close(1000, masked=False))
+            await peer.stream.aclose()
+
+        nursery.start_soon(server)
+        url = "wss://localhost/"
+        async with open_websocket(url, stream=ours, tls=client_tls) as ws:
+            assert await ws.receive() == "hi"
+
+
+async def test_client_gives_a_server_up_that_does_not_speak_tls(
+    transport, autojump_clock, client_tls
+) -> None:
+    ours, theirs = memory_stream_pair()
+    with pytest.raises(trio.TooSlowError):
+        async with open_websocket("wss://localhost/", stream=ours, tls=client_tls):
+            pytest.fail("entered")
+    assert 10 <= trio.current_time() < 10.1
+    await Peer(theirs).rest()
+
+
+async def test_ssl_listener_serves_as_well(
+    transport, serve, server_tls, client_tls
+) -> None:
+    (tcp,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = tcp.socket.getsockname()[1]
+    listener = trio.SSLListener(tcp, server_tls, https_compatible=True)
+    await serve(echo, listeners=[listener])
+    async with open_websocket(f"wss://127.0.0.1:{port}/", tls=client_tls) as ws:
+        await ws.send("hi")
+        assert await ws.receive() == "hi"
