@@ -28,6 +28,7 @@ FLOORS = {
     "_exceptions": 3,
     "_handler": 3,
     "_options": 3,
+    "_input": 3,
     "_output": 3,
     "_scopes": 3,
     "_service": 3,
@@ -63,8 +64,14 @@ HTTP_MODULES = {"head.py", "request.py", "response.py"}
 
 MAX_FILE, MAX_FUNCTION, MAX_METHODS = 400, 60, 20
 # Larger than the house allows, and by how much at most. It only ever shrinks.
-LARGER_FILES = {"_connection.py": 620, "_server.py": 480, "_websocket.py": 460}
-LARGER_CLASSES = {"Connection": 50, "Output": 26, "Server": 24, "WebSocket": 35}
+LARGER_FILES = {"_server.py": 480, "_websocket.py": 460}
+LARGER_CLASSES = {
+    "Connection": 27,
+    "Input": 26,
+    "Output": 26,
+    "Server": 24,
+    "WebSocket": 35,
+}
 
 
 def _name(module: Path) -> str:

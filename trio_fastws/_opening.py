@@ -56,8 +56,8 @@ class Opening(Owner):
     def __init__(self, server: Server, deadline: float) -> None:
         super().__init__()
         self._server = server
-        self.deadline = deadline
-        self.closed = False
+        self.deadline: float = deadline
+        self.closed: bool = False
         # What came of a head that is not complete.
         self._head: bytearray | None = None
         # What came behind a head before it was decided.

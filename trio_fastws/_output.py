@@ -55,7 +55,7 @@ class Output(Owner):
     def __init__(self, service: Service, endpoint: Endpoint) -> None:
         super().__init__()
         self._service = service
-        self.endpoint = endpoint
+        self.endpoint: Endpoint = endpoint
         self._outbox: Outbox | None = None
         # Everything that only some connections need, made at first use.
         self._waiting: Waiting | None = None
@@ -68,7 +68,7 @@ class Output(Owner):
         self._sent_turn = -1
         # Held back by `Sending.delay`.
         self._delayed = False
-        self.dropped = 0
+        self.dropped: int = 0
         self.close_code: int | None = None
         self.close_reason: str | None = None
 

@@ -74,29 +74,29 @@ class Service(Timer):
         spawn: Callable[..., None],
     ) -> None:
         super().__init__()
-        self.turn = turn
-        self.handler = handler
+        self.turn: Turn = turn
+        self.handler: EventHandler | None = handler
         # Starts a task in the nursery that outlives every connection.
-        self.spawn = spawn
+        self.spawn: Callable[..., None] = spawn
         self.connections: set[Any] = set()
         # Set when the last connection is gone, if somebody waits for that.
         self.emptied: trio.Event | None = None
-        self.cancel_on_disconnect = False
-        self.keep_request = limits.keep_request
-        self.receive_buffer = limits.receive_buffer
-        self.policy = POLICIES[sending.policy]
-        self.high_water = sending.high_water
-        self.low_water = sending.low_water
-        self.hard_limit = sending.hard_limit
-        self.max_messages = sending.max_messages or 2**31
-        self.delay = sending.delay
-        self.delay_size = sending.delay_size
+        self.cancel_on_disconnect: bool = False
+        self.keep_request: bool = limits.keep_request
+        self.receive_buffer: int = limits.receive_buffer
+        self.policy: int = POLICIES[sending.policy]
+        self.high_water: int = sending.high_water
+        self.low_water: int = sending.low_water
+        self.hard_limit: int = sending.hard_limit
+        self.max_messages: int = sending.max_messages or 2**31
+        self.delay: float = sending.delay
+        self.delay_size: int = sending.delay_size
         self.delayed: list[Owner] = []
-        self.close_seconds = timeouts.close
-        self.ping_interval = timeouts.ping_interval or math.inf
-        self.ping_timeout = timeouts.ping_timeout
-        self.write_stall = timeouts.write_stall or math.inf
-        self.slow_consumer = timeouts.slow_consumer or math.inf
+        self.close_seconds: float = timeouts.close
+        self.ping_interval: float = timeouts.ping_interval or math.inf
+        self.ping_timeout: float = timeouts.ping_timeout
+        self.write_stall: float = timeouts.write_stall or math.inf
+        self.slow_consumer: float = timeouts.slow_consumer or math.inf
 
     def leave(self, connection: Owner) -> bool:
         """Forget a connection that is over; False if it was forgotten before."""

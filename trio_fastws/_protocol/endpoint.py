@@ -70,11 +70,11 @@ class Endpoint(MessageParser):
         super().__init__(role, max_message, max_fragments)
         # What came of a control frame that is not complete.
         self._control: bytes | None = None
-        self.close_sent = False
-        self.close_received = False
-        self.failed = False
-        self.messages_sent = 0
-        self.bytes_sent = 0
+        self.close_sent: bool = False
+        self.close_received: bool = False
+        self.failed: bool = False
+        self.messages_sent: int = 0
+        self.bytes_sent: int = 0
 
     # --- receiving ----------------------------------------------------------
 

@@ -19,8 +19,8 @@ class Ping:
     __slots__ = ("payload", "reply")
 
     def __init__(self, payload: bytes, reply: bytes) -> None:
-        self.payload = payload
-        self.reply = reply
+        self.payload: bytes = payload
+        self.reply: bytes = reply
 
 
 class Pong:
@@ -33,7 +33,7 @@ class Pong:
     __slots__ = ("payload",)
 
     def __init__(self, payload: bytes) -> None:
-        self.payload = payload
+        self.payload: bytes = payload
 
 
 class Close:
@@ -48,9 +48,9 @@ class Close:
     __slots__ = ("code", "reason", "reply")
 
     def __init__(self, code: int, reason: str, reply: bytes) -> None:
-        self.code = code
-        self.reason = reason
-        self.reply = reply
+        self.code: int = code
+        self.reason: str = reason
+        self.reply: bytes = reply
 
 
 class Failure:
@@ -65,9 +65,9 @@ class Failure:
     __slots__ = ("code", "reason", "reply")
 
     def __init__(self, code: int, reason: str, reply: bytes) -> None:
-        self.code = code
-        self.reason = reason
-        self.reply = reply
+        self.code: int = code
+        self.reason: str = reason
+        self.reply: bytes = reply
 
 
 class Piece:
@@ -81,8 +81,8 @@ class Piece:
     __slots__ = ("data", "final")
 
     def __init__(self, data: str | bytes, final: bool) -> None:
-        self.data = data
-        self.final = final
+        self.data: str | bytes = data
+        self.final: bool = final
 
 
 Event = str | bytes | Ping | Pong | Close | Failure | Piece

@@ -51,9 +51,9 @@ class FrameParser:
     )
 
     def __init__(self, role: Role) -> None:
-        self.role = int(role)
+        self.role: int = int(role)
         # Set when an extension that uses it was agreed upon.
-        self.rsv1_allowed = False
+        self.rsv1_allowed: bool = False
         self._data = _NOTHING
         self._position = 0
         self._stop = 0

@@ -76,11 +76,11 @@ class MessageParser(FrameParser):
         # What `get_buffer` gave.
         self._view: memoryview | None = None
         # Whether `get_buffer` has something to give.
-        self.wants_buffer = False
+        self.wants_buffer: bool = False
         # Whether messages are given away in pieces as they arrive.
-        self.streaming = False
-        self.messages_received = 0
-        self.bytes_received = 0
+        self.streaming: bool = False
+        self.messages_received: int = 0
+        self.bytes_received: int = 0
 
     @property
     def buffered(self) -> int:
