@@ -1,65 +1,28 @@
 cimport cython
 
-from trio_fastws._protocol.endpoint cimport Endpoint
 from trio_fastws._transport.links cimport Link, Turn
 from trio_fastws._transport.outbox cimport Outbox
 
-from ._output cimport Output
+from ._input cimport Input
 from ._service cimport Service
 
 
-cdef class Connection(Output):
-    cdef public object _inbox
-    cdef public object _receiver
+cdef class Connection(Input):
     cdef public object _request
     cdef public object _remote_address
     cdef public object response
     cdef public object subprotocol
     cdef public object session
-    cdef public Py_ssize_t _inbox_size
-    cdef public double _heard
-    cdef public double _pinged
-    cdef public double _latency
-    cdef public double _since
-    cdef public int _paused
-    cdef public bint _receiving
     cdef public bint _ending
-    cdef public bint _finished
 
     @cython.locals(service=Service, turn=Turn)
     cpdef open(self, Py_ssize_t start, Py_ssize_t stop)
     cpdef _forget_request(self)
-    @cython.locals(turn=Turn)
-    cpdef on_data(self, Py_ssize_t start, Py_ssize_t stop)
-    @cython.locals(turn=Turn)
-    cpdef on_filled(self, Py_ssize_t size)
-    @cython.locals(turn=Turn)
-    cpdef on_continue(self)
-    cdef _read_again(self, Turn turn)
-    cdef _work(self, Turn turn)
-    cdef _leave(self, Turn turn)
-    @cython.locals(endpoint=Endpoint, count=Py_ssize_t)
-    cdef _drain(self, Turn turn)
-    cdef _call_on_message(self, handler, message)
-    cdef _deliver(self, message, Py_ssize_t size)
-    cpdef _wake_receiver(self)
-    cpdef _take(self)
-    cdef _on_event(self, event)
-    @cython.locals(outbox=Outbox)
-    cdef _on_ping(self, ping)
-    @cython.locals(turn=Turn)
-    cdef _on_pong(self, pong)
-    cdef _on_piece(self, piece)
-    cpdef _stream_on(self)
-    cpdef _skip_message(self, bint begun)
     @cython.locals(outbox=Outbox, turn=Turn)
     cpdef start_close(self, code, str reason)
-    cdef _on_end(self, event)
     cpdef _set_result(self, code, reason)
     @cython.locals(turn=Turn)
     cdef _begin_ending(self)
-    @cython.locals(link=Link)
-    cdef _finish_if_flushed(self)
     cpdef abort(self, reason)
     @cython.locals(service=Service, turn=Turn, link=Link)
     cdef _finish(self, bint lingering)
@@ -67,12 +30,6 @@ cdef class Connection(Output):
     cdef _wake_senders(self)
     cdef _disconnected(self)
     cdef _say_closed(self, Turn turn)
-    cdef _hook_failed(self, str hook, error)
-    @cython.locals(turn=Turn)
-    cpdef _pause(self, int why)
-    cpdef _resume(self, int why)
-    @cython.locals(link=Link, outbox=Outbox)
-    cdef _update_interest(self)
     @cython.locals(service=Service, outbox=Outbox, deadline=double, stall=double)
     cpdef double on_deadline(self, double now) except? -1
     cdef double _check_consumer(self, double now) except? -1

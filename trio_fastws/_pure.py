@@ -35,6 +35,7 @@ HOT = (
     "_transport.outbox",
     "_service",
     "_output",
+    "_input",
     "_connection",
 )
 

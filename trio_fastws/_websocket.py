@@ -21,7 +21,8 @@ from trio.lowlevel import Abort, checkpoint, current_task, wait_task_rescheduled
 
 from trio_fastws._protocol.handshake import Request, parse_request
 
-from ._connection import BY_USER, Connection
+from ._connection import Connection
+from ._input import BY_USER
 from ._output import prepare
 from ._service import logger
 from ._streams import IncomingMessage, OutgoingMessage
@@ -188,19 +189,22 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes]):
 
     async def _wait_for_room(self) -> None:
         # Returns with the right to queue one message, however others hurry.
-        waiting = self._waiting
-        if (
-            waiting is None or not (waiting.writing or waiting.crowded())
-        ) and self._room_by_policy():
+        if self._may_queue():
             return
-        if self._closing or self._hung:
+        # That may make room at once, and then nobody would wake us.
+        self.flush_now()
+        if self._may_queue():
             return
         waiting = self._get_waiting()
-        self.flush_now()
         await waiting.senders.park()
         waiting.granted -= 1
 
-    def _room_by_policy(self) -> bool:
+    def _may_queue(self) -> bool:
+        waiting = self._waiting
+        if self._closing or self._hung:
+            return True  # to be told so
+        if waiting is not None and (waiting.writing or waiting.crowded()):
+            return False
         return self._service.policy != 0 or self._has_room()
 
     def _pass_on(self) -> None:
@@ -212,7 +216,8 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes]):
     async def _wait_to_write(self) -> None:
         # For the next piece of a message; its sender is not in the queue.
         self.flush_now()
-        await self._get_waiting().writer.park()
+        if not (self._takes_fragment() or self._closing or self._hung):
+            await self._get_waiting().writer.park()
 
     def _message_broken_off(self) -> None:
         if not self._closing:
@@ -435,7 +440,8 @@ def _is_news_of_end(error: Exception) -> bool:
     # that the server is shutting down.
     if isinstance(error, ExceptionGroup):
         # What its own nursery makes of them.
-        return all(map(_is_news_of_end, error.exceptions))
+        group = cast("ExceptionGroup[Exception]", error)
+        return all(map(_is_news_of_end, group.exceptions))
     return isinstance(
         error,
         trio.BrokenResourceError | trio.EndOfChannel | trio.ClosedResourceError,

@@ -85,8 +85,8 @@ class MessageParser(FrameParser):
     @property
     def buffered(self) -> int:
         """Bytes held of an incomplete message, and of input not parsed yet."""
-        held = 0 if self.streaming else self._size
-        return held + self._stop - self._position
+        kept = self._binary is not None or self._text is not None
+        return (self._size if kept else 0) + self._stop - self._position
 
     def _begin_data(self) -> None:
         """Judge the header of a data frame by what came before it."""

@@ -1,0 +1,300 @@
+# cython: annotation_typing=False
+"""The receiving half of a connection: from bytes that came to who is told.
+
+Owns the messages that nobody has received yet, whether reading is paused, and
+why. A handler's hooks are called here, a task in `receive` is woken. Nothing
+here waits; see `_websocket` for who does. Which events there are is the
+endpoint's business.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from trio.lowlevel import Task, reschedule
+
+from trio_fastws._protocol.endpoint import Close, Failure, Ping, Pong
+from trio_fastws._transport.outbox import ITEM_OVERHEAD
+
+from ._output import Output
+from ._service import Service, logger
+
+if TYPE_CHECKING:
+    from trio_fastws._protocol.endpoint import Endpoint
+    from trio_fastws._transport.links import Turn
+
+    from ._handler import EventHandler
+
+# Why reading is paused: bits of `Input._paused`.
+BY_USER, BY_INBOX, BY_OUTBOX = 1, 2, 4
+
+
+class Input(Output):
+    """What receives. `Connection` adds how it begins and ends."""
+
+    __slots__ = (
+        "_finished",
+        "_heard",
+        "_inbox",
+        "_inbox_size",
+        "_latency",
+        "_paused",
+        "_pinged",
+        "_receiver",
+        "_receiving",
+        "_since",
+    )
+
+    def __init__(self, service: Service, endpoint: Endpoint) -> None:
+        super().__init__(service, endpoint)
+        # Messages that nobody has received yet, and their size with overhead.
+        self._inbox: deque[Any] | None = None
+        self._inbox_size = 0
+        # Whether a task is in `receive`, and which one is parked there.
+        self._receiving = False
+        self._receiver: Task | None = None
+        self._paused = 0
+        # The last step of every end: nothing happens any more.
+        self._finished = False
+        # When the last byte came, and when we last asked for one.
+        self._heard = service.turn.now
+        self._pinged = 0.0
+        self._latency = math.nan
+        # When closing or pausing began: never both at once.
+        self._since = 0.0
+
+    # --- what `Connection` does ---------------------------------------------
+
+    def _on_end(self, event: Any) -> None:
+        """End: a Close came, or the peer broke the protocol."""
+
+    def _settle(self) -> None:
+        """Finish, if that only waited for the last bytes to be written."""
+
+    def _hook_failed(self, hook: str, error: BaseException) -> None:
+        """Close the connection: its handler has failed."""
+
+    # --- input --------------------------------------------------------------
+
+    def get_buffer(self) -> memoryview | None:
+        """See `Owner.get_buffer`."""
+        return self.endpoint.get_buffer()
+
+    def on_data(self, start: int, stop: int) -> None:
+        """See `Owner.on_data`."""
+        turn = self._service.turn
+        self._heard = turn.now
+        self.endpoint.feed(turn.buffer, start, stop)
+        self._work(turn)
+
+    def on_filled(self, size: int) -> None:
+        """See `Owner.on_filled`."""
+        turn = self._service.turn
+        self._heard = turn.now
+        self.endpoint.filled(size)
+        self._work(turn)
+
+    def on_continue(self) -> None:
+        """See `Owner.on_continue`: parse on, then read again."""
+        if self._finished or self._paused:
+            return
+        turn = self._service.turn
+        self._heard = turn.now
+        self._work(turn)
+        self._read_again(turn)
+
+    def _read_again(self, turn: Turn) -> None:
+        if not self._finished and not self._paused and not self.unfinished:
+            self._update_interest()
+            turn.schedule(self, self._heard + self._service.ping_interval)
+
+    def _work(self, turn: Turn) -> None:
+        turn.corked = self
+        self._drain(turn)
+        self._leave(turn)
+
+    def _leave(self, turn: Turn) -> None:
+        # The end of a batch of hooks: what they sent goes out.
+        turn.corked = None
+        if turn.cork_size > 0:
+            self._uncork(turn)
+        self._settle()
+
+    def _drain(self, turn: Turn) -> None:
+        endpoint = self.endpoint
+        handler = self._service.handler
+        count = 0
+        if self._paused != 0:  # before the first byte came
+            endpoint.keep()
+            return
+        while True:
+            event = endpoint.next_event()
+            if event is None:
+                self.direct: bool = endpoint.wants_buffer
+                return
+            if type(event) is str or type(event) is bytes:
+                if self._closing:
+                    pass  # nobody is told of messages any more
+                elif handler is None:
+                    self._deliver(event, len(event))
+                else:
+                    self._call_on_message(handler, event)
+            else:
+                self._on_event(event)
+            if self._paused != 0 or self._finished:
+                endpoint.keep()
+                return
+            count += 1
+            if count & 63 == 0 and perf_counter() >= turn.until:
+                endpoint.keep()
+                turn.put_off(self)
+                return
+
+    def _call_on_message(self, handler: EventHandler, message: str | bytes) -> None:
+        try:
+            handler.on_message(self, message)  # type: ignore[arg-type]
+        except Exception as error:  # noqa: BLE001 - isolation: logged, 1011
+            self._hook_failed("on_message", error)
+
+    def _deliver(self, message: object, size: int) -> None:
+        if self._inbox is None:
+            self._inbox = deque()
+        self._inbox.append(message)
+        self._inbox_size += size + ITEM_OVERHEAD
+        self._wake_receiver()
+        if self._inbox_size >= self._service.receive_buffer:
+            self._pause(BY_INBOX)
+
+    def _wake_receiver(self) -> None:
+        task = self._receiver
+        if task is not None:
+            self._receiver = None
+            self._service.turn.woken = True
+            reschedule(task)
+
+    def _take(self) -> Any:
+        # The oldest item of the inbox; there must be one.
+        inbox = self._inbox
+        assert inbox is not None
+        item = inbox.popleft()
+        if not inbox:
+            self._inbox = None
+            self._inbox_size = 0
+        else:
+            data = item
+            if type(item) is not str and type(item) is not bytes:
+                data = item.data
+            self._inbox_size -= len(data) + ITEM_OVERHEAD
+        if (
+            self._paused & BY_INBOX
+            and self._inbox_size * 2 <= self._service.receive_buffer
+        ):
+            self._resume(BY_INBOX)
+        return item
+
+    def _on_event(self, event: Any) -> None:
+        if type(event) is Ping:
+            self._on_ping(event)
+        elif type(event) is Pong:
+            self._on_pong(event)
+        elif type(event) is Close:
+            self._on_end(event)
+        elif type(event) is Failure:
+            logger.debug("failed a connection: %d %s", event.code, event.reason)
+            self._on_end(event)
+        else:
+            self._on_piece(event)
+
+    def _on_ping(self, ping: Any) -> None:
+        outbox = self._outbox
+        if outbox is not None and outbox.size() > self._service.high_water:
+            # The peer does not read. Only its latest Ping is answered then, or
+            # it could make us queue Pongs without end (RFC 6455 5.5.3 allows it).
+            outbox.pong = ping.reply
+        elif ping.reply:
+            self._commit(ping.reply)
+        self._call_hook("on_ping", ping.payload)
+
+    def _on_pong(self, pong: Any) -> None:
+        turn = self._service.turn
+        if not pong.payload and self._pinged > 0:
+            self._latency = turn.now - self._pinged
+        if self._waiting is not None:
+            turn.woken = True
+            self._waiting.on_pong(pong.payload, turn.now)
+        self._call_hook("on_pong", pong.payload)
+
+    def _on_piece(self, piece: Any) -> None:
+        # Part of a message that is received as a stream.
+        if piece.final:
+            self.endpoint.streaming = False
+        waiting = self._waiting
+        if waiting is not None and waiting.skipping:
+            waiting.skipping = not piece.final
+        elif not self._closing:
+            self._deliver(piece, len(piece.data))
+
+    def _stream_on(self) -> None:
+        # A stream is to be received and nothing waits: the next piece, please.
+        collected = self.endpoint.buffered > 0
+        self.endpoint.streaming = True
+        if collected:
+            self._service.turn.put_off(self)
+
+    def _skip_message(self, begun: bool) -> None:
+        # A stream was left: what it did not take of its message goes.
+        if not begun:
+            inbox = self._inbox
+            if inbox is None:
+                # Nothing of it was given away: it is somebody else's, and whole.
+                self.endpoint.streaming = False
+                return
+            if type(inbox[0]) is str or type(inbox[0]) is bytes:
+                return
+        while self._inbox is not None:
+            if self._take().final:
+                return
+        self._get_waiting().skipping = True
+
+    # --- reading on and off -------------------------------------------------
+
+    def _pause(self, why: int) -> None:
+        if self._closing:
+            return
+        turn = self._service.turn
+        if self._paused == 0:
+            self._since = turn.time()
+            turn.schedule(self, self._since + self._service.slow_consumer)
+        self._paused |= why
+        self._update_interest()
+
+    def _resume(self, why: int) -> None:
+        self._paused &= ~why
+        if self._paused != 0 or self._finished:
+            return
+        turn = self._service.turn
+        if self.endpoint.buffered:
+            turn.put_off(self)  # parse first, then read
+        else:
+            self._heard = turn.time()
+            self._read_again(turn)
+
+    def _update_interest(self) -> None:
+        link = self.link
+        if link is not None:
+            outbox = self._outbox
+            link.want(self._paused == 0, outbox is not None and outbox.blocked)
+
+    # --- hooks --------------------------------------------------------------
+
+    def _call_hook(self, name: str, *args: object) -> None:
+        handler = self._service.handler
+        if handler is None or (self._closing and name != "on_close"):
+            return
+        try:
+            getattr(handler, name)(self, *args)
+        except Exception as error:  # noqa: BLE001 - isolation: logged, 1011
+            self._hook_failed(name, error)
