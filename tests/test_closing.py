@@ -132,20 +132,24 @@ async def test_every_waiter_wakes_when_tcp_dies(transport, connect, how) -> None
     ws, peer = await connect()
     woken = []
 
+    async def until_broken(async_fn) -> None:
+        while True:
+            await async_fn()
+
     async def wait(name, async_fn) -> None:
-        try:
-            while True:
-                await async_fn()
-                if name == "wait_closed":
-                    return woken.append(name)
-        except ConnectionBroken as error:
-            assert error.close_code == 1006
-            woken.append(name)
+        with pytest.raises(ConnectionBroken) as caught:
+            await until_broken(async_fn)
+        assert caught.value.close_code == 1006
+        woken.append(name)
+
+    async def wait_closed() -> None:
+        await ws.wait_closed()
+        woken.append("wait_closed")
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(wait, "receive", ws.receive)
         nursery.start_soon(wait, "ping", ws.ping)
-        nursery.start_soon(wait, "wait_closed", ws.wait_closed)
+        nursery.start_soon(wait_closed)
         for name in ("send", "send again"):
             nursery.start_soon(wait, name, lambda: ws.send(bytes(60_000)))
         await wait_all_tasks_blocked()
@@ -247,10 +251,14 @@ async def test_peer_that_keeps_tcp_open_is_dropped_after_the_close_timeout(
     await ws.wait_closed()
     started = trio.current_time()
     assert await peer.rest() == close(1000, masked=False)
-    with pytest.raises(trio.BrokenResourceError):
+
+    async def send_on() -> None:
         while True:
             await peer.send(b"still here")
             await trio.sleep(0.1)
+
+    with pytest.raises(trio.BrokenResourceError):
+        await send_on()
     assert trio.current_time() - started < 4.2
 
 

@@ -123,9 +123,7 @@ async def test_group_of_news_of_the_end_is_no_error(
     await wait_all_tasks_blocked()
 
 
-async def test_failing_task_of_a_connection_closes_it(
-    transport, serve, caplog
-) -> None:
+async def test_failing_task_of_a_connection_closes_it(transport, serve, caplog) -> None:
     async def fail() -> None:
         raise ValueError("in a task")
 

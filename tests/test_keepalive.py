@@ -10,6 +10,7 @@ from tests.bare import PING, PONG, TEXT, Peer, frame
 from trio_fastws import ConnectionBroken, EventHandler, Sending, Timeouts
 
 KEEPALIVE = Timeouts(ping_interval=20, ping_timeout=5)
+SMALL = Sending(high_water=10, low_water=5)
 
 
 def masked_pong(payload: bytes) -> bytes:
@@ -19,9 +20,7 @@ def masked_pong(payload: bytes) -> bytes:
 async def test_silent_peer_is_pinged_and_then_given_up(
     transport, connect, memory, autojump_clock
 ) -> None:
-    ws, peer = await connect(
-        memory.connect(), listeners=[memory], timeouts=KEEPALIVE
-    )
+    ws, peer = await connect(memory.connect(), listeners=[memory], timeouts=KEEPALIVE)
     assert await peer.read_frame() == (PING, b"")
     pinged = trio.current_time()
     with pytest.raises(ConnectionBroken) as caught:
@@ -55,9 +54,7 @@ async def test_first_ping_is_jittered_and_not_later_than_the_interval(
 async def test_pings_follow_silence_not_the_clock(
     transport, connect, memory, autojump_clock
 ) -> None:
-    ws, peer = await connect(
-        memory.connect(), listeners=[memory], timeouts=KEEPALIVE
-    )
+    ws, peer = await connect(memory.connect(), listeners=[memory], timeouts=KEEPALIVE)
     assert await peer.read_frame() == (PING, b"")
     await peer.send(masked_pong(b""))
     answered = trio.current_time()
@@ -74,9 +71,7 @@ async def test_pings_follow_silence_not_the_clock(
 async def test_latency_is_that_of_the_last_keepalive(
     transport, connect, memory, autojump_clock
 ) -> None:
-    ws, peer = await connect(
-        memory.connect(), listeners=[memory], timeouts=KEEPALIVE
-    )
+    ws, peer = await connect(memory.connect(), listeners=[memory], timeouts=KEEPALIVE)
     await peer.read_frame()
     await trio.sleep(3)
     await peer.send(masked_pong(b""))
@@ -88,9 +83,7 @@ async def test_latency_is_that_of_the_last_keepalive(
 async def test_any_byte_counts_as_life(
     transport, connect, memory, autojump_clock, data
 ) -> None:
-    ws, peer = await connect(
-        memory.connect(), listeners=[memory], timeouts=KEEPALIVE
-    )
+    ws, peer = await connect(memory.connect(), listeners=[memory], timeouts=KEEPALIVE)
     assert await peer.read_frame() == (PING, b"")
     await trio.sleep(4.5)
     for byte in data:
@@ -102,9 +95,7 @@ async def test_any_byte_counts_as_life(
 async def test_busy_peer_is_not_pinged(
     transport, connect, memory, autojump_clock
 ) -> None:
-    ws, peer = await connect(
-        memory.connect(), listeners=[memory], timeouts=KEEPALIVE
-    )
+    ws, peer = await connect(memory.connect(), listeners=[memory], timeouts=KEEPALIVE)
     for _ in range(100):
         await peer.send(frame(TEXT, b"hi"))
         assert await ws.receive() == "hi"
@@ -129,9 +120,7 @@ async def test_without_an_interval_nobody_is_pinged(
 async def test_paused_peer_is_not_pinged_and_not_given_up(
     transport, connect, memory, autojump_clock
 ) -> None:
-    ws, peer = await connect(
-        memory.connect(), listeners=[memory], timeouts=KEEPALIVE
-    )
+    ws, peer = await connect(memory.connect(), listeners=[memory], timeouts=KEEPALIVE)
     ws.pause_reading()
     with trio.move_on_after(1000) as nothing:
         await peer.read_frame()
@@ -163,13 +152,15 @@ async def test_peer_that_takes_no_byte_is_given_up(
 ) -> None:
     timeouts = Timeouts(ping_interval=None, write_stall=7)
     stream = memory.connect(lockstep_stream_pair)
-    ws, peer = await connect(
-        stream, listeners=[memory], timeouts=timeouts, sending=Sending(high_water=10, low_water=5)
-    )
+    ws, _ = await connect(stream, listeners=[memory], timeouts=timeouts, sending=SMALL)
     started = trio.current_time()
-    with pytest.raises(ConnectionBroken, match="took no byte for 7 s"):
+
+    async def send_on() -> None:
         while True:
             await ws.send(bytes(100_000))
+
+    with pytest.raises(ConnectionBroken, match="took no byte for 7 s"):
+        await send_on()
     assert 7 <= trio.current_time() - started < 7.1
     assert ws.close_code == 1006
 
@@ -185,7 +176,7 @@ async def test_slow_peer_that_takes_some_is_not_given_up(
     timeouts = Timeouts(ping_interval=None, write_stall=7)
     stream = memory.connect(lockstep_stream_pair)
     ws, peer = await connect(
-        stream, listeners=[memory], timeouts=timeouts, sending=Sending(high_water=10, low_water=5)
+        stream, listeners=[memory], timeouts=timeouts, sending=SMALL
     )
 
     async def read_slowly() -> None:

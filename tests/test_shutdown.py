@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import gc
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any
 
 import pytest
@@ -22,7 +19,6 @@ from trio_fastws import (
     Server,
     Timeouts,
     WebSocket,
-    open_websocket,
     serve_websocket,
 )
 
@@ -257,55 +253,6 @@ async def test_on_close_is_called_for_all(transport, memory, autojump_clock) -> 
     assert closed[1:] == [(1006, "the server has shut down")]
 
 
-def open_descriptors() -> int:
-    gc.collect()
-    return len(os.listdir("/proc/self/fd"))
-
-
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")
-@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
-async def test_no_descriptor_leaks(
-    transport, server_tls, client_tls, secure, no_errors_logged
-) -> None:
-    tls, scheme = (server_tls, "wss") if secure else (None, "ws")
-    before = open_descriptors()
-    async with running(park, tls=tls) as run:
-        port = run.server.port
-        url = f"{scheme}://127.0.0.1:{port}/"
-
-        async def client() -> None:
-            async with open_websocket(url, tls=client_tls if secure else None) as ws:
-                async for _ in ws:
-                    pass
-                assert (ws.close_code, ws.close_reason) == GOODBYE
-
-        async with trio.open_nursery() as nursery:
-            for _ in range(5):
-                nursery.start_soon(client)
-            silent = await dial(port)
-            refused = await dial(port)
-            await refused.send(b"\0")
-            while run.server.statistics().connections < 5:
-                await trio.lowlevel.checkpoint()
-            run.stop()
-        await silent.stream.aclose()
-        await refused.stream.aclose()
-        await run.ended.wait()
-    await wait_all_tasks_blocked()
-    assert open_descriptors() == before
-
-
-async def test_server_that_is_cancelled_while_it_starts_leaves_nothing(
-    transport, no_errors_logged
-) -> None:
-    before = open_descriptors()
-    with trio.CancelScope() as scope:
-        scope.cancel()
-        await serve_websocket(park, 0, host="127.0.0.1")
-    assert scope.cancelled_caught
-    assert open_descriptors() == before
-
-
 async def test_messages_of_a_handler_before_it_is_cancelled_are_sent(
     transport,
 ) -> None:
@@ -326,26 +273,3 @@ async def test_new_connections_are_refused_meanwhile(transport) -> None:
         assert await peer.read_close() == GOODBYE
         with pytest.raises(OSError, match="all attempts"):
             await dial(run.server.port)
-
-
-@pytest.mark.parametrize("checkpoints", range(12))
-async def test_cancelled_at_any_moment_of_its_start_it_ends(
-    transport, memory, no_errors_logged, checkpoints
-) -> None:
-    before = open_descriptors()
-    tcp = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(partial(serve_websocket, park, listeners=[*tcp, memory]))
-        for _ in range(checkpoints):
-            await trio.lowlevel.checkpoint()
-        nursery.cancel_scope.cancel()
-    assert memory.closed
-    assert open_descriptors() == before
-
-
-async def test_started_in_a_cancelled_scope_it_ends(transport, memory) -> None:
-    with trio.CancelScope() as scope:
-        scope.cancel()
-        await serve_websocket(park, listeners=[memory])
-    assert scope.cancelled_caught
-    assert memory.closed
