@@ -232,3 +232,11 @@ async def test_head_limit_is_the_options(transport, serve) -> None:
     assert status == 431
     status, _, _ = await answer_to(server.port, head("A: 1", "B: 1", "C: 1", "D: 1"))
     assert status == 431
+
+
+async def test_head_without_an_end_is_refused_at_the_limit(transport, serve) -> None:
+    server = await serve(echo, limits=Limits(request_head=300))
+    endless = head()[:-2] + b"X: " + b"x" * 400
+    status, _, body = await answer_to(server.port, endless)
+    assert status == 431
+    assert b"over the limit of 300 bytes" in body
