@@ -132,6 +132,27 @@ def test_a_flush_without_time_stops_and_loses_nobody(turn) -> None:
     assert [owner.log for owner in (*owners, late)] == [["mark"]] * 201
 
 
+def test_who_is_marked_in_a_flush_that_stops_early_is_not_lost(turn) -> None:
+    late = Recorder()
+
+    class Marking(Recorder):
+        def on_mark(self) -> None:
+            super().on_mark()
+            turn.mark(late)
+
+    owners = [Marking() for _ in range(100)]
+    for owner in owners:
+        turn.mark(owner)
+    turn.until = 0.0
+    assert turn.flush() is True
+    assert (late.marked, late.log) == (True, [])
+    turn.until = math.inf
+    while turn.flush():
+        pass
+    assert "mark" in late.log
+    assert all(owner.log == ["mark"] for owner in owners)
+
+
 def test_tick_calls_the_timers_that_are_due(turn) -> None:
     calls: list[float] = []
 

@@ -165,6 +165,40 @@ async def test_a_sleeper_makes_progress_while_links_flood(watched, unix_pair) ->
     assert counted.turns >= 5
 
 
+async def test_other_tasks_run_while_there_is_always_something_left(turn) -> None:
+    class Restless(Recorder):
+        def on_continue(self) -> None:
+            super().on_continue()
+            turn.put_off(self)
+
+    owner = Restless()
+    turn.put_off(owner)
+    counts = []
+    for _ in range(5):
+        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint()
+        counts.append(len(owner.log))
+    assert counts[0] < counts[-1] <= 20
+
+
+@pytest.mark.parametrize("make", [dispatcher_loop, plain_loop])
+async def test_cancelled_it_ends_even_if_something_is_always_left(make) -> None:
+    class Restless(Recorder):
+        def on_continue(self) -> None:
+            super().on_continue()
+            turn.put_off(self)
+            if len(self.log) == 5:
+                scope.cancel()
+
+    turn = Dispatcher(trio.current_time)
+    turn.put_off(Restless())
+    loop = make(turn)
+    with trio.CancelScope() as scope:
+        await loop.run()
+    assert loop.ended
+    turn.close()
+
+
 async def test_cancelled_it_has_finished_its_turn(unix_pair) -> None:
     dispatcher = Dispatcher(trio.current_time)
     loop = dispatcher_loop(dispatcher)

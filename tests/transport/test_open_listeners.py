@@ -70,19 +70,31 @@ class Opener:
 
     async def __call__(self, port, *, host) -> list[trio.SocketListener]:
         self.calls += 1
+        listeners = await self.open(port, host)
+        while self.calls <= self.conflicts and not self.occupy(listeners):
+            await close_all(listeners)
+            listeners = await self.open(port, host)
+        return listeners
+
+    async def open(self, port, host) -> list[trio.SocketListener]:
         listeners = await OPEN(port, host=host)
         listeners.sort(
             key=lambda listener: listener.socket.family, reverse=self.reverse
         )
         self.opened += listeners
-        if self.calls <= self.conflicts:
-            taken = listeners[0].socket.getsockname()[1]
-            sock = socket.socket(socket.AF_INET6)
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.bind(("::", taken))
-            sock.listen()
-            self.occupied.append(sock)
         return listeners
+
+    def occupy(self, listeners) -> bool:
+        """Take the port that will be wanted; False if somebody else has it."""
+        sock = socket.socket(socket.AF_INET6)
+        self.occupied.append(sock)
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        try:
+            sock.bind(("::", listeners[0].socket.getsockname()[1]))
+        except OSError:
+            return False
+        sock.listen()
+        return True
 
     def close(self) -> None:
         for sock in self.occupied:

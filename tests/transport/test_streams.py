@@ -125,6 +125,27 @@ async def test_an_owner_that_has_not_parsed_its_last_read_is_not_given_more(
     assert pumped.owner.log == ["continue", "continue"]
 
 
+async def test_a_stream_that_never_waits_is_not_read_ahead_of_its_owner(pump) -> None:
+    class Eager(Failing):
+        pieces = (b"1", b"2", b"3")
+
+        async def receive_some(self, max_bytes=None) -> bytes:
+            if not self.pieces:
+                await trio.sleep_forever()
+            piece, *self.pieces = self.pieces
+            return piece
+
+    class Slow(Recorder):
+        def on_data(self, start: int, stop: int) -> None:
+            super().on_data(start, stop)
+            self.log.append("data")
+            self.link.turn.put_off(self)
+
+    pumped = await pump(Slow(), (Eager(), None))
+    assert pumped.owner.data == b"123"
+    assert pumped.owner.log == ["data", "continue"] * 3
+
+
 async def test_an_owners_own_buffer_is_filled_first(pump) -> None:
     class Direct(Recorder):
         def __init__(self) -> None:

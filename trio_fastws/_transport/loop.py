@@ -51,8 +51,9 @@ class Loop:
         turn = self._turn
         while True:
             if self._work() or not turn.idle():
-                # Let other tasks run, then go on.
-                await trio.lowlevel.cancel_shielded_checkpoint()
+                # Let other tasks run, then go on. Not shielded, or a loop that
+                # always has something left could never be ended.
+                await trio.lowlevel.checkpoint()
                 continue
             deadline = turn.wheel.next_deadline()
             if deadline != park.deadline:
