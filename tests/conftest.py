@@ -52,9 +52,7 @@ def guard(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(params=["epoll", "pump"])
-def transport(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> str:
+def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Run a test twice: sockets in one epoll, and every stream behind a pump."""
     if request.param == "pump":
         monkeypatch.setattr(loops, "HAVE_EPOLL", False)
