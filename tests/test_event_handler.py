@@ -19,7 +19,7 @@ from tests.raw import (
     serving,
     text,
 )
-from trio_fastws import EventHandler, Sending
+from trio_fastws import EventHandler
 
 pytestmark = pytest.mark.usefixtures("transport")
 
@@ -280,16 +280,6 @@ async def test_sending_to_a_peer_that_died_this_moment_is_no_error_in_a_hook():
         await handler.ended.wait()
         assert handler.sockets[0].close_code == 1006
         assert handler.sockets[1].close_code is None
-
-
-async def test_delay_holds_back_what_hooks_send_too(autojump_clock):
-    handler = Recorder(on_message=echo)
-    async with serving(handler, sending=Sending(delay=2)) as site:
-        peer = await site.dial()
-        start = trio.current_time()
-        await peer.write(masked(TEXT, b"a"))
-        assert await peer.read() == text("a")
-        assert 2 <= trio.current_time() - start < 2.1
 
 
 async def test_a_large_answer_in_a_hook_is_in_order():

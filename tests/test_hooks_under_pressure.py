@@ -271,3 +271,16 @@ async def test_a_policy_counts_in_hooks_too():
         assert 80 < dropped < 95
         assert await peer.read_some(100 - dropped) == [binary(CHUNK)] * (100 - dropped)
         assert await peer.fence() == []
+
+
+async def test_delay_holds_back_what_hooks_send_too(autojump_clock):
+    class Echo(EventHandler):
+        def on_message(self, ws, message):
+            ws.send_nowait(message)
+
+    async with serving(Echo(), sending=Sending(delay=2)) as site:
+        peer = await site.dial()
+        start = trio.current_time()
+        await peer.write(masked(TEXT, b"a"))
+        assert await peer.read() == text("a")
+        assert 2 <= trio.current_time() - start < 2.1

@@ -24,7 +24,7 @@ from tests.raw import (
     pair,
     serving,
 )
-from trio_fastws import ConnectionBroken, EventHandler, Limits
+from trio_fastws import ConnectionBroken, EventHandler
 
 pytestmark = pytest.mark.usefixtures("transport")
 
@@ -255,16 +255,6 @@ async def test_a_frame_may_come_in_any_two_parts(split):
         await peer.write(frame[split:], masked(TEXT, b"next"))
         assert await ws.receive() == "grüße"
         assert await ws.receive() == "next"
-
-
-async def test_the_limit_on_messages_is_exact():
-    async with pair(limits=Limits(message_size=1000)) as (ws, peer):
-        await peer.write(masked(BINARY, b"x" * 1000), masked(BINARY, b"x" * 1001))
-        assert len(await ws.receive()) == 1000
-        with pytest.raises(ConnectionBroken) as caught:
-            await ws.receive()
-        assert caught.value.close_code == 1009
-        assert (await peer.read()).payload[:2] == (1009).to_bytes(2, "big")
 
 
 async def test_every_waiter_wakes_when_the_transport_dies():

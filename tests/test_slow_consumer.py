@@ -90,6 +90,20 @@ async def test_a_paused_connection_notices_a_reset(autojump_clock):
         assert caught.value.close_code == 1006
 
 
+async def test_what_the_kernel_held_when_the_peer_reset_is_delivered():
+    async with pair(limits=Limits(receive_buffer=1000)) as (ws, peer):
+        for number in range(6):
+            await peer.write(masked(BINARY, b"%d" % number * 2000))
+            await wait_all_tasks_blocked(0.001)
+        assert ws.statistics().messages_received == 1
+        peer.reset()
+        await wait_all_tasks_blocked(0.001)
+        for number in range(6):
+            assert await ws.receive() == b"%d" % number * 2000
+        with pytest.raises(ConnectionBroken):
+            await ws.receive()
+
+
 async def test_slow_consumer_closes_a_connection_nobody_reads(autojump_clock):
     timeouts = Timeouts(slow_consumer=5, ping_interval=1, ping_timeout=1)
     limits = Limits(receive_buffer=1000)
@@ -138,3 +152,35 @@ async def test_a_slow_peer_is_not_taken_for_a_slow_consumer(autojump_clock):
         await trio.sleep(20)
         assert not sockets[0].closed
         assert await peer.read() == binary(b"x" * 2**20)
+
+
+async def test_a_flood_in_one_read_does_not_keep_other_tasks_waiting():
+    # 40,000 messages are more than one turn's time.
+    async with pair(limits=Limits(receive_buffer=2**24)) as (ws, peer):
+        received, others = 0, 0
+
+        async def run() -> None:
+            nonlocal others
+            while received < 40_000:
+                others += 1
+                await trio.lowlevel.checkpoint()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run)
+            nursery.start_soon(peer.write, masked(TEXT, b"a") * 40_000)
+            async for message in ws:
+                assert message == "a"
+                received += 1
+                if received == 40_000:
+                    break
+        assert others > 40_000
+
+
+async def test_the_limit_on_messages_is_exact():
+    async with pair(limits=Limits(message_size=1000)) as (ws, peer):
+        await peer.write(masked(BINARY, b"x" * 1000), masked(BINARY, b"x" * 1001))
+        assert len(await ws.receive()) == 1000
+        with pytest.raises(ConnectionBroken) as caught:
+            await ws.receive()
+        assert caught.value.close_code == 1009
+        assert (await peer.read()).payload[:2] == (1009).to_bytes(2, "big")

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import assert_checkpoints, wait_all_tasks_blocked
 
 from tests.raw import (
     BINARY,
@@ -15,11 +15,13 @@ from tests.raw import (
     TEXT,
     Frame,
     Keeper,
+    close,
     masked,
+    masked_close,
     pair,
     serving,
 )
-from trio_fastws import Statistics, Timeouts
+from trio_fastws import ConnectionBroken, Statistics, Timeouts
 
 pytestmark = pytest.mark.usefixtures("transport")
 
@@ -89,6 +91,34 @@ async def test_ping_gives_the_round_trip(autojump_clock):
         await peer.write(masked(PONG, frame.payload))
         await wait_all_tasks_blocked()
         assert trips == [pytest.approx(3, abs=0.1)]
+
+
+@pytest.mark.parametrize("who", ["us", "peer"])
+async def test_nobody_is_pinged_after_the_close(who):
+    async with pair() as (ws, peer):
+        if who == "us":
+            ws.close_nowait()
+            with pytest.raises(trio.ClosedResourceError), assert_checkpoints():
+                await ws.ping()
+        else:
+            await peer.write(masked_close(1000))
+            await ws.wait_closed()
+            with pytest.raises(ConnectionBroken), assert_checkpoints():
+                await ws.ping()
+        await peer.write(masked_close(1000))
+        assert await peer.read_all() == [close(1000)]
+
+
+async def test_a_ping_that_the_close_overtakes_is_told():
+    async with pair() as (ws, peer), trio.open_nursery() as nursery:
+
+        async def ping() -> None:
+            with pytest.raises(ConnectionBroken):
+                await ws.ping()
+
+        nursery.start_soon(ping)
+        assert (await peer.read()).opcode == PING
+        await peer.write(masked_close(1000))
 
 
 async def test_a_pong_answers_the_pings_before_it_too():

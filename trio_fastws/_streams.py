@@ -152,7 +152,8 @@ class IncomingMessage(trio.abc.ReceiveChannel["str | bytes"]):
     def _check_end(self) -> None:
         if self.text is None:
             self._ws._check_end()
-        elif self._ws.closed and self._ws._inbox is None:
+        elif self._ws._closing:
+            # Not yet when the peer has reset it: what came before is still read.
             self._ws._raise_closed()
 
     async def aclose(self) -> None:
