@@ -10,25 +10,26 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
 
 
-cdef inline uint32_t _rotate(uint32_t key, int phase) noexcept nogil:
-    # The key as it stands `phase` bytes into the payload, in memory order.
-    cdef unsigned char pair[8]
-    cdef uint32_t rotated
-    memcpy(pair, &key, 4)
-    memcpy(pair + 4, &key, 4)
-    memcpy(&rotated, pair + (phase & 3), 4)
-    return rotated
+cdef inline uint64_t _repeat(uint32_t key, int phase) noexcept nogil:
+    # Eight bytes of the key, as they lie in memory `phase` bytes into the payload.
+    cdef unsigned char octets[8]
+    cdef uint64_t wide
+    cdef int i
+    if phase & 3:
+        key = key >> (8 * (phase & 3)) | key << (32 - 8 * (phase & 3))
+    for i in range(8):
+        octets[i] = (key >> (8 * (i & 3))) & 0xFF
+    memcpy(&wide, octets, 8)
+    return wide
 
 
 cdef void _xor(
-    unsigned char *target, const unsigned char *source, Py_ssize_t size, uint32_t key
+    unsigned char *target, const unsigned char *source, Py_ssize_t size, uint64_t wide
 ) noexcept nogil:
     # memcpy is how C reads a word at any address; the compiler makes it a load,
     # and of the loop of eight words wide vector instructions.
-    cdef uint64_t wide = (<uint64_t> key << 32) | key
     cdef uint64_t words[8]
     cdef uint64_t word
-    cdef uint32_t half
     cdef Py_ssize_t i = 0
     cdef int j
     cdef unsigned char *tail
@@ -66,7 +67,7 @@ cpdef bytes unmask(bytearray data, Py_ssize_t start, Py_ssize_t stop, unsigned i
         <unsigned char *> PyBytes_AS_STRING(result),
         <const unsigned char *> PyByteArray_AS_STRING(data) + start,
         stop - start,
-        key,
+        _repeat(key, 0),
     )
     return result
 
@@ -81,7 +82,7 @@ cpdef unmask_in_place(
     try:
         _check(start, stop, view.len)
         at = <unsigned char *> view.buf + start
-        _xor(at, at, stop - start, _rotate(key, phase))
+        _xor(at, at, stop - start, _repeat(key, phase))
     finally:
         PyBuffer_Release(&view)
 
@@ -94,6 +95,6 @@ cpdef bytes mask(bytes payload, unsigned int key):
         <unsigned char *> PyBytes_AS_STRING(result),
         <const unsigned char *> PyBytes_AS_STRING(payload),
         size,
-        key,
+        _repeat(key, 0),
     )
     return result

@@ -5,8 +5,8 @@ from .frames cimport encode_frame
 from .messages cimport MessageParser
 
 
+@cython.final
 cdef class Endpoint(MessageParser):
-    cdef bytes _control
     cdef readonly bint close_sent
     cdef readonly bint close_received
     cdef readonly bint failed
@@ -17,13 +17,11 @@ cdef class Endpoint(MessageParser):
     cpdef next_event(self)
     cdef _next(self)
     @cython.locals(available=Py_ssize_t, take=Py_ssize_t)
-    cdef _skip(self)
-    @cython.locals(at=Py_ssize_t, available=Py_ssize_t, take=Py_ssize_t, payload=bytes)
+    cdef int _skip(self) except -1
+    @cython.locals(at=Py_ssize_t, available=Py_ssize_t, take=Py_ssize_t, payload=bytes, whole=bytearray)
     cdef _read_control(self)
     cdef _read_close(self, bytes payload)
     cdef _fail(self, int code, str reason)
-    @cython.locals(rest=bytearray)
-    cpdef keep(self)
     cpdef bint ends_transport(self)
     cpdef Py_ssize_t encode(self, int opcode, bytes payload, bint fin, list parts) except -1
     cpdef bytes encode_ping(self, bytes payload=*)

@@ -45,7 +45,6 @@ class Endpoint(MessageParser):
     """
 
     __slots__ = (
-        "_control",
         "bytes_sent",
         "close_received",
         "close_sent",
@@ -68,8 +67,6 @@ class Endpoint(MessageParser):
                 every 128 bytes of ``max_message``.
         """
         super().__init__(role, max_message, max_fragments)
-        # What came of a control frame that is not complete.
-        self._control: bytes | None = None
         self.close_sent: bool = False
         self.close_received: bool = False
         self.failed: bool = False
@@ -79,8 +76,12 @@ class Endpoint(MessageParser):
     # --- receiving ----------------------------------------------------------
 
     def receive_data(self, data: bytes) -> None:
-        """Take bytes by copying them; see `feed` for the way without a copy."""
+        """Take bytes by copying them; see `feed` for the way without a copy.
+
+        Unlike `feed`, it may be called while something is left to parse.
+        """
         buffer = bytearray(HEADROOM)
+        buffer += memoryview(self._data)[self._position : self._stop]
         buffer += data
         self.feed(buffer, HEADROOM, len(buffer))
 
@@ -93,11 +94,13 @@ class Endpoint(MessageParser):
             return self._next()
         except ProtocolError as error:
             return self._fail(error.close_code, error.reason)
+        except (MemoryError, OverflowError):
+            return self._fail(1009, f"no memory for a frame of {self._length} bytes")
 
     def _next(self) -> Event | None:
         while True:
-            if self.streaming and (self._binary is not None or self._text is not None):
-                piece = self._give_kept()
+            if self.streaming and self._holds():
+                piece = self._give_collected()
                 if piece is not None:
                     return piece
             if not self._in_payload:
@@ -132,16 +135,16 @@ class Endpoint(MessageParser):
         at = self._position
         available = self._stop - at
         take = min(available, self._remaining)
-        if take < self._remaining or self._control is not None:
+        if take < self._remaining or self._start is not None:
             # In pieces, which is rare; unmasked when it is whole.
-            piece = bytes(self._data[at : at + take])
-            self._control = piece if self._control is None else self._control + piece
+            whole = bytearray(self._start or b"")
+            whole += memoryview(self._data)[at : at + take]
             self._position = at + take
             self._remaining -= take
             if self._remaining > 0:
+                self._start = bytes(whole)
                 return None
-            whole = bytearray(self._control)
-            self._control = None
+            self._start = None
             payload = unmask(whole, 0, len(whole), self._key)
         else:
             payload = unmask(self._data, at, at + take, self._key)
@@ -190,21 +193,6 @@ class Endpoint(MessageParser):
         reply = b"" if self.close_sent else self.encode_close(code, reason)
         return Failure(code, reason, reply)
 
-    def keep(self) -> None:
-        """Copy what is not parsed yet; the lent buffer is not used any more.
-
-        `next_event` goes on from the copy. `feed` may be called again when it
-        has given None.
-        """
-        if self._position < self._stop:
-            rest = bytearray(HEADROOM)
-            rest += self._data[self._position : self._stop]
-            self._data = rest
-            self._position = HEADROOM
-            self._stop = len(rest)
-        else:
-            self._release()
-
     def ends_transport(self) -> bool:
         """Tell whether this side closes the transport, now that it is over.
 
@@ -227,7 +215,13 @@ class Endpoint(MessageParser):
 
         Returns:
             How many bytes were appended to ``parts``.
+
+        Raises:
+            RuntimeError: Our Close was sent before.
         """
+        if self.close_sent:
+            # RFC 6455 5.5.1: MUST NOT send any more data frames after a Close
+            raise RuntimeError("a data frame cannot follow our Close")
         if fin:
             self.messages_sent += 1
             opcode |= FIN

@@ -1,22 +1,24 @@
 cimport cython
 
 
+# An idle connection has one of these: hence the small types.
 cdef class FrameParser:
     cdef bytearray _data
-    cdef bytes _tail
+    cdef bytes _start
     cdef Py_ssize_t _position
     cdef Py_ssize_t _stop
     cdef Py_ssize_t _length
     cdef Py_ssize_t _remaining
     cdef unsigned int _key
-    cdef readonly int role
-    cdef int _kind
-    cdef bint _in_payload
-    cdef bint _fin
-    cdef bint _rsv1
+    cdef readonly signed char role
+    cdef unsigned char _kind
+    cdef unsigned char _in_payload
+    cdef unsigned char _fin
+    cdef unsigned char _rsv1
+    cdef unsigned char _kept
     cdef public bint rsv1_allowed
 
-    @cython.locals(tail=bytes)
+    @cython.locals(header=bytes)
     cpdef feed(self, bytearray data, Py_ssize_t start, Py_ssize_t stop)
     @cython.locals(
         data=bytearray, at=Py_ssize_t, available=Py_ssize_t, first=int,
@@ -24,9 +26,11 @@ cdef class FrameParser:
     )
     cdef bint _read_header(self) except? -1
     cdef bint _keep_header(self, Py_ssize_t available) except? -1
-    cdef _release(self)
+    cdef int _release(self) except -1
+    @cython.locals(left=Py_ssize_t, rest=bytearray)
+    cpdef keep(self)
     @cython.locals(opcode=int)
-    cdef _check_first_bytes(self, int first, int second)
+    cdef int _check_first_bytes(self, int first, int second) except -1
     @cython.locals(length=Py_ssize_t, i=Py_ssize_t)
     cdef Py_ssize_t _read_length(self, bytearray data, Py_ssize_t at, Py_ssize_t form) except -1
 
@@ -42,7 +46,6 @@ cdef class MaskingKeys:
 
 cdef list _SHORT_HEADERS
 cdef MaskingKeys masking_keys
-cdef bint _LITTLE
 
 @cython.locals(size=Py_ssize_t, masked=int, header=bytes, key="unsigned int")
 cpdef Py_ssize_t encode_frame(int role, int first, bytes payload, list parts) except -1

@@ -7,13 +7,13 @@ come now is judged above (`messages`, `endpoint`).
 
 A payload is never copied here. A header that is not complete is the one thing
 kept from one buffer to the next: at most 13 bytes, put back in front of the
-next buffer, in the headroom that its owner leaves there.
+next buffer, in the headroom that its owner leaves there. Otherwise the lent
+buffer is let go as soon as it is read, unless `keep` copied what was left.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 from .errors import ProtocolError
@@ -28,8 +28,6 @@ HEADROOM = 16
 # costs more than a second element in the vector that is written.
 JOIN_BELOW = 16 * 1024
 
-_LITTLE = sys.byteorder == "little"
-
 
 class FrameParser:
     """Reads frame headers from lent buffers."""
@@ -38,14 +36,15 @@ class FrameParser:
         "_data",
         "_fin",
         "_in_payload",
+        "_kept",
         "_key",
         "_kind",
         "_length",
         "_position",
         "_remaining",
         "_rsv1",
+        "_start",
         "_stop",
-        "_tail",
         "role",
         "rsv1_allowed",
     )
@@ -55,10 +54,13 @@ class FrameParser:
         # Set when an extension that uses it was agreed upon.
         self.rsv1_allowed: bool = False
         self._data = _NOTHING
-        self._position = 0
+        self._position: int = 0
         self._stop = 0
-        # An incomplete header, until more comes.
-        self._tail: bytes | None = None
+        # Whether the buffer is our own copy.
+        self._kept = False
+        # The start of a header, or of a control frame's payload, that is not
+        # complete: never both.
+        self._start: bytes | None = None
         # The frame whose payload is being read.
         self._in_payload = False
         self._fin = False
@@ -79,11 +81,12 @@ class FrameParser:
             start: Index of the first new byte.
             stop: Index one past the last.
         """
-        tail = self._tail
-        if tail is not None:
-            self._tail = None
-            start -= len(tail)
-            data[start : start + len(tail)] = tail
+        header = self._start
+        if header is not None and not self._in_payload:
+            self._start = None
+            start -= len(header)
+            data[start : start + len(header)] = header
+        self._kept = False
         self._data = data
         self._position = start
         self._stop = stop
@@ -112,15 +115,12 @@ class FrameParser:
             length = self._read_length(data, at + 2, length)
         at += size
         if second & 0x80:
-            if _LITTLE:
-                self._key = (
-                    data[at - 4]
-                    | data[at - 3] << 8
-                    | data[at - 2] << 16
-                    | data[at - 1] << 24
-                )
-            else:
-                self._key = int.from_bytes(data[at - 4 : at], "big")
+            self._key = (
+                data[at - 4]
+                | data[at - 3] << 8
+                | data[at - 2] << 16
+                | data[at - 1] << 24
+            )
         self._fin = first & 0x80 != 0
         self._rsv1 = first & 0x40 != 0
         self._kind = first & 0x0F
@@ -132,7 +132,7 @@ class FrameParser:
 
     def _keep_header(self, available: int) -> bool:
         if available > 0:
-            self._tail = bytes(self._data[self._position : self._stop])
+            self._start = bytes(self._data[self._position : self._stop])
         self._release()
         return False
 
@@ -141,6 +141,24 @@ class FrameParser:
         self._data = _NOTHING
         self._position = 0
         self._stop = 0
+
+    def keep(self) -> None:
+        """Copy what is not parsed yet; the lent buffer is not used any more.
+
+        Parsing goes on from the copy. `feed` may be called again when nothing is
+        left of it.
+        """
+        left = self._stop - self._position
+        if left <= 0:
+            self._release()
+        elif not self._kept or left * 2 < len(self._data):
+            # A copy is copied again only to halve it.
+            rest = bytearray(HEADROOM)
+            rest += memoryview(self._data)[self._position : self._stop]
+            self._data = rest
+            self._position = HEADROOM
+            self._stop = len(rest)
+            self._kept = True
 
     def _check_first_bytes(self, first: int, second: int) -> None:
         """Judge what the first two bytes say, before anything else is there."""
@@ -190,7 +208,13 @@ _NOTHING = bytearray()
 
 def _make_headers() -> list[list[bytes]]:
     # The header of every short unmasked frame, by its first byte and its length.
-    return [[bytes((first, size)) for size in range(126)] for first in range(256)]
+    # None for what is never sent: reserved bits and opcodes.
+    return [
+        [bytes((first, size)) for size in range(126)]
+        if first & 0x37 in {0, 1, 2} and first & 0x0F <= 0xA
+        else []
+        for first in range(256)
+    ]
 
 
 _SHORT_HEADERS = _make_headers()
@@ -214,13 +238,14 @@ class MaskingKeys:
         self._used = 0
 
     def draw(self) -> int:
-        """Return the next key, its bytes in the machine's order."""
-        if self._used >= len(self._block):
-            self._block = os.urandom(4096)
-            self._used = 0
-        at = self._used
-        self._used = at + 4
+        """Return the next key, as `mask` takes it."""
+        # Each attribute is read once: endpoints of other threads draw here too.
         block = self._block
+        at = self._used
+        if at >= len(block):
+            block = self._block = os.urandom(4096)
+            at = 0
+        self._used = at + 4
         return (
             block[at] | block[at + 1] << 8 | block[at + 2] << 16 | block[at + 3] << 24
         )
@@ -228,7 +253,7 @@ class MaskingKeys:
 
 masking_keys = MaskingKeys()
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch - not on Windows
     os.register_at_fork(after_in_child=masking_keys.drop)
 
 
@@ -255,7 +280,7 @@ def encode_frame(role: int, first: int, payload: bytes, parts: list[bytes]) -> i
         header = bytes((first, masked | 127)) + size.to_bytes(8, "big")
     if not role:
         key = masking_keys.draw()
-        header += key.to_bytes(4, sys.byteorder)
+        header += key.to_bytes(4, "little")
         payload = mask(payload, key)
     if size < JOIN_BELOW:
         parts.append(header + payload)

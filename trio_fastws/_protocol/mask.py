@@ -2,12 +2,12 @@
 
 The one thing that exists twice: XOR at word width cannot be said in Python. The
 readable definitions stand here; the last lines adopt the C bodies of ``_xor``.
-The key is an int in the machine's byte order, so that no object is made for it.
+The key is an int, so that no object is made for it: its least significant byte
+masks the first octet.
 """
 
 from __future__ import annotations
 
-import sys
 from contextlib import suppress
 
 
@@ -20,7 +20,7 @@ def unmask(data: bytearray, start: int, stop: int, key: int) -> bytes:
         data: What was received. Not modified.
         start: Index of the payload's first byte.
         stop: Index one past its last.
-        key: The masking key, its bytes in the machine's order.
+        key: The masking key.
     """
     return _xor(data[start:stop], key, 0)
 
@@ -34,7 +34,7 @@ def unmask_in_place(
         data: A writable buffer.
         start: Index of the first byte.
         stop: Index one past the last.
-        key: The masking key, its bytes in the machine's order.
+        key: The masking key.
         phase: Number of the payload's bytes that came before, modulo 4.
     """
     data[start:stop] = _xor(data[start:stop], key, phase)
@@ -47,13 +47,12 @@ def mask(payload: bytes, key: int) -> bytes:
 
 def _xor(data: bytes | bytearray | memoryview, key: int, phase: int) -> bytes:
     size = len(data)
-    word = key.to_bytes(4, sys.byteorder)
+    word = key.to_bytes(4, "little")
     word = word[phase:] + word[:phase]
     pattern = word * (size // 4 + 1)
     return (
-        int.from_bytes(data, sys.byteorder)
-        ^ int.from_bytes(pattern[:size], sys.byteorder)
-    ).to_bytes(size, sys.byteorder)
+        int.from_bytes(data, "little") ^ int.from_bytes(pattern[:size], "little")
+    ).to_bytes(size, "little")
 
 
 with suppress(ImportError):  # where there was no compiler

@@ -7,6 +7,9 @@ becomes its ``str`` or ``bytes`` in one step. Otherwise binary is collected in a
 `BytesIO` that has room for the whole frame from the start and can be received
 into directly (its ``getvalue`` gives the bytes away without a copy), and text
 is decoded, and thereby checked, as it arrives.
+
+What has no memory is refused like what is over a limit: `MemoryError` and
+`OverflowError` leave here as they are, for `Endpoint.next_event` to translate.
 """
 
 from __future__ import annotations
@@ -41,7 +44,6 @@ class MessageParser(FrameParser):
 
     __slots__ = (
         "_binary",
-        "_decoder",
         "_fragments",
         "_max_fragments",
         "_max_message",
@@ -71,8 +73,7 @@ class MessageParser(FrameParser):
         self._fragments = 0
         self._size = 0
         self._binary: BytesIO | None = None
-        self._text: list[str] | None = None
-        self._decoder: TextDecoder | None = None
+        self._text: TextDecoder | None = None
         # What `get_buffer` gave.
         self._view: memoryview | None = None
         # Whether `get_buffer` has something to give.
@@ -85,8 +86,14 @@ class MessageParser(FrameParser):
     @property
     def buffered(self) -> int:
         """Bytes held of an incomplete message, and of input not parsed yet."""
-        kept = self._binary is not None or self._text is not None
-        return (self._size if kept else 0) + self._stop - self._position
+        held = 0 if self.streaming and not self._holds() else self._size
+        return held + self._stop - self._position
+
+    def _holds(self) -> bool:
+        # Whether something of a message was collected and not given away.
+        return self._binary is not None or (
+            self._text is not None and self._text.holds_text()
+        )
 
     def _begin_data(self) -> None:
         """Judge the header of a data frame by what came before it."""
@@ -144,19 +151,21 @@ class MessageParser(FrameParser):
 
     def _read_whole(self, start: int, stop: int) -> str | bytes:
         """Read a message that lies whole in the lent buffer."""
-        kind = self._opcode
+        data = self._data
+        message: str | bytes
+        if self._opcode == BINARY:
+            message = unmask(data, start, stop, self._key)
+        else:
+            if self._key:
+                unmask_in_place(data, start, stop, self._key, 0)
+            try:
+                message = data[start:stop].decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise _not_utf8(error) from None
         self._position = stop
         self._in_payload = False
         self._end_message(stop - start)
-        data = self._data
-        if kind == BINARY:
-            return unmask(data, start, stop, self._key)
-        if self._key:
-            unmask_in_place(data, start, stop, self._key, 0)
-        try:
-            return data[start:stop].decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise _not_utf8(error) from None
+        return message
 
     def _end_message(self, size: int) -> None:
         self.messages_received += 1
@@ -182,10 +191,7 @@ class MessageParser(FrameParser):
             unmask_in_place(data, start, stop, self._key, phase)
         if self._opcode == TEXT:
             final = self._fin and stop - start == self._remaining
-            text = self._decode(data[start:stop], final)
-            if not self.streaming:
-                self._keep_text(text)
-            return text
+            return self._decode(data[start:stop], final)
         if self.streaming:
             return bytes(data[start:stop])
         store = self._store()
@@ -193,34 +199,34 @@ class MessageParser(FrameParser):
         store.write(memoryview(data)[start:stop])
         return b""
 
-    def _decode(self, chunk: bytes | bytearray, final: bool) -> str:
-        if self._decoder is None:
-            self._decoder = TextDecoder()
+    def _decode(self, chunk: bytearray, final: bool) -> str:
+        if self._text is None:
+            self._text = TextDecoder()
         try:
-            return self._decoder.decode(chunk, final)
+            text = self._text.decode(chunk, final)
         except UnicodeDecodeError as error:
             raise _not_utf8(error) from None
-
-    def _keep_text(self, text: str) -> None:
-        if self._text is None:
-            self._text = []
-        if text:
-            self._text.append(text)
+        if text and not self.streaming:
+            self._text.hold(text)
+        return text
 
     def _store(self) -> BytesIO:
         """Return where binary is collected, with room for the whole frame."""
+        self._take_back()
         if self._binary is None:
             room = self._length
             if room > TRUSTED and self._max_message == NO_LIMIT:
                 room = TRUSTED
-            self._binary = BytesIO(_allocate(room))
+            # Zeroed by the system, and only as far as it is touched.
+            self._binary = BytesIO(bytes(room))
         return self._binary
 
     def get_buffer(self) -> memoryview | None:
         """Return where the rest of a large payload goes; None if there is none.
 
         Write to its start, then call `filled`. It is at most as long as what is
-        missing of the payload.
+        missing of the payload, and may be released by the next call of any
+        method that receives.
         """
         if not self.wants_buffer:
             return None
@@ -231,85 +237,76 @@ class MessageParser(FrameParser):
         if have < need and have < self._size + DIRECT_FROM:
             held.release()
             have = min(need, max(2 * have, self._size + DIRECT_FROM, TRUSTED))
-            _extend(store, have)
+            try:
+                store.seek(have - 1)
+                store.write(b"\0")
+            except (MemoryError, OverflowError):
+                return None  # fed instead, the payload fails for the same reason
             held = store.getbuffer()
         view = held[self._size : min(need, have)]
         held.release()
         self._view = view
         return view
 
+    def _take_back(self) -> None:
+        # A `BytesIO` cannot change as long as somebody has a view of it.
+        if self._view is not None:
+            self._view.release()
+            self._view = None
+
     def filled(self, size: int) -> None:
-        """Take ``size`` bytes that were written to the start of that buffer."""
+        """Take ``size`` bytes that were written to the start of that buffer.
+
+        Raises:
+            ValueError: It was not that long.
+        """
         view = self._view
-        assert view is not None
+        if view is None or not 0 <= size <= len(view):
+            raise ValueError(f"there was no room for {size} bytes")
         phase = (self._length - self._remaining) & 3
         if self._key:
             unmask_in_place(view, 0, size, self._key, phase)
-        view.release()
-        self._view = None
+        self._take_back()
         self._advance(size)
 
     def _give_piece(self, piece: str | bytes) -> Piece | None:
         final = self._fin and not self._in_payload
         if final:
             self._end_message(self._size)
-            self._decoder = None
+            self._text = None
         elif not piece:
             return None
         return Piece(piece, final)
 
-    def _give_kept(self) -> Piece | None:
-        """Give what was collected before `streaming` was set, as a first piece."""
+    def _give_collected(self) -> Piece | None:
+        """Give what came before `streaming` was set, as a first piece."""
         self.wants_buffer = False
-        store, self._binary = self._binary, None
-        parts, self._text = self._text, None
-        piece: str | bytes
-        if store is not None:
-            # There may be room for more behind what was received.
-            store.truncate(self._size)
-            piece = store.getvalue()
-        else:
-            piece = "" if parts is None else "".join(parts)
+        piece = self._take_collected()
         return Piece(piece, False) if piece else None
 
     def _finish_message(self) -> str | bytes:
         """Give the message away that is complete now."""
-        size = self._size
-        kind = self._opcode
-        self._end_message(size)
-        self._decoder = None
-        if kind == TEXT:
-            parts, self._text = self._text, None
-            return "" if parts is None else "".join(parts)
-        store, self._binary = self._binary, None
-        if store is None:
-            return b""
-        store.truncate(size)
+        message = self._take_collected()
+        self._end_message(self._size)
+        self._text = None
+        return message
+
+    def _take_collected(self) -> str | bytes:
+        if self._text is not None:
+            return self._text.take()
+        store = self._store()
+        self._binary = None
+        # There may be room for more behind what was received.
+        store.truncate(self._size)
         return store.getvalue()
 
     def _drop_message(self) -> None:
         """Forget the message in progress."""
+        self._take_back()
         self._binary = None
         self._text = None
-        self._decoder = None
         self._size = 0
         self.wants_buffer = False
-
-
-def _allocate(size: int) -> bytes:
-    try:
-        # Zeroed by the system, and only as far as it is touched.
-        return bytes(size)
-    except (MemoryError, OverflowError):
-        raise ProtocolError(1009, f"no memory for a frame of {size} bytes") from None
-
-
-def _extend(store: BytesIO, size: int) -> None:
-    try:
-        store.seek(size - 1)
-        store.write(b"\0")
-    except (MemoryError, OverflowError):
-        raise ProtocolError(1009, f"no memory for a frame of {size} bytes") from None
 
 
 def _not_utf8(error: UnicodeDecodeError) -> ProtocolError:

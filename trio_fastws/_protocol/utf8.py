@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import codecs
 
+# So many parts of text are joined: a part of a few characters takes sixty bytes.
+JOIN_PARTS = 256
+
 _new_decoder = codecs.getincrementaldecoder("utf-8")
 
 
 class TextDecoder:
-    """Decodes one message, however it was split."""
+    """Decodes one message, however it was split, and holds its text."""
 
-    __slots__ = ("_decoder",)
+    __slots__ = ("_decoder", "_joined", "_parts")
 
     def __init__(self) -> None:
         self._decoder = _new_decoder()
+        self._parts: list[str] = []
+        self._joined: list[str] = []
 
     def decode(self, chunk: bytes | bytearray, final: bool) -> str:
         """Return the text of ``chunk``, as far as its characters are complete.
@@ -31,4 +36,22 @@ class TextDecoder:
         if len(waiting) == 2 and waiting[0] == 0xED and waiting[1] >= 0xA0:
             # RFC 3629 3: UTF-8 prohibits characters U+D800 to U+DFFF
             raise UnicodeDecodeError("utf-8", waiting, 0, 2, "surrogate")
+        return text
+
+    def hold(self, text: str) -> None:
+        """Hold ``text`` behind what is held already."""
+        self._parts.append(text)
+        if len(self._parts) == JOIN_PARTS:
+            self._joined.append("".join(self._parts))
+            self._parts.clear()
+
+    def holds_text(self) -> bool:
+        """Tell whether `take` has anything to give."""
+        return bool(self._parts or self._joined)
+
+    def take(self) -> str:
+        """Return what was held, and hold it no longer."""
+        text = "".join(self._joined + self._parts)
+        self._parts.clear()
+        self._joined.clear()
         return text

@@ -1,0 +1,52 @@
+"""Masking, compiled or not, against the definition in RFC 6455 5.3."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.protocol.wire import KEY, xor
+from trio_fastws._protocol.mask import mask, unmask, unmask_in_place
+
+NUMBER = int.from_bytes(KEY, "little")
+# Every length around the widths at which the C body changes its step.
+SIZES = [*range(35), 63, 64, 65, 71, 72, 73, 127, 128, 129, 191, 192, 193, 1000]
+DATA = bytes(range(7, 256)) * 5
+
+
+def test_the_example_of_the_rfc() -> None:
+    # RFC 6455 5.7: a single-frame masked text message
+    assert mask(b"Hello", NUMBER) == b"\x7f\x9f\x4d\x51\x58"
+    data = bytearray(b"....\x7f\x9f\x4d\x51\x58..")
+    assert unmask(data, 4, 9, NUMBER) == b"Hello"
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_length_at_every_alignment(size: int) -> None:
+    for start in range(9):
+        data = bytearray(DATA)
+        stop = start + size
+        assert unmask(data, start, stop, NUMBER) == xor(DATA[start:stop], KEY)
+        assert data == DATA
+    assert mask(DATA[:size], NUMBER) == xor(DATA[:size], KEY)
+
+
+@pytest.mark.parametrize("writable", [bytearray, lambda x: memoryview(bytearray(x))])
+@pytest.mark.parametrize("size", SIZES)
+def test_in_place_every_length_at_every_phase(size: int, writable: type) -> None:
+    for phase in range(4):
+        data = writable(DATA)
+        unmask_in_place(data, 3, 3 + size, NUMBER, phase)
+        changed = xor(DATA[3 : 3 + size], KEY, phase)
+        assert bytes(data) == DATA[:3] + changed + DATA[3 + size :]
+
+
+@pytest.mark.parametrize("key", [0, 1, 0x80000000, 0xFFFFFFFF])
+def test_every_bit_of_the_key_counts(key: int) -> None:
+    text = key.to_bytes(4, "little")
+    assert mask(DATA, key) == xor(DATA, text)
+    assert unmask(bytearray(mask(DATA, key)), 0, len(DATA), key) == DATA
+
+
+def test_masking_does_not_change_the_length() -> None:
+    # RFC 6455 5.3: the length of the payload data is not affected
+    assert [len(mask(bytes(n), NUMBER)) for n in SIZES] == SIZES
