@@ -22,16 +22,17 @@ from ._protocol.handshake import (
     Response as Response,
 )
 from ._pure import COMPILED as COMPILED
-from ._server import (
-    Server as Server,
+from ._serve import serve_websocket as serve_websocket
+from ._server import Server as Server
+from ._statistics import (
     ServerStatistics as ServerStatistics,
-    serve_websocket as serve_websocket,
+    Statistics as Statistics,
 )
 from ._streams import (
     IncomingMessage as IncomingMessage,
     OutgoingMessage as OutgoingMessage,
 )
 from ._upgrade import upgrade as upgrade
-from ._websocket import Statistics as Statistics, WebSocket as WebSocket
+from ._websocket import WebSocket as WebSocket
 
 __version__ = "0.1.0"

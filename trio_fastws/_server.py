@@ -13,8 +13,7 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import trio
 
@@ -23,14 +22,13 @@ from trio_fastws._protocol.endpoint import Endpoint
 from trio_fastws._protocol.handshake import HandshakeError, Request, Response
 from trio_fastws._transport import loop as loops
 from trio_fastws._transport.dispatcher import Dispatcher, SocketLink
-from trio_fastws._transport.listening import Listener, open_listeners
+from trio_fastws._transport.listening import Listener
 from trio_fastws._transport.streams import StreamLink
 
 from ._handler import EventHandler
 from ._opening import Opening
-from ._options import Limits, Sending, Timeouts
 from ._scopes import shielded_nursery
-from ._service import Service
+from ._statistics import ServerStatistics
 from ._websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -38,27 +36,15 @@ if TYPE_CHECKING:
 
     from trio_fastws._transport.links import Link, Turn
 
+    from ._options import Limits, Timeouts
+    from ._service import Service
+
 logger = logging.getLogger("trio_fastws")
 
 Handler = Callable[[WebSocket], Awaitable[object]] | EventHandler
 OnRequest = Callable[[Request], Response | Awaitable[Response | None] | None]
 ChooseSubprotocol = Callable[[Request, tuple[str, ...]], str | None]
 Origins = Iterable[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class ServerStatistics:
-    """Counters of a server.
-
-    Attributes:
-        connections: Open WebSockets.
-        handshakes: Opening handshakes in progress.
-        accepted: WebSockets opened since the start.
-    """
-
-    connections: int
-    handshakes: int
-    accepted: int
 
 
 # A scope that scopes nothing, shared by all handlers that need none.
@@ -364,93 +350,6 @@ def _no_delay(sock: socket.socket) -> None:
     # leave in whole batches already; Nagle would only delay the last one.
     if sock.family in (socket.AF_INET, socket.AF_INET6):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
-    handler: Handler,
-    port: int | None = None,
-    *,
-    host: str | bytes | None = None,
-    tls: ssl.SSLContext | None = None,
-    listeners: Sequence[trio.abc.Listener[Any]] | None = None,
-    limits: Limits | None = None,
-    timeouts: Timeouts | None = None,
-    sending: Sending | None = None,
-    subprotocols: Sequence[str] | ChooseSubprotocol = (),
-    origins: Origins | None = None,
-    on_request: OnRequest | None = None,
-    on_disconnect: Literal["deliver", "cancel"] = "deliver",
-    task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
-) -> NoReturn:
-    """Serve WebSockets until cancelled.
-
-    ``server = await nursery.start(serve_websocket, handler, 8765)`` waits until
-    it listens. When cancelled it closes every connection with code 1001, waits
-    `Timeouts.shutdown` seconds at most, and returns by raising ``Cancelled``.
-
-    Args:
-        handler: An ``async def`` called with each `WebSocket` in a task of its
-            own, or an `EventHandler` for all of them. When an async handler
-            returns, its connection is closed with code 1000; when it raises,
-            that is logged and the code is 1011. The server goes on.
-        port: TCP port, 0 for any that is free.
-        host: Address or name to bind; None for all interfaces.
-        tls: Serve ``wss://`` with this context.
-        listeners: Serve these instead of ``host`` and ``port``: any
-            `trio.abc.Listener`, such as one of a Unix socket. Closed at the end.
-        limits: What a peer may make us hold; see `Limits`.
-        timeouts: How long to wait for a peer; see `Timeouts`.
-        sending: What happens to messages for slow peers; see `Sending`.
-        subprotocols: What the server speaks, its favourite first; or a function
-            of the request and the client's offers that returns one of them.
-        origins: What the Origin header may be: strings, compiled patterns that
-            match a whole one, None for a client that sends none. Others get 403.
-            Without it every page of the web can connect with its visitor's
-            cookies.
-        on_request: Called with each `Request`, upgrade or not. None accepts it
-            (404 if it is no upgrade); a `Response` is sent instead. May be
-            ``async def``: then `Timeouts.handshake` limits it.
-        on_disconnect: ``"cancel"`` cancels an async handler at once when its
-            peer is gone; by default it learns of it when it sends or receives.
-        task_status: Filled in by ``nursery.start``.
-
-    Raises:
-        TypeError: Neither a port nor listeners were given, or both; or the
-            handler is a class.
-        ValueError: An argument is out of its range, which is named.
-        OSError: The address cannot be bound.
-    """
-    if (port is None) == (listeners is None):
-        raise TypeError("give either a port or listeners")
-    if port is not None and not 0 <= port <= 65535:
-        raise ValueError(f"port is {port}; it must be 0 to 65535")
-    if isinstance(handler, type):
-        raise TypeError(f"handler must be an instance of {handler.__name__}, not it")
-    if on_disconnect not in ("deliver", "cancel"):
-        raise ValueError(
-            f"on_disconnect is {on_disconnect!r}; it must be 'deliver' or 'cancel'"
-        )
-    if isinstance(subprotocols, str) or isinstance(origins, str):
-        raise TypeError("subprotocols and origins are lists of strings, not a string")
-    limits, timeouts = limits or Limits(), timeouts or Timeouts()
-    if listeners is None:
-        assert port is not None
-        listeners = await open_listeners(port, host)
-
-    def make_service(turn: Any, spawn: Callable[..., None]) -> Service:
-        events = handler if isinstance(handler, EventHandler) else None
-        service = Service(turn, events, limits, timeouts, sending or Sending(), spawn)
-        service.cancel_on_disconnect = on_disconnect == "cancel"
-        return service
-
-    server = Server(handler, limits, timeouts, subprotocols, origins, on_request)
-    try:
-        await server.run(listeners, tls, make_service, task_status)
-    finally:
-        for listener in listeners:
-            with trio.CancelScope(shield=True):
-                await listener.aclose()
-    raise AssertionError("a server runs until it is cancelled")
 
 
 def _as_tls(stream: trio.abc.Stream) -> trio.SSLStream[trio.abc.Stream] | None:

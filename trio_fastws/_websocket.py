@@ -13,54 +13,25 @@ pump writes to a transport, and neither is cancelled in the middle of a frame.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVarTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import trio
 from trio.lowlevel import Abort, checkpoint, current_task, wait_task_rescheduled
 
 from trio_fastws._protocol.handshake import Request, parse_request
 
-from ._connection import Connection
 from ._input import BY_USER
 from ._output import prepare
-from ._service import logger
+from ._statistics import Statistics
 from ._streams import IncomingMessage, OutgoingMessage
+from ._tasks import TaskOwner
 from ._waiting import PingWait
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from contextlib import AbstractAsyncContextManager, AbstractContextManager
-
-PosArgT = TypeVarTuple("PosArgT")
+    from contextlib import AbstractAsyncContextManager
 
 
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """Counters of one connection. Sizes in bytes, without frame headers.
-
-    Attributes:
-        messages_received: Data messages that came, received by us or not.
-        bytes_received: Their payloads.
-        messages_sent: Data messages that were encoded.
-        bytes_sent: Their payloads.
-        dropped: Messages that the policy for slow peers has dropped.
-        receive_queue: Unread messages, in bytes with overhead.
-        send_queue: What waits to be written, in bytes with overhead.
-        latency: Round trip of the last keepalive ping in seconds, NaN before.
-    """
-
-    messages_received: int
-    bytes_received: int
-    messages_sent: int
-    bytes_sent: int
-    dropped: int
-    receive_queue: int
-    send_queue: int
-    latency: float
-
-
-class WebSocket(Connection, trio.abc.Channel[str | bytes]):
+class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
     """A WebSocket connection: a trio channel of ``str`` and ``bytes``.
 
     Made by `serve_websocket`, `open_websocket` and `upgrade`, never directly.
@@ -317,60 +288,6 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes]):
         while not self._finished:
             await self._get_waiting().closers.park()
 
-    # --- tasks --------------------------------------------------------------
-
-    def start_soon(
-        self,
-        async_fn: Callable[[*PosArgT], Awaitable[object]],
-        *args: *PosArgT,
-        name: object = None,
-    ) -> None:
-        """Start a task that ends with the connection. Not a checkpoint.
-
-        It is cancelled when the connection is over. If it raises, that is
-        logged and the connection is closed with code 1011.
-
-        Raises:
-            trio.ClosedResourceError: The connection is closing or closed.
-        """
-        if self._closing:
-            raise trio.ClosedResourceError("the connection is closed")
-        scope = trio.CancelScope()
-        self._get_waiting().scopes.add(scope)
-        self._service.spawn(self._run_task, scope, async_fn, args, name=name)
-
-    async def _run_task(
-        self,
-        scope: trio.CancelScope,
-        async_fn: Callable[..., Awaitable[object]],
-        args: tuple[object, ...],
-    ) -> None:
-        await self.guard(scope, async_fn, *args)
-        self._get_waiting().scopes.discard(scope)
-
-    async def guard(
-        self,
-        scope: AbstractContextManager[object],
-        async_fn: Callable[..., Awaitable[object]],
-        *args: object,
-    ) -> None:
-        """Run a function whose exception is this connection's own affair."""
-        try:
-            with scope:
-                await async_fn(*args)
-        except* Exception as group:  # noqa: BLE001 - isolation: logged, 1011
-            # A group may hold Cancelled as well; that goes on its way.
-            alone = len(group.exceptions) == 1
-            self._task_failed(group.exceptions[0] if alone else group)
-
-    def _task_failed(self, error: Exception) -> None:
-        if self._closing and not self._closed_by_us and _is_news_of_end(error):
-            logger.debug("handler ended: %s", error)
-            return
-        logger.error("exception in a handler", exc_info=error)
-        self._set_result(1011, "exception in a handler")
-        self.start_close(1011, "internal error")
-
     # --- the rest -----------------------------------------------------------
 
     @property
@@ -383,10 +300,6 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes]):
     def adopt_request(self, request: Request) -> None:
         """Keep the request of the handshake, as raw bytes unless it is wanted."""
         self._request = request if self._service.keep_request else request.raw
-
-    def set_handler_scope(self, scope: trio.CancelScope) -> None:
-        """Have the handler's scope cancelled when the peer is gone."""
-        self._get_waiting().handler_scope = scope
 
     def write_raw(self, data: bytes) -> None:
         """Write the answer of the opening handshake."""
@@ -433,16 +346,3 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes]):
     def __repr__(self) -> str:
         state = "closed" if self._finished else "closing" if self._closing else "open"
         return f"<WebSocket {state} at {id(self):#x}>"
-
-
-def _is_news_of_end(error: Exception) -> bool:
-    # A handler need not catch these: they only tell it that its peer is gone, or
-    # that the server is shutting down.
-    if isinstance(error, ExceptionGroup):
-        # What its own nursery makes of them.
-        group = cast("ExceptionGroup[Exception]", error)
-        return all(map(_is_news_of_end, group.exceptions))
-    return isinstance(
-        error,
-        trio.BrokenResourceError | trio.EndOfChannel | trio.ClosedResourceError,
-    )

@@ -1,0 +1,45 @@
+"""Counters, as frozen values: trio's way to be looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Counters of one connection. Sizes in bytes, without frame headers.
+
+    Attributes:
+        messages_received: Data messages that came, received by us or not.
+        bytes_received: Their payloads.
+        messages_sent: Data messages that were encoded.
+        bytes_sent: Their payloads.
+        dropped: Messages that the policy for slow peers has dropped.
+        receive_queue: Unread messages, in bytes with overhead.
+        send_queue: What waits to be written, in bytes with overhead.
+        latency: Round trip of the last keepalive ping in seconds, NaN before.
+    """
+
+    messages_received: int
+    bytes_received: int
+    messages_sent: int
+    bytes_sent: int
+    dropped: int
+    receive_queue: int
+    send_queue: int
+    latency: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStatistics:
+    """Counters of a server.
+
+    Attributes:
+        connections: Open WebSockets.
+        handshakes: Opening handshakes in progress.
+        accepted: WebSockets opened since the start.
+    """
+
+    connections: int
+    handshakes: int
+    accepted: int
