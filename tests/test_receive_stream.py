@@ -187,6 +187,15 @@ async def test_a_block_that_takes_nothing_leaves_the_message_alone():
         assert await ws.receive() == "halfwhole"
 
 
+async def test_a_message_that_waits_is_kept_by_a_block_that_takes_nothing():
+    async with pair() as (ws, peer):
+        await peer.write(masked(TEXT, b"kept"))
+        await peer.fence()
+        async with ws.receive_stream():
+            pass
+        assert ws.receive_nowait() == "kept"
+
+
 async def test_it_must_be_entered():
     async with pair() as (ws, _):
         with pytest.raises(RuntimeError, match="async with"):

@@ -104,6 +104,16 @@ async def test_what_the_kernel_held_when_the_peer_reset_is_delivered():
             await ws.receive()
 
 
+async def test_a_pause_after_our_close_does_not_hold_up_the_end():
+    async with pair() as (ws, peer):
+        ws.close_nowait()
+        ws.pause_reading()
+        assert await peer.read() == close(1000)
+        await peer.write(masked_close(1000))
+        assert await peer.read_all() == []
+        assert ws.close_code == 1000
+
+
 async def test_slow_consumer_closes_a_connection_nobody_reads(autojump_clock):
     timeouts = Timeouts(slow_consumer=5, ping_interval=1, ping_timeout=1)
     limits = Limits(receive_buffer=1000)
