@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import trio
@@ -30,7 +31,8 @@ async def test_a_new_connection_has_counted_nothing():
     async with pair() as (ws, _):
         statistics = ws.statistics()
         assert math.isnan(statistics.latency)
-        assert statistics == Statistics(0, 0, 0, 0, 0, 0, 0, statistics.latency)
+        # Not a number is not equal to itself.
+        assert replace(statistics, latency=0) == Statistics(0, 0, 0, 0, 0, 0, 0, 0)
 
 
 async def test_messages_and_payload_bytes_are_counted_both_ways():
