@@ -1,9 +1,8 @@
-"""Messages put together: fragments, text, limits, large ones, pieces."""
+"""Messages put together: fragments, text, limits, what is held and counted."""
 
 from __future__ import annotations
 
 import tracemalloc
-from typing import Any
 
 import pytest
 
@@ -16,30 +15,17 @@ from tests.protocol.wire import (
     ROOM,
     TEXT,
     check,
-    events,
     failure,
-    for_role,
+    fragments,
     frame,
     receive,
     three_ways,
     xor,
 )
-from trio_fastws._protocol import messages as module
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.endpoint import Endpoint
-from trio_fastws._protocol.messages import DIRECT_FROM, TRUSTED
 
 ROLES = list(Role)
-LARGE = bytes(range(256)) * 600  # 150 KiB
-
-
-def fragments(role: Role, opcode: int, *payloads: bytes) -> bytes:
-    """Return a message in as many frames as there are payloads."""
-    last = len(payloads) - 1
-    return b"".join(
-        for_role(role, CONTINUATION if i else opcode, payload, fin=i == last)
-        for i, payload in enumerate(payloads)
-    )
 
 
 # --- 5.4: fragmentation ------------------------------------------------------
@@ -195,149 +181,6 @@ def test_without_limits_any_number_passes() -> None:
     assert receive(Endpoint(Role.SERVER, None), data) == [b"x" * 3000]
 
 
-# --- large binary messages ---------------------------------------------------
-
-
-def fill(endpoint: Endpoint, data: bytes, step: int = 2**30) -> tuple[list[Any], bytes]:
-    """Write into the endpoint's buffer as long as it has one.
-
-    Returns:
-        The events that came of it, and the rest of ``data``.
-    """
-    found: list[Any] = []
-    while data and not found:
-        view = endpoint.get_buffer()
-        if view is None:
-            break
-        size = min(step, len(view), len(data))
-        view[:size] = data[:size]
-        endpoint.filled(size)
-        found += events(endpoint)
-        data = data[size:]
-    return found, data
-
-
-@pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("step", [1009, 50_000, 2**30])
-def test_a_large_payload_is_received_in_its_place(role: Role, step: int) -> None:
-    data = for_role(role, BINARY, LARGE)
-    endpoint = Endpoint(role)
-    assert endpoint.get_buffer() is None
-    assert receive(endpoint, data[:5003]) == []
-    found, rest = fill(endpoint, data[5003:], step)
-    if not found:  # a last piece is too small to be worth it
-        assert len(rest) < DIRECT_FROM
-        found = receive(endpoint, rest + for_role(role, TEXT, b"next"))
-        assert found == [LARGE, "next"]
-    else:
-        assert (found, rest) == ([LARGE], b"")
-    assert endpoint.get_buffer() is None
-    assert endpoint.buffered == 0
-    assert endpoint.bytes_received >= len(LARGE)
-
-
-@pytest.mark.parametrize("first", [0, 1, 40_000])
-def test_a_large_fragment_is_received_in_its_place(first: int) -> None:
-    endpoint = Endpoint(Role.SERVER)
-    head, tail = LARGE[:first], LARGE[first:]
-    data = fragments(Role.SERVER, BINARY, head, tail)
-    start = len(data) - 140_000
-    if first < 10_000:
-        assert receive(endpoint, data[:start]) == []
-    else:
-        assert receive(endpoint, frame(BINARY, head, fin=False)) == []
-        begun = frame(CONTINUATION, tail)[:14]
-        assert receive(endpoint, begun) == []
-        start = len(data) - len(tail)
-    found, rest = fill(endpoint, data[start:])
-    assert (found, rest) == ([LARGE], b"")
-
-
-def test_fragments_around_a_large_one() -> None:
-    data = fragments(Role.SERVER, BINARY, b"head", LARGE, b"tail") + frame(TEXT, b"x")
-    endpoint = Endpoint(Role.SERVER)
-    head = len(frame(BINARY, b"head")) + 14
-    assert receive(endpoint, data[:head]) == []
-    assert fill(endpoint, data[head : head + len(LARGE)]) == ([], b"")
-    found = receive(endpoint, data[head + len(LARGE) :])
-    assert found == [b"head" + LARGE + b"tail", "x"]
-
-
-def test_only_large_binary_has_a_buffer() -> None:
-    for opcode, size in [(BINARY, DIRECT_FROM - 1), (TEXT, 100_000)]:
-        endpoint = Endpoint(Role.SERVER)
-        assert receive(endpoint, frame(opcode, length=size)) == []
-        assert not endpoint.wants_buffer
-        assert endpoint.get_buffer() is None
-
-
-def test_a_buffer_that_was_not_used_is_taken_back() -> None:
-    data = frame(BINARY, LARGE)
-    endpoint = Endpoint(Role.SERVER)
-    assert receive(endpoint, data[:1000]) == []
-    assert endpoint.get_buffer() is not None  # and nothing came
-    assert endpoint.get_buffer() is not None
-    assert receive(endpoint, data[1000:]) == [LARGE]
-
-
-def test_a_buffer_takes_no_more_than_it_has() -> None:
-    endpoint = Endpoint(Role.SERVER)
-    with pytest.raises(ValueError, match="no room for 1 bytes"):
-        endpoint.filled(1)
-    receive(endpoint, frame(BINARY, length=DIRECT_FROM))
-    view = endpoint.get_buffer()
-    assert view is not None
-    assert len(view) == DIRECT_FROM
-    with pytest.raises(ValueError, match="no room"):
-        endpoint.filled(DIRECT_FROM + 1)
-
-
-def test_without_a_limit_a_header_alone_gets_little_memory() -> None:
-    endpoint = Endpoint(Role.SERVER, max_message=None)
-    assert receive(endpoint, frame(BINARY, length=2**40)) == []
-    step = bytes(5 * 2**20)
-    lengths = []
-    for _ in range(5):
-        view = endpoint.get_buffer()
-        assert view is not None
-        lengths.append(len(view))
-        size = min(len(view), len(step))
-        endpoint.filled(size)
-        assert events(endpoint) == []
-    assert lengths[0] == TRUSTED
-    assert max(lengths) <= 2 * TRUSTED  # it doubles when it is full
-    assert endpoint.buffered == 21 * 2**20 == TRUSTED + 5 * 2**20
-
-
-def test_a_large_message_without_a_limit_is_right() -> None:
-    size = TRUSTED + 100_000
-    payload = LARGE * (size // len(LARGE) + 1)
-    data = frame(BINARY, payload[:size], key=None)
-    endpoint = Endpoint(Role.CLIENT, max_message=None)
-    assert receive(endpoint, data[:10]) == []
-    found, rest = fill(endpoint, data[10:])
-    assert rest == b""
-    assert found[0] == payload[:size]
-
-
-def test_no_memory_to_grow_means_no_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Then the payload is fed, and fails for the same reason in its place.
-    class Full(module.BytesIO):
-        def write(self, data: Any) -> int:
-            if self.tell() + len(data) > 10:
-                raise MemoryError
-            return super().write(data)
-
-    monkeypatch.setattr(module, "BytesIO", Full)
-    endpoint = Endpoint(Role.SERVER)
-    assert receive(endpoint, frame(BINARY, b"x" * 10, fin=False)) == []
-    assert receive(endpoint, frame(CONTINUATION, length=100_000)) == []
-    assert endpoint.wants_buffer
-    assert endpoint.get_buffer() is None
-    reason = "no memory for a frame of 100000 bytes"
-    assert receive(endpoint, b"x") == [failure(1009, reason)]
-
-
 # --- what is held, and what was counted --------------------------------------
 
 
@@ -379,136 +222,3 @@ def test_an_endless_text_in_little_pieces_takes_little_memory() -> None:
     tracemalloc.stop()
     assert endpoint.buffered == len(data)
     assert grown < 6 * len(data)
-
-
-# --- in pieces ---------------------------------------------------------------
-
-
-def piece(data: str | bytes, final: bool = False) -> tuple[str, str | bytes, bool]:
-    return ("Piece", data, final)
-
-
-def test_streaming_gives_what_each_read_brought() -> None:
-    endpoint = Endpoint(Role.SERVER)
-    endpoint.streaming = True
-    data = fragments(Role.SERVER, BINARY, b"abc", b"", b"def", b"")
-    assert receive(endpoint, data) == [piece(b"abc"), piece(b"def"), piece(b"", True)]
-    data = fragments(Role.SERVER, BINARY, b"abcd", b"ef")
-    found = receive(endpoint, data[:8], data[8:12], data[12:])
-    assert found == [piece(b"ab"), piece(b"cd"), piece(b"ef", True)]
-    assert receive(endpoint, frame(TEXT, b"all")) == [piece("all", True)]
-    assert endpoint.messages_received == 3
-
-
-def test_streaming_text_by_whole_characters() -> None:
-    endpoint = Endpoint(Role.SERVER)
-    endpoint.streaming = True
-    data = "a€".encode()
-    data = fragments(Role.SERVER, TEXT, data[:2], data[2:3], data[3:])
-    assert receive(endpoint, data) == [piece("a"), piece("€", True)]
-
-
-@pytest.mark.parametrize("opcode", [TEXT, BINARY])
-def test_streaming_begins_with_what_was_collected(opcode: int) -> None:
-    def give(value: bytes) -> str | bytes:
-        return value.decode() if opcode == TEXT else value
-
-    endpoint = Endpoint(Role.SERVER)
-    data = fragments(Role.SERVER, opcode, b"abc", b"def")
-    receive(endpoint, data[:-4])
-    assert endpoint.buffered == 3
-    endpoint.streaming = True
-    assert endpoint.buffered == 3  # it has not been given away
-    assert events(endpoint) == [piece(give(b"abc"))]
-    assert endpoint.buffered == 0
-    assert receive(endpoint, data[-4:-1]) == [piece(give(b"de"))] or opcode
-    assert events(endpoint) == []
-    endpoint = Endpoint(Role.SERVER)
-    receive(endpoint, data[:-4])
-    endpoint.streaming = True
-    found = receive(endpoint, data[-4:])
-    assert found[0] == piece(give(b"abc"))
-    assert found[-1][2]
-    assert "".join(str(f[1], "ascii") if opcode == BINARY else f[1] for f in found) == (
-        "abcdef"
-    )
-
-
-def test_streaming_begins_with_nothing_after_an_empty_fragment() -> None:
-    for opcode in (TEXT, BINARY):
-        endpoint = Endpoint(Role.SERVER)
-        receive(endpoint, frame(opcode, fin=False))
-        endpoint.streaming = True
-        assert events(endpoint) == []
-        found = receive(endpoint, frame(CONTINUATION, b"x"))
-        assert found == [piece("x" if opcode == TEXT else b"x", True)]
-
-
-def test_streaming_a_large_message_that_is_being_filled() -> None:
-    data = frame(BINARY, LARGE)
-    endpoint = Endpoint(Role.SERVER)
-    receive(endpoint, data[:1014])
-    view = endpoint.get_buffer()
-    assert view is not None
-    endpoint.streaming = True  # while the buffer is lent
-    assert events(endpoint) == [piece(LARGE[:1000])]
-    assert endpoint.get_buffer() is None
-    assert receive(endpoint, data[1014:]) == [piece(LARGE[1000:], True)]
-
-
-def test_streaming_stops_with_the_final_piece() -> None:
-    endpoint = Endpoint(Role.SERVER)
-    endpoint.streaming = True
-    endpoint.receive_data(frame(TEXT, b"one") + frame(TEXT, b"two"))
-    assert endpoint.next_event().data == "one"  # type: ignore[union-attr]
-    endpoint.streaming = False
-    assert endpoint.next_event() == "two"
-
-
-def test_limits_hold_while_streaming() -> None:
-    endpoint = Endpoint(Role.SERVER, max_message=5)
-    endpoint.streaming = True
-    data = fragments(Role.SERVER, BINARY, b"abc", b"def")
-    reason = "message of 3 bytes with 3 more is over the limit of 5"
-    assert receive(endpoint, data) == [piece(b"abc"), failure(1009, reason)]
-
-
-# --- keeping what is not parsed yet ------------------------------------------
-
-
-def test_keep_parts_from_the_lent_buffer() -> None:
-    texts = [str(i) * 30 for i in range(10)]
-    buffer = bytearray(ROOM) + b"".join(frame(TEXT, t.encode()) for t in texts)
-    buffer += frame(TEXT, b"cut off")[:9]
-    endpoint = Endpoint(Role.SERVER)
-    endpoint.feed(buffer, ROOM, len(buffer))
-    found: list[Any] = []
-    for _ in texts:
-        found.append(endpoint.next_event())
-        endpoint.keep()
-        endpoint.keep()
-        buffer[:] = bytes(len(buffer))
-    assert found == texts
-    assert endpoint.next_event() is None
-    assert receive(endpoint, frame(TEXT, b"cut off")[9:]) == ["cut off"]
-
-
-def test_keep_with_nothing_left() -> None:
-    endpoint = Endpoint(Role.SERVER)
-    endpoint.keep()
-    endpoint.receive_data(frame(TEXT, b"x"))
-    assert endpoint.next_event() == "x"
-    endpoint.keep()
-    assert endpoint.buffered == 0
-    assert receive(endpoint, frame(TEXT, b"y")) == ["y"]
-
-
-def test_keep_within_a_payload() -> None:
-    data = frame(PING, b"1") + frame(BINARY, b"abcdef") + frame(TEXT, b"z")
-    endpoint = Endpoint(Role.SERVER)
-    buffer = bytearray(ROOM) + data[:12]
-    endpoint.feed(buffer, ROOM, len(buffer))
-    assert endpoint.next_event() is not None
-    endpoint.keep()
-    assert events(endpoint) == []
-    assert receive(endpoint, data[12:]) == [b"abcdef", "z"]

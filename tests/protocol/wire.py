@@ -69,6 +69,15 @@ def for_role(role: Role, opcode: int, payload: bytes = b"", **options: Any) -> b
     return frame(opcode, payload, key=KEY if role else None, **options)
 
 
+def fragments(role: Role, opcode: int, *payloads: bytes) -> bytes:
+    """Return a message to ``role``, in as many frames as there are payloads."""
+    last = len(payloads) - 1
+    return b"".join(
+        for_role(role, CONTINUATION if i else opcode, payload, fin=i == last)
+        for i, payload in enumerate(payloads)
+    )
+
+
 def parse(data: bytes) -> list[tuple[int, bool, bytes, bytes | None]]:
     """Return opcode, fin, payload and key of each of the frames in ``data``."""
     found: list[tuple[int, bool, bytes, bytes | None]] = []

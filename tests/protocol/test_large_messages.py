@@ -1,0 +1,166 @@
+"""Large binary messages, received in their final place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.protocol.wire import (
+    BINARY,
+    CONTINUATION,
+    TEXT,
+    events,
+    failure,
+    for_role,
+    fragments,
+    frame,
+    receive,
+)
+from trio_fastws._protocol import messages as module
+from trio_fastws._protocol.codes import Role
+from trio_fastws._protocol.endpoint import Endpoint
+from trio_fastws._protocol.messages import DIRECT_FROM, TRUSTED
+
+ROLES = list(Role)
+LARGE = bytes(range(256)) * 600  # 150 KiB
+
+
+def fill(endpoint: Endpoint, data: bytes, step: int = 2**30) -> tuple[list[Any], bytes]:
+    """Write into the endpoint's buffer as long as it has one.
+
+    Returns:
+        The events that came of it, and the rest of ``data``.
+    """
+    found: list[Any] = []
+    while data and not found:
+        view = endpoint.get_buffer()
+        if view is None:
+            break
+        size = min(step, len(view), len(data))
+        view[:size] = data[:size]
+        endpoint.filled(size)
+        found += events(endpoint)
+        data = data[size:]
+    return found, data
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("step", [1009, 50_000, 2**30])
+def test_a_large_payload_is_received_in_its_place(role: Role, step: int) -> None:
+    data = for_role(role, BINARY, LARGE)
+    endpoint = Endpoint(role)
+    assert endpoint.get_buffer() is None
+    assert receive(endpoint, data[:5003]) == []
+    found, rest = fill(endpoint, data[5003:], step)
+    if not found:  # a last piece is too small to be worth it
+        assert len(rest) < DIRECT_FROM
+        found = receive(endpoint, rest + for_role(role, TEXT, b"next"))
+        assert found == [LARGE, "next"]
+    else:
+        assert (found, rest) == ([LARGE], b"")
+    assert endpoint.get_buffer() is None
+    assert endpoint.buffered == 0
+    assert endpoint.bytes_received == sum(map(len, found))
+
+
+@pytest.mark.parametrize("first", [0, 1, 40_000])
+def test_a_large_fragment_is_received_in_its_place(first: int) -> None:
+    endpoint = Endpoint(Role.SERVER)
+    head, tail = LARGE[:first], LARGE[first:]
+    data = fragments(Role.SERVER, BINARY, head, tail)
+    start = len(data) - 140_000
+    if first < 10_000:
+        assert receive(endpoint, data[:start]) == []
+    else:
+        assert receive(endpoint, frame(BINARY, head, fin=False)) == []
+        begun = frame(CONTINUATION, tail)[:14]
+        assert receive(endpoint, begun) == []
+        start = len(data) - len(tail)
+    found, rest = fill(endpoint, data[start:])
+    assert (found, rest) == ([LARGE], b"")
+
+
+def test_fragments_around_a_large_one() -> None:
+    data = fragments(Role.SERVER, BINARY, b"head", LARGE, b"tail") + frame(TEXT, b"x")
+    endpoint = Endpoint(Role.SERVER)
+    head = len(frame(BINARY, b"head")) + 14
+    assert receive(endpoint, data[:head]) == []
+    assert fill(endpoint, data[head : head + len(LARGE)]) == ([], b"")
+    found = receive(endpoint, data[head + len(LARGE) :])
+    assert found == [b"head" + LARGE + b"tail", "x"]
+
+
+def test_only_large_binary_has_a_buffer() -> None:
+    for opcode, size in [(BINARY, DIRECT_FROM - 1), (TEXT, 100_000)]:
+        endpoint = Endpoint(Role.SERVER)
+        assert receive(endpoint, frame(opcode, length=size)) == []
+        assert not endpoint.wants_buffer
+        assert endpoint.get_buffer() is None
+
+
+def test_a_buffer_that_was_not_used_is_taken_back() -> None:
+    data = frame(BINARY, LARGE)
+    endpoint = Endpoint(Role.SERVER)
+    assert receive(endpoint, data[:1000]) == []
+    assert endpoint.get_buffer() is not None  # and nothing came
+    assert endpoint.get_buffer() is not None
+    assert receive(endpoint, data[1000:]) == [LARGE]
+
+
+def test_a_buffer_takes_no_more_than_it_has() -> None:
+    endpoint = Endpoint(Role.SERVER)
+    with pytest.raises(ValueError, match="no room for 1 bytes"):
+        endpoint.filled(1)
+    receive(endpoint, frame(BINARY, length=DIRECT_FROM))
+    view = endpoint.get_buffer()
+    assert view is not None
+    assert len(view) == DIRECT_FROM
+    with pytest.raises(ValueError, match="no room"):
+        endpoint.filled(DIRECT_FROM + 1)
+
+
+def test_without_a_limit_a_header_alone_gets_little_memory() -> None:
+    endpoint = Endpoint(Role.SERVER, max_message=None)
+    assert receive(endpoint, frame(BINARY, length=2**40)) == []
+    step = bytes(5 * 2**20)
+    lengths = []
+    for _ in range(5):
+        view = endpoint.get_buffer()
+        assert view is not None
+        lengths.append(len(view))
+        size = min(len(view), len(step))
+        endpoint.filled(size)
+        assert events(endpoint) == []
+    assert lengths[0] == TRUSTED
+    assert max(lengths) <= 2 * TRUSTED  # it doubles when it is full
+    assert endpoint.buffered == 21 * 2**20 == TRUSTED + 5 * 2**20
+
+
+def test_a_large_message_without_a_limit_is_right() -> None:
+    size = TRUSTED + 100_000
+    payload = LARGE * (size // len(LARGE) + 1)
+    data = frame(BINARY, payload[:size], key=None)
+    endpoint = Endpoint(Role.CLIENT, max_message=None)
+    assert receive(endpoint, data[:10]) == []
+    found, rest = fill(endpoint, data[10:])
+    assert rest == b""
+    assert found[0] == payload[:size]
+
+
+def test_no_memory_to_grow_means_no_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Then the payload is fed, and fails for the same reason in its place.
+    class Full(module.BytesIO):
+        def write(self, data: Any) -> int:
+            if self.tell() + len(data) > 10:
+                raise MemoryError
+            return super().write(data)
+
+    monkeypatch.setattr(module, "BytesIO", Full)
+    endpoint = Endpoint(Role.SERVER)
+    assert receive(endpoint, frame(BINARY, b"x" * 10, fin=False)) == []
+    assert receive(endpoint, frame(CONTINUATION, length=100_000)) == []
+    assert endpoint.wants_buffer
+    assert endpoint.get_buffer() is None
+    reason = "no memory for a frame of 100000 bytes"
+    assert receive(endpoint, b"x") == [failure(1009, reason)]
