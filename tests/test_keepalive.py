@@ -165,11 +165,6 @@ async def test_peer_that_takes_no_byte_is_given_up(
     assert ws.close_code == 1006
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=ExceptionGroup,
-    reason="a pump reports no progress before all it was given is written",
-)
 async def test_slow_peer_that_takes_some_is_not_given_up(
     transport, connect, memory, autojump_clock
 ) -> None:

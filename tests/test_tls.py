@@ -50,11 +50,6 @@ async def test_close_of_the_server_reaches_the_client(
     assert (ws.close_code, ws.close_reason) == (4001, "tschüß")
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=(trio.BrokenResourceError, ExceptionGroup),
-    reason="a TLS link ends TCP right behind its close_notify: unread data reset it",
-)
 async def test_failing_client_reads_why_although_data_are_unread(
     transport, serve, server_tls, client_tls
 ) -> None:

@@ -182,7 +182,7 @@ class Connection(Input):
         link = self.link
         if link is not None:
             if lingering:
-                Linger(link, service.close_seconds)
+                Linger(link, service.close_seconds, self.endpoint.failed)
             else:
                 link.close()
         self._wake_all()

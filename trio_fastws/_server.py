@@ -27,7 +27,7 @@ from trio_fastws._transport.streams import StreamLink
 
 from ._handler import EventHandler
 from ._opening import Opening
-from ._scopes import shielded_nursery
+from ._scopes import shielded_nursery, wait_lingering
 from ._statistics import ServerStatistics
 from ._websocket import WebSocket
 
@@ -331,6 +331,7 @@ class Server:
             await self._wait_empty()
             for link in tuple(self._pumps):
                 await link.written.wait()
+            await wait_lingering(self.service.turn)
         for opening in tuple(self._handshakes):
             opening.close()
         for ws in tuple(self.service.connections):

@@ -43,16 +43,24 @@ async def test_what_is_written_goes_out_in_order(pump) -> None:
     assert await read_until(pumped.peer, 5) == b"later"
 
 
-async def test_writes_are_taken_whole_or_not_at_all(pump) -> None:
+async def test_what_fits_is_taken_and_no_more(pump) -> None:
     pumped = await pump(pair=lockstep_stream_pair())
     chunk = bytes(WRITE_SIZE - 1)
     link = pumped.link
     assert link.write([b"under way"], 9) == 9
     await wait_all_tasks_blocked()
     assert link.write([chunk], len(chunk)) == len(chunk)
-    assert link.write([chunk], len(chunk)) == len(chunk)
-    assert link.write([b"x"], 1) == 0
-    assert link.write([chunk], len(chunk)) == 0
+    assert link.write([b"xy", b"z"], 3) == 1, "there is room for one byte"
+    assert link.write([b"yz"], 2) == 0
+    assert await read_until(pumped.peer, 9 + WRITE_SIZE) == b"under way" + chunk + b"x"
+
+
+async def test_a_large_write_is_taken_in_parts(pump) -> None:
+    pumped = await pump(pair=lockstep_stream_pair())
+    parts = [b"h" * 10, b"p" * (2 * WRITE_SIZE)]
+    assert pumped.link.write(parts, 10 + 2 * WRITE_SIZE) == WRITE_SIZE
+    got = await read_until(pumped.peer, WRITE_SIZE)
+    assert got == b"h" * 10 + b"p" * (WRITE_SIZE - 10)
 
 
 async def test_room_is_told_when_it_is_wanted(pump) -> None:

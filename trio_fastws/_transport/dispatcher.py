@@ -151,7 +151,7 @@ class SocketLink(Link):
         assert isinstance(turn, Dispatcher)
         return turn
 
-    def shutdown(self) -> None:
+    def shutdown(self, unread: bool = False) -> None:
         """See `Link.shutdown`."""
         try:
             self._socket.shutdown(socket.SHUT_WR)

@@ -28,7 +28,7 @@ cdef class Link:
     cpdef adopt(self, Owner owner)
     cpdef Py_ssize_t write(self, list parts, Py_ssize_t size) except -1
     cpdef want(self, bint read, bint write)
-    cpdef shutdown(self)
+    cpdef shutdown(self, bint unread=*)
     cpdef bint flushing(self) except? -1
     cpdef close(self)
     cpdef on_ready(self, int events)

@@ -122,8 +122,13 @@ class Link:
         """Say whether the owner wants data, and room to write."""
         raise NotImplementedError
 
-    def shutdown(self) -> None:
-        """Say to the peer that nothing more will come (TCP's FIN)."""
+    def shutdown(self, unread: bool = False) -> None:
+        """Say to the peer that nothing more will come (TCP's FIN).
+
+        Args:
+            unread: The peer may be sending still. Only TLS has to know: its
+                goodbye would end both directions.
+        """
         raise NotImplementedError
 
     def flushing(self) -> bool:
@@ -280,11 +285,18 @@ class Linger(Owner):
 
     __slots__ = ("_deadline",)
 
-    def __init__(self, link: Link, seconds: float) -> None:
+    def __init__(self, link: Link, seconds: float, unread: bool = False) -> None:
+        """Begin to linger.
+
+        Args:
+            link: What has been written to it goes out first.
+            seconds: How long the peer may take.
+            unread: Whether the peer may be sending still; see `Link.shutdown`.
+        """
         super().__init__()
         link.adopt(self)
         link.turn.lingering += 1
-        link.shutdown()
+        link.shutdown(unread)
         link.want(True, False)
         self._deadline = link.turn.time() + seconds
         link.turn.schedule(self, self._deadline)

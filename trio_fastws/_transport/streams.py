@@ -33,6 +33,7 @@ class StreamLink(Link):
         "_shut_down",
         "_size",
         "_stream",
+        "_unread",
         "_wake_reader",
         "_wake_writer",
         "_wire",
@@ -48,6 +49,7 @@ class StreamLink(Link):
         self._reading = True
         self._room_wanted = False
         self._shut_down = False
+        self._unread = False
         self._closed = False
         self._wake_reader = trio.Event()
         self._wake_writer = trio.Event()
@@ -146,24 +148,32 @@ class StreamLink(Link):
                 await self._wake_writer.wait()
 
     async def _send_eof(self) -> None:
-        stream = self._stream
+        stream: object = self._stream
+        if self._unread and isinstance(stream, trio.SSLStream):
+            # A TLS goodbye ends both directions, and TCP right behind it: what
+            # the peer is sending would be answered with a reset. It has our
+            # Close, which says that this is no truncation.
+            stream = cast("Any", stream).transport_stream
         try:
             if isinstance(stream, trio.abc.HalfCloseableStream):
                 await stream.send_eof()
             else:
-                # TLS has no half-close that trio offers; this sends its
-                # close_notify and ends the link.
-                await stream.aclose()
+                await self._stream.aclose()
                 self._scope.cancel()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.broken = True
 
     def write(self, parts: list[bytes], size: int) -> int:
-        """See `Link.write`: takes whole what still fits."""
+        """See `Link.write`: takes what still fits."""
         if self.broken or self._closed:
             return size
-        if self._size >= WRITE_SIZE:
+        room = WRITE_SIZE - self._size
+        if room <= 0:
             return 0
+        if size > room:
+            # Not more: what is taken counts as progress of the peer.
+            parts = _first_bytes(parts, room)
+            size = room
         self._wire += parts
         self._size += size
         self._wake_writer.set()
@@ -176,9 +186,10 @@ class StreamLink(Link):
             self._wake_reader.set()
         self._room_wanted = write
 
-    def shutdown(self) -> None:
+    def shutdown(self, unread: bool = False) -> None:
         """See `Link.shutdown`; what was written goes out first."""
         self._shut_down = True
+        self._unread = unread
         self._wake_writer.set()
 
     def flushing(self) -> bool:
@@ -206,6 +217,16 @@ class StreamLink(Link):
         """Return the address of the innermost socket, None if none."""
         sock = _socket_of(self._stream)
         return None if sock is None else _address(sock.getsockname)
+
+
+def _first_bytes(parts: list[bytes], size: int) -> list[bytes]:
+    first: list[bytes] = []
+    for part in parts:
+        first.append(part[:size])
+        size -= len(first[-1])
+        if size == 0:
+            break
+    return first
 
 
 def _socket_of(stream: Any) -> trio.socket.SocketType | None:
