@@ -99,4 +99,4 @@ async def test_a_client_may_say_close_and_fin_at_once(subject, transport):
         play.tester.close_sending()
         if subject == "event-handler":
             await play.hears(text("last words"))
-        assert CLOSE == (await play.tester.hear_last()).opcode
+        assert (await play.tester.hear_last()).opcode == CLOSE
