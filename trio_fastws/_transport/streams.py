@@ -56,10 +56,12 @@ class StreamLink(Link):
         # Set when nothing more will be written: all is, or it is too late.
         self.written = trio.Event()
 
+    @trio.lowlevel.enable_ki_protection
     async def run(self) -> None:
         """Move bytes until the link is closed, then close the stream.
 
-        Cancelling it gives the connection up. Never raises because of the
+        Protected from KeyboardInterrupt, as the loop is, with every hook that
+        is called from here. Cancelling it gives the connection up. Never raises because of the
         stream or the peer: the owner hears of it by `Owner.on_eof`.
         """
         try:
@@ -118,6 +120,7 @@ class StreamLink(Link):
             self.turn.begin()
             self.owner.on_eof(error)
 
+    @trio.lowlevel.enable_ki_protection
     async def _write(self) -> None:
         try:
             await self._write_all()
