@@ -61,8 +61,8 @@ class StreamLink(Link):
         """Move bytes until the link is closed, then close the stream.
 
         Protected from KeyboardInterrupt, as the loop is, with every hook that
-        is called from here. Cancelling it gives the connection up. Never raises because of the
-        stream or the peer: the owner hears of it by `Owner.on_eof`.
+        is called from here. Cancelling it gives the connection up. Never raises
+        because of the stream or the peer: the owner hears of it by `Owner.on_eof`.
         """
         try:
             with self._scope:
