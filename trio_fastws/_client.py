@@ -58,6 +58,7 @@ class Dialing(Owner):
         "_key",
         "_limits",
         "_out",
+        "_preludes",
         "_response",
         "_service",
         "_subprotocols",
@@ -81,6 +82,8 @@ class Dialing(Owner):
         self._subprotocols = subprotocols
         self._out = request
         self._data = bytearray()
+        # Bytes of 1xx heads: they share the limit of the one that counts.
+        self._preludes = 0
         # The head of a refusal whose body is still coming, and where it begins.
         self._response: Response | None = None
         self._body = 0
@@ -120,7 +123,7 @@ class Dialing(Owner):
 
     def _check_size(self) -> None:
         limit = self._limits.request_head
-        if len(self._data) > limit:
+        if self._preludes + len(self._data) > limit:
             raise HandshakeError(431, f"server's head is over the limit of {limit}")
 
     def _on_head(self, end: int, start: int, stop: int) -> bool:
@@ -136,6 +139,10 @@ class Dialing(Owner):
         del self._data[:end]
         if response.status >= 200:
             self._response = response
+            return False
+        self._preludes += end
+        if self._preludes > self._limits.request_head:
+            raise HandshakeError(431, "server's 1xx answers have no end")
         return False
 
     def _open(self, response: Response, start: int, stop: int) -> None:
@@ -160,7 +167,10 @@ class Dialing(Owner):
         response = self._response
         assert response is not None
         length = response.headers.get("Content-Length") or ""
-        wanted = int(length) if length.isdecimal() else BODY_SIZE
+        # Without leading zeros: `int` refuses thousands of digits. llhttp has seen
+        # to it that the number itself is no larger than 64 bits.
+        digits = length.lstrip("0") or "0"
+        wanted = int(digits) if length.isdecimal() else BODY_SIZE
         if response.status in (204, 304):  # RFC 9110 6.4.1: these have no content
             wanted = 0
         wanted = min(wanted, BODY_SIZE)

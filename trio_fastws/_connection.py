@@ -19,6 +19,8 @@ import math
 from random import random
 from typing import Any
 
+import trio
+
 from trio_fastws._protocol.endpoint import Endpoint, check_close
 from trio_fastws._transport.links import Linger, Link, Turn
 
@@ -212,6 +214,11 @@ class Connection(Input):
             self._waiting.end()
 
     def _hook_failed(self, hook: str, error: BaseException) -> None:
+        if self._hung and isinstance(error, trio.BrokenResourceError):
+            # Of a message that came before a reset; a handler need not expect it.
+            logger.debug("%s ended: %s", hook, error)
+            self.abort(LOST)
+            return
         logger.error("exception in %s", hook, exc_info=error)
         self._set_result(1011, f"exception in {hook}")
         self.start_close(1011, "internal error")

@@ -32,7 +32,7 @@ cdef class Input(Output):
     cdef _read_again(self, Turn turn)
     cdef _work(self, Turn turn)
     cdef _leave(self, Turn turn)
-    @cython.locals(endpoint=Endpoint, count=Py_ssize_t)
+    @cython.locals(endpoint=Endpoint, checked="unsigned int")
     cdef _drain(self, Turn turn)
     cdef _call_on_message(self, handler, message)
     cdef _deliver(self, message, Py_ssize_t size)

@@ -126,7 +126,7 @@ class Input(Output):
     def _drain(self, turn: Turn) -> None:
         endpoint = self.endpoint
         handler = self._service.handler
-        count = 0
+        checked = endpoint.frames
         if self._paused != 0:  # before the first byte came
             endpoint.keep()
             return
@@ -147,11 +147,13 @@ class Input(Output):
             if self._paused != 0 or self._finished:
                 endpoint.keep()
                 return
-            count += 1
-            if count & 63 == 0 and perf_counter() >= turn.until:
-                endpoint.keep()
-                turn.put_off(self)
-                return
+            # Frames, not events: a message may be thousands of empty fragments.
+            if (endpoint.frames - checked) & 0xFFFFFFFF >= 64:
+                checked = endpoint.frames
+                if perf_counter() >= turn.until:
+                    endpoint.keep()
+                    turn.put_off(self)
+                    return
 
     def _call_on_message(self, handler: EventHandler, message: str | bytes) -> None:
         try:

@@ -148,16 +148,19 @@ class Opening(Owner):
         self, answer: Awaitable[Response | None], scope: trio.CancelScope
     ) -> None:
         response: Response | None = None
+        failed = False
         try:
             with scope:
                 response = await answer
-        except Exception as error:  # noqa: BLE001 - isolation: logged, 500
-            self._failed(error)
-            return
+        except* Exception as group:  # noqa: BLE001 - isolation: logged, 500
+            # A group may hold Cancelled as well; that goes on its way.
+            alone = len(group.exceptions) == 1
+            failed = True
+            self._failed(group.exceptions[0] if alone else group)
         finally:
             self.scope = None
         link, request = self.link, self._request
-        if link is None or request is None or scope.cancelled_caught:
+        if failed or link is None or request is None or scope.cancelled_caught:
             return
         # Between two turns, the turn's buffer is free.
         link.turn.begin()
@@ -237,7 +240,8 @@ class Opening(Owner):
         link, out = self.link, self._out
         if link is None or out is None:
             return
-        taken = link.write([bytes(out)], len(out))
+        # Not copied: what a slow peer leaves is offered again and again.
+        taken = link.write([out], len(out))  # type: ignore[list-item]
         if taken < len(out):
             self._out = out[taken:]
             link.want(False, True)

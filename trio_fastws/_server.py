@@ -200,7 +200,9 @@ class Server:
         complained = False
         while True:
             while not self._has_room():
-                self._room = trio.Event()
+                # Other listeners may be waiting for the same one.
+                if self._room.is_set():
+                    self._room = trio.Event()
                 await self._room.wait()
             try:
                 stream = await listener.accept()
@@ -281,7 +283,7 @@ class Server:
                 links_scope.cancel()
                 raise
             self.service = service(turn, self._handlers.start_soon)
-            self._links.start_soon(loop.run)
+            self._links.start_soon(self._run_loop, loop)
             try:
                 for listener in listeners:
                     self._listen(listener, tls, nursery)
@@ -328,7 +330,7 @@ class Server:
 
     async def _say_goodbye(self, loop: loops.Loop) -> None:
         with trio.move_on_after(self.timeouts.shutdown):
-            await self._wait_empty()
+            await self._wait_empty(loop)
             for link in tuple(self._pumps):
                 await link.written.wait()
             await wait_lingering(self.service.turn)
@@ -336,12 +338,19 @@ class Server:
             opening.close()
         for ws in tuple(self.service.connections):
             ws.abort("the server has shut down")
-        if not loop.ended:
-            # on_close of those is called in a turn of the loop.
-            await self._wait_empty()
+        # on_close of those is called in a turn of the loop.
+        await self._wait_empty(loop)
 
-    async def _wait_empty(self) -> None:
-        while self.service.connections:
+    async def _run_loop(self, loop: loops.Loop) -> None:
+        try:
+            await loop.run()
+        finally:
+            # A hook raised SystemExit, or the like: nobody else ends that wait.
+            if self.service.emptied is not None:
+                self.service.emptied.set()
+
+    async def _wait_empty(self, loop: loops.Loop) -> None:
+        while self.service.connections and not loop.ended:
             self.service.emptied = trio.Event()
             await self.service.emptied.wait()
 

@@ -10,6 +10,7 @@ cdef class FrameParser:
     cdef Py_ssize_t _length
     cdef Py_ssize_t _remaining
     cdef unsigned int _key
+    cdef readonly unsigned int frames
     cdef readonly signed char role
     cdef unsigned char _kind
     cdef unsigned char _in_payload

@@ -45,6 +45,7 @@ class FrameParser:
         "_rsv1",
         "_start",
         "_stop",
+        "frames",
         "role",
         "rsv1_allowed",
     )
@@ -53,6 +54,8 @@ class FrameParser:
         self.role: int = int(role)
         # Set when an extension that uses it was agreed upon.
         self.rsv1_allowed: bool = False
+        # Headers that were read, modulo 2**32: what parsing has cost so far.
+        self.frames: int = 0
         self._data = _NOTHING
         self._position: int = 0
         self._stop = 0
@@ -128,6 +131,7 @@ class FrameParser:
         self._remaining = length
         self._position = at
         self._in_payload = True
+        self.frames = (self.frames + 1) & 0xFFFFFFFF
         return True
 
     def _keep_header(self, available: int) -> bool:

@@ -56,7 +56,7 @@ cdef class Turn:
     cdef list _continuing
 
     cpdef close(self)
-    cpdef begin(self)
+    cpdef begin(self, double seconds=*)
     cpdef double time(self) except? -1
     cpdef mark(self, Owner owner)
     cpdef put_off(self, Owner owner)
@@ -64,7 +64,7 @@ cdef class Turn:
     cpdef schedule(self, Timer timer, double deadline)
     @cython.locals(marked=list, index=Py_ssize_t, owner=Owner)
     cpdef bint flush(self) except? -1
-    @cython.locals(unfinished=list, owner=Owner)
+    @cython.locals(unfinished=list, index=Py_ssize_t, owner=Owner)
     cpdef go_on(self)
     cpdef bint tick(self) except? -1
 

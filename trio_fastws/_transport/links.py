@@ -209,11 +209,11 @@ class Turn:
     def close(self) -> None:
         """Let go of what the turn holds; nothing is handled after it."""
 
-    def begin(self) -> None:
-        """Start a turn: read the clocks."""
+    def begin(self, seconds: float = TURN_SECONDS) -> None:
+        """Start a turn, which should end after ``seconds``: read the clocks."""
         self.number += 1
         self.now = self.clock()
-        self.until = perf_counter() + TURN_SECONDS
+        self.until = perf_counter() + seconds
 
     def time(self) -> float:
         """Return the owner's clock, read anew unless a hook is running."""
@@ -262,9 +262,13 @@ class Turn:
         return len(self._marked) > 0
 
     def go_on(self) -> None:
-        """Call those that were put off, once each."""
-        unfinished, self._continuing = self._continuing, []
-        for owner in unfinished:
+        """Call those that were put off, once each, as long as there is time."""
+        unfinished = self._continuing
+        self._continuing = []
+        for index, owner in enumerate(unfinished):
+            if index & 7 == 7 and perf_counter() >= self.until:
+                self._continuing = unfinished[index:] + self._continuing
+                break
             owner.unfinished = False
             owner.on_continue()
 

@@ -20,6 +20,9 @@ from .links import READ_SIZE, Link, Owner, Turn
 # Bytes taken from the owner and not yet given to the stream: enough to keep the
 # stream busy while the owner is asked for more.
 WRITE_SIZE = 64 * 1024
+# What one pump's read may take of the time of all: trio runs every pump that has
+# something before it looks at anything else. The loop does the rest, in turns.
+READ_SECONDS = 0.0001
 
 
 class StreamLink(Link):
@@ -100,7 +103,7 @@ class StreamLink(Link):
     def _hand_over(self, data: bytes | bytearray) -> None:
         # Into the owner's own buffer as long as it has one, then by the turn's.
         turn = self.turn
-        turn.begin()
+        turn.begin(READ_SECONDS)
         view = memoryview(data)
         while view and self.owner is not None:
             owner = self.owner
