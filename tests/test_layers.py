@@ -37,6 +37,7 @@ FLOORS = {
     "_streams": 3,
     "_waiting": 3,
     "_websocket": 3,
+    "_arguments": 4,
     "_client": 4,
     "_opening": 4,
     "_serve": 4,

@@ -34,14 +34,16 @@ from trio_fastws._transport.dispatcher import Dispatcher, SocketLink
 from trio_fastws._transport.links import Owner, Turn
 from trio_fastws._transport.streams import StreamLink
 
+from ._arguments import check_tls, fill_in
 from ._exceptions import HandshakeRefused
-from ._options import Limits, Sending, Timeouts
 from ._scopes import closing, owning, single_connection
 from ._service import Service
 from ._websocket import WebSocket
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
+
+    from ._options import Limits, Sending, Timeouts
 
 logger = logging.getLogger("trio_fastws")
 
@@ -189,7 +191,7 @@ class Dialing(Owner):
         if self._response is not None:
             self._on_body(True)
         else:
-            self.error = trio.TooSlowError()
+            self.error = trio.TooSlowError("no answer within Timeouts.handshake")
 
     def _fail(self, message: str, response: Response | None) -> None:
         self.error = HandshakeRefused(message, response)
@@ -260,7 +262,8 @@ async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
     target = parse_url(url)
     if tls is not None and not target.secure:
         raise ValueError(f"tls is given, but URL {url!r} is not wss://")
-    limits, timeouts = limits or Limits(), timeouts or Timeouts()
+    check_tls(tls)
+    limits, timeouts, sending = fill_in(limits, timeouts, sending)
     key = generate_key()
     request = build_request(
         target.host_header,
@@ -272,7 +275,7 @@ async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
     )
     turn, loop = loops.new_turn()
     async with owning(stream), single_connection(turn, loop) as spawn:
-        service = Service(turn, None, limits, timeouts, sending or Sending(), spawn)
+        service = Service(turn, None, limits, timeouts, sending, spawn)
         dialing = Dialing(service, limits, request, key, subprotocols)
         with trio.move_on_after(timeouts.handshake) as scope:
             connected = stream if stream is not None else await _connect(target)

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
 import trio
 
 from trio_fastws._transport.listening import open_listeners
 
+from ._arguments import (
+    check_callable,
+    check_handler,
+    check_listeners,
+    check_origins,
+    check_port,
+    check_subprotocols,
+    check_tls,
+    fill_in,
+)
 from ._handler import EventHandler
-from ._options import Limits, Sending, Timeouts
 from ._server import ChooseSubprotocol, Handler, OnRequest, Origins, Server
 from ._service import Service
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Sequence
+
+    from ._options import Limits, Sending, Timeouts
 
 
 async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
@@ -67,31 +78,34 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
         task_status: Filled in by ``nursery.start``.
 
     Raises:
-        TypeError: Neither a port nor listeners were given, or both; or the
-            handler is a class.
+        TypeError: Neither a port nor listeners were given, or both; or an
+            argument is of the wrong kind, such as a handler's class, or hooks
+            that are async.
         ValueError: An argument is out of its range, which is named.
         OSError: The address cannot be bound.
     """
     if (port is None) == (listeners is None):
         raise TypeError("give either a port or listeners")
-    if port is not None and not 0 <= port <= 65535:
-        raise ValueError(f"port is {port}; it must be 0 to 65535")
-    if isinstance(handler, type):
-        raise TypeError(f"handler must be an instance of {handler.__name__}, not it")
+    if listeners is not None and host is not None:
+        raise TypeError("host goes with a port, not with listeners")
+    check_handler(handler)
+    check_tls(tls)
+    check_callable("on_request", on_request)
     if on_disconnect not in ("deliver", "cancel"):
         raise ValueError(
             f"on_disconnect is {on_disconnect!r}; it must be 'deliver' or 'cancel'"
         )
-    if isinstance(subprotocols, str) or isinstance(origins, str):
-        raise TypeError("subprotocols and origins are lists of strings, not a string")
-    limits, timeouts = limits or Limits(), timeouts or Timeouts()
+    subprotocols, origins = check_subprotocols(subprotocols), check_origins(origins)
+    limits, timeouts, sending = fill_in(limits, timeouts, sending)
     if listeners is None:
-        assert port is not None
-        listeners = await open_listeners(port, host)
+        check_port(port)
+        listeners = await open_listeners(cast("int", port), host)
+    else:
+        listeners = check_listeners(listeners)
 
     def make_service(turn: Any, spawn: Callable[..., None]) -> Service:
         events = handler if isinstance(handler, EventHandler) else None
-        service = Service(turn, events, limits, timeouts, sending or Sending(), spawn)
+        service = Service(turn, events, limits, timeouts, sending, spawn)
         service.cancel_on_disconnect = on_disconnect == "cancel"
         return service
 

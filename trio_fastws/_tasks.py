@@ -7,6 +7,7 @@ nothing of it reaches the server.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, TypeVarTuple, cast
 
 import trio
@@ -15,7 +16,7 @@ from ._connection import Connection
 from ._service import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
 PosArgT = TypeVarTuple("PosArgT")
@@ -64,7 +65,14 @@ class TaskOwner(Connection):
         """Run a function whose exception is this connection's own affair."""
         try:
             with scope:
-                await async_fn(*args)
+                awaitable = cast("object", async_fn(*args))
+                if not isinstance(awaitable, Awaitable):
+                    # The mistake of a newcomer; the interpreter's words are dark.
+                    raise TypeError(  # noqa: TRY301 - logged like the others
+                        f"expected an async function, but {async_fn!r} "
+                        f"returned {awaitable!r}"
+                    )
+                await awaitable
         except* Exception as group:  # noqa: BLE001 - isolation: logged, 1011
             # A group may hold Cancelled as well; that goes on its way.
             alone = len(group.exceptions) == 1

@@ -27,13 +27,15 @@ from trio_fastws._transport import loop as loops
 from trio_fastws._transport.links import HEADROOM, READ_SIZE, Owner
 from trio_fastws._transport.streams import StreamLink
 
-from ._options import Limits, Sending, Timeouts
+from ._arguments import check_origins, check_subprotocols, fill_in
 from ._scopes import closing, owning, single_connection
 from ._service import Service
 from ._websocket import WebSocket
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Sequence
+
+    from ._options import Limits, Sending, Timeouts
 
 
 @asynccontextmanager
@@ -70,7 +72,9 @@ async def upgrade(
             on the stream, which is closed.
         ValueError: ``early`` is larger than one read.
     """
-    limits = limits or Limits()
+    limits, timeouts, sending = fill_in(limits, timeouts, sending)
+    subprotocols = check_subprotocols(subprotocols)
+    origins = check_origins(origins)
     if len(early) > READ_SIZE:
         raise ValueError(
             f"early has {len(early)} bytes; it must be {READ_SIZE} or less"
@@ -88,9 +92,7 @@ async def upgrade(
     subprotocol = choose_subprotocol(request, subprotocols)
     turn, loop = loops.new_turn()
     async with owning(stream), single_connection(turn, loop) as spawn:
-        service = Service(
-            turn, None, limits, timeouts or Timeouts(), sending or Sending(), spawn
-        )
+        service = Service(turn, None, limits, timeouts, sending, spawn)
         service.keep_request = True
         link = StreamLink(turn, Owner(), stream)
         spawn(link.run)

@@ -255,6 +255,7 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
 
         Raises:
             ValueError: The code or the reason cannot be sent.
+            TypeError: They are not an int and a str.
         """
         self.close_nowait(code, reason)
         try:
@@ -271,6 +272,7 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
         The closing handshake goes on by itself, for at most `Timeouts.close`
         seconds. Arguments and errors as `aclose`.
         """
+        _check_types(code, reason)
         self.start_close(code, reason)
         self._closed_by_us = True
         self._inbox = None
@@ -346,3 +348,11 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
     def __repr__(self) -> str:
         state = "closed" if self._finished else "closing" if self._closing else "open"
         return f"<WebSocket {state} at {id(self):#x}>"
+
+
+def _check_types(code: object, reason: object) -> None:
+    # Before anything is closed, and not in words of the compiler.
+    if not isinstance(code, int):
+        raise TypeError(f"close code must be an int, not {code!r}")
+    if not isinstance(reason, str):
+        raise TypeError(f"close reason must be a str, not {reason!r}")

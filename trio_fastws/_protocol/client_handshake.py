@@ -13,6 +13,7 @@ from .headers import (
     Headers,
     HeaderSource,
     check_field,
+    check_str,
     is_extension_list,
     is_token,
     split_list,
@@ -86,6 +87,7 @@ def build_request(
 
 def _check_subprotocols(subprotocols: Sequence[str]) -> None:
     for name in subprotocols:
+        check_str("subprotocol", name)
         # a bare string passes as a list of its letters; nobody means that
         if isinstance(subprotocols, str) or not is_token(name):
             msg = f"subprotocols {subprotocols!r} is not a list of tokens"

@@ -75,11 +75,25 @@ def check_field(name: str, value: str) -> None:
     Raises:
         ValueError: The name is not a token, or the value holds a character that
             could end the field. The message names the field.
+        TypeError: They are not strings.
     """
+    check_str("header name", name)
+    check_str(f"value of header {name!r}", value)
     if not is_token(name):
         msg = f"header name {name!r} is not a token (RFC 9110 5.6.2)"
         raise ValueError(msg)
     check_text(f"value of header {name!r}", value)
+
+
+def check_str(what: str, value: object) -> None:
+    """Refuse what is not a string; ``what`` is its name.
+
+    Raises:
+        TypeError: It is not.
+    """
+    if not isinstance(value, str):
+        msg = f"{what} must be a str, not {value!r}"
+        raise TypeError(msg)
 
 
 def check_text(what: str, text: str) -> None:

@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from .headers import check_str
+
 # RFC 3986 appendix B, with a scheme and "//" required. `urlsplit` is not used: it
 # drops tabs and line ends in silence, so it dials what was not written.
 _URL = re.compile(
@@ -65,7 +67,9 @@ def parse_url(url: str) -> URL:
 
     Raises:
         InvalidURL: The URL is not one, or has a fragment or user information.
+        TypeError: It is not even a string.
     """
+    check_str("url", url)
     match = _URL.fullmatch(url)
     if match is None:
         msg = f"URL {url!r} is not of the form 'ws://host:port/path?query'"
@@ -124,12 +128,12 @@ def _parse_authority(url: str, authority: str, default: int) -> tuple[str, int, 
             raise InvalidURL(msg) from None
         return host, port, True
     host = match["name"].lower()
-    if not host.isascii():
-        try:
-            host = host.encode("idna").decode("ascii")
-        except UnicodeError as error:
-            msg = f"host of URL {url!r} cannot be encoded by IDNA: {error}"
-            raise InvalidURL(msg) from None
+    try:
+        # ASCII as well: an empty label, or one too long, fails in getaddrinfo else
+        host = host.encode("idna").decode("ascii")
+    except UnicodeError as error:
+        msg = f"host of URL {url!r} cannot be encoded by IDNA: {error}"
+        raise InvalidURL(msg) from None
     if _NAME.fullmatch(host) is None:
         msg = f"host of URL {url!r} is {host!r}, expected a host name or an address"
         raise InvalidURL(msg)

@@ -1,0 +1,189 @@
+"""What is wrong in a call is said by the call, before anything is opened."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+
+import pytest
+import trio
+from trio.testing import memory_stream_pair
+
+import trio_fastws
+from trio_fastws import (
+    EventHandler,
+    Request,
+    Timeouts,
+    WebSocket,
+    open_websocket,
+    serve_websocket,
+    upgrade,
+)
+
+
+async def echo(ws: WebSocket) -> None:
+    async for message in ws:
+        await ws.send(message)
+
+
+async def generator(ws: WebSocket):
+    yield ws
+
+
+def plain(ws: WebSocket) -> None:
+    """Not async."""
+
+
+class AsyncHook(EventHandler):
+    async def on_message(self, ws, message) -> None:
+        await ws.send(message)
+
+
+class AsyncGeneratorHook(EventHandler):
+    async def on_open(self, ws):
+        yield ws
+
+
+@pytest.mark.parametrize(
+    ("handler", "words"),
+    [
+        (None, "an async function or an EventHandler, not None"),
+        ("echo", "an async function or an EventHandler, not 'echo'"),
+        (generator, "must not yield, as <function generator"),
+        (AsyncHook(), "AsyncHook.on_message is async, but hooks are plain functions"),
+        (AsyncGeneratorHook(), "AsyncGeneratorHook.on_open is async"),
+    ],
+)
+async def test_what_can_serve_nobody_is_refused(handler, words) -> None:
+    with pytest.raises(TypeError, match=words):
+        await serve_websocket(handler, 0)
+
+
+async def test_a_handler_that_was_called_is_refused_without_another_warning() -> None:
+    with pytest.raises(TypeError, match=r"function itself: echo, not echo\(\.\.\.\)"):
+        await serve_websocket(echo(None), 0)
+
+
+WRONG = [
+    ({"limits": {"message_size": 1}}, TypeError, "limits must be a Limits, not {"),
+    ({"limits": Timeouts()}, TypeError, "limits must be a Limits, not Timeouts"),
+    ({"timeouts": 5}, TypeError, "timeouts must be a Timeouts, not 5"),
+    ({"sending": "wait"}, TypeError, "sending must be a Sending, not 'wait'"),
+]
+OF_SERVERS = [
+    ({"subprotocols": "v1"}, TypeError, "subprotocols is a list of names, not 'v1'"),
+    ({"subprotocols": [5]}, TypeError, "subprotocols holds 5"),
+    ({"subprotocols": ["a b"]}, ValueError, "subprotocol 'a b' is not a token"),
+    ({"origins": "https://a"}, TypeError, "origins is a list"),
+    ({"origins": ["example.com"]}, ValueError, "'example.com' would match no browser"),
+    ({"origins": ["https://a.example/"]}, ValueError, "would match no browser"),
+    ({"origins": ["https://A.example"]}, ValueError, "would match no browser"),
+    ({"origins": [b"https://a"]}, TypeError, "origins holds b'https://a'"),
+    ({"origins": [re.compile(b"a")]}, TypeError, "a pattern for bytes"),
+]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        *WRONG,
+        *OF_SERVERS,
+        ({"tls": "cert.pem"}, TypeError, "tls must be an ssl.SSLContext"),
+        ({"on_request": 5}, TypeError, "on_request must be a function, not 5"),
+    ],
+)
+async def test_wrong_options_of_a_server(options, error, words) -> None:
+    with pytest.raises(error, match=words):
+        await serve_websocket(echo, 0, **options)
+
+
+@pytest.mark.parametrize("port", ["80", 8.0, True])
+async def test_a_port_is_an_int(port) -> None:
+    with pytest.raises(TypeError, match="port must be an int, not"):
+        await serve_websocket(echo, port)
+
+
+async def test_wrong_listeners() -> None:
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with listener:
+        with pytest.raises(TypeError, match="a list of listeners, not a listener"):
+            await serve_websocket(echo, listeners=listener)
+        with pytest.raises(TypeError, match="host goes with a port"):
+            await serve_websocket(echo, listeners=[listener], host="::1")
+    with pytest.raises(TypeError, match="holds 5, which is no Listener"):
+        await serve_websocket(echo, listeners=[5])
+    with pytest.raises(ValueError, match="listeners is empty"):
+        await serve_websocket(echo, listeners=[])
+
+
+@pytest.mark.parametrize(
+    "origins", [["null"], ["http://[::1]:8000"], ["chrome-extension://abc", None], ()]
+)
+async def test_what_browsers_send_is_taken(serve, origins) -> None:
+    await serve(echo, origins=origins)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        *WRONG,
+        ({"subprotocols": [5]}, TypeError, "subprotocol must be a str, not 5"),
+        ({"origin": 5}, TypeError, "value of header 'Origin' must be a str, not 5"),
+        ({"headers": [("X", 5)]}, TypeError, "value of header 'X' must be a str"),
+        ({"headers": [(b"X", "5")]}, TypeError, "header name must be a str, not b'X'"),
+        ({"tls": False}, TypeError, "tls must be an ssl.SSLContext, not False"),
+    ],
+)
+async def test_wrong_options_of_a_client(options, error, words) -> None:
+    with pytest.raises(error, match=words):
+        async with open_websocket("wss://unused.invalid/", **options):
+            pytest.fail("it must not open")
+
+
+@pytest.mark.parametrize(("options", "error", "words"), [*WRONG, *OF_SERVERS])
+async def test_wrong_options_of_an_upgrade(options, error, words) -> None:
+    with pytest.raises(error, match=words):
+        async with upgrade(memory_stream_pair()[0], Request("GET", "/"), **options):
+            pytest.fail("it must not open")
+
+
+@pytest.mark.parametrize("url", [None, b"ws://a/"])
+async def test_a_url_is_a_string(url) -> None:
+    with pytest.raises(TypeError, match="url must be a str, not"):
+        async with open_websocket(url):
+            pytest.fail("it must not open")
+
+
+async def test_close_takes_an_int_and_a_string(serve) -> None:
+    server = await serve(echo)
+    async with open_websocket(f"ws://127.0.0.1:{server.port}/") as ws:
+        with pytest.raises(TypeError, match=r"close code must be an int, not 1000\.0"):
+            await ws.aclose(1000.0)
+        with pytest.raises(TypeError, match="close reason must be a str, not None"):
+            ws.close_nowait(1000, None)
+        await ws.send("still open")
+        assert await ws.receive() == "still open"
+
+
+@pytest.mark.parametrize("handler", [plain, partial(plain)], ids=["def", "partial"])
+async def test_a_handler_that_is_not_async_is_named(serve, caplog, handler) -> None:
+    server = await serve(handler)
+    async with open_websocket(f"ws://127.0.0.1:{server.port}/") as ws:
+        with pytest.raises(trio_fastws.ConnectionBroken):
+            await ws.receive()
+    assert "expected an async function, but" in caplog.text
+    assert "plain" in caplog.text
+    assert "returned None" in caplog.text
+
+
+def test_a_traceback_names_errors_as_one_catches_them() -> None:
+    for name in ("ConnectionBroken", "HandshakeError", "HandshakeRefused"):
+        assert getattr(trio_fastws, name).__module__ == "trio_fastws"
+    assert trio_fastws.InvalidURL.__module__ == "trio_fastws"
+
+
+async def test_a_handshake_that_takes_too_long_names_its_limit(autojump_clock) -> None:
+    ours, _theirs = memory_stream_pair()
+    with pytest.raises(trio.TooSlowError, match=r"Timeouts\.handshake"):
+        async with open_websocket("ws://a/", stream=ours):
+            pytest.fail("it must not open")
