@@ -148,7 +148,7 @@ class Input(Output):
                 endpoint.keep()
                 return
             # Frames, not events: a message may be thousands of empty fragments.
-            if (endpoint.frames - checked) & 0xFFFFFFFF >= 64:
+            if (endpoint.frames - checked) & 0x3FFFFFFF >= 64:
                 checked = endpoint.frames
                 if perf_counter() >= turn.until:
                     endpoint.keep()

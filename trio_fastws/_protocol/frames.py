@@ -54,7 +54,7 @@ class FrameParser:
         self.role: int = int(role)
         # Set when an extension that uses it was agreed upon.
         self.rsv1_allowed: bool = False
-        # Headers that were read, modulo 2**32: what parsing has cost so far.
+        # Headers that were read, modulo 2**30: what parsing has cost so far.
         self.frames: int = 0
         self._data = _NOTHING
         self._position: int = 0
@@ -131,7 +131,7 @@ class FrameParser:
         self._remaining = length
         self._position = at
         self._in_payload = True
-        self.frames = (self.frames + 1) & 0xFFFFFFFF
+        self.frames = (self.frames + 1) & 0x3FFFFFFF
         return True
 
     def _keep_header(self, available: int) -> bool:
