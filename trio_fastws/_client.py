@@ -306,6 +306,11 @@ async def _start_tls(
     )
     try:
         await secured.do_handshake()
+    except trio.BrokenResourceError as error:
+        await trio.aclose_forcefully(secured)
+        cause = error.__cause__
+        why = cause or "the server closed the connection"
+        raise trio.BrokenResourceError(f"TLS handshake failed: {why}") from cause
     except BaseException:
         await trio.aclose_forcefully(secured)
         raise

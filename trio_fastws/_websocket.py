@@ -30,6 +30,8 @@ from ._waiting import PingWait
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
+    from trio_fastws._protocol.handshake import Response
+
 
 class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
     """A WebSocket connection: a trio channel of ``str`` and ``bytes``.
@@ -48,6 +50,9 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
     """
 
     __slots__ = ("__weakref__",)
+
+    if TYPE_CHECKING:
+        response: Response | None
 
     # --- receiving ----------------------------------------------------------
 
