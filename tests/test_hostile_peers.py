@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 
 import pytest
@@ -174,3 +175,37 @@ async def test_on_close_that_exits_does_not_hang_the_shutdown(
             # Nobody answers the Close: on_close comes after all patience.
             nursery.cancel_scope.cancel()
     assert caught.group_contains(SystemExit)
+
+
+class FullEpoll:
+    """An epoll that takes no further descriptor."""
+
+    def __init__(self, epoll) -> None:
+        self._epoll = epoll
+
+    def __getattr__(self, name: str):
+        return getattr(self._epoll, name)
+
+    def register(self, fd: int, mask: int) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+
+async def test_a_full_epoll_costs_one_connection(serve, caplog) -> None:
+    server = await serve(Echo())
+    url = f"ws://127.0.0.1:{server.port}/"
+    turn = server.service.turn
+    async with open_websocket(url) as ws:
+        epoll = turn.epoll
+        turn.epoll = FullEpoll(epoll)
+        with pytest.raises((HandshakeRefused, OSError)):
+            async with open_websocket(url):
+                pytest.fail("accepted")
+        turn.epoll = epoll
+        await ws.send("alive")
+        assert await ws.receive() == "alive"
+        assert server.statistics().handshakes == 0
+        async with open_websocket(url):
+            pass
+    assert [r.getMessage() for r in caplog.records if r.levelname == "ERROR"] == [
+        "cannot watch a connection: no space"
+    ]

@@ -190,7 +190,16 @@ class Server:
         turn = self.service.turn
         assert isinstance(turn, Dispatcher)
         opening = self._opening()
-        SocketLink(turn, opening, sock)
+        try:
+            SocketLink(turn, opening, sock)
+        except OSError as error:
+            # An epoll has limits of its own (ENOSPC, ENOMEM): this one
+            # connection is refused, the others live.
+            logger.error("cannot watch a connection: %s", error.strerror)  # noqa: TRY400
+            opening.link = None
+            opening.close()
+            sock.close()
+            return
         turn.schedule(opening, turn.now + self.timeouts.handshake)
 
     async def _accept_streams(

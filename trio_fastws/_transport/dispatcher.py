@@ -206,8 +206,8 @@ class Dispatcher(Turn):
         """Watch ``fd``; `Link.on_ready` is called with its events."""
         while len(self._links) <= fd:
             self._links.append(None)
-        self._links[fd] = link
         self.epoll.register(fd, mask)
+        self._links[fd] = link
 
     def unregister(self, fd: int) -> None:
         """Stop watching ``fd``; call it before the descriptor is closed."""
