@@ -171,9 +171,11 @@ class Server:
             for listener in self._listeners:
                 listener.wake()
 
-    def spawn_handler(self, async_fn: Callable[..., Any], *args: object) -> None:
+    def spawn_handler(
+        self, async_fn: Callable[..., Any], *args: object, name: object = None
+    ) -> None:
         """Start a task that is cancelled when the server shuts down."""
-        self._handlers.start_soon(async_fn, *args)
+        self._handlers.start_soon(async_fn, *args, name=name)
 
     # --- running ------------------------------------------------------------
 
@@ -284,6 +286,8 @@ class Server:
         service: Callable[[Any, Callable[..., None]], Service],
         task_status: trio.TaskStatus[Server],
     ) -> None:
+        # Before the shielded nurseries: an error between them could not get out.
+        self.service = service(turn, self.spawn_handler)
         async with trio.open_nursery() as nursery:
             self._links, links_scope = await nursery.start(shielded_nursery)
             try:
@@ -291,9 +295,8 @@ class Server:
             except BaseException:
                 links_scope.cancel()
                 raise
-            self.service = service(turn, self._handlers.start_soon)
-            self._links.start_soon(self._run_loop, loop)
             try:
+                self._links.start_soon(self._run_loop, loop)
                 for listener in listeners:
                     self._listen(listener, tls, nursery)
                 task_status.started(self)
