@@ -163,6 +163,7 @@ async def test_handlers_and_their_tasks_are_cancelled(
         run.stop()
         assert await peer.read_close() == GOODBYE
         await peer.send(close(1001))
+        await peer.stream.aclose()
         await run.ended.wait()
     assert sorted(cancelled) == ["handler", "task"]
 
@@ -187,6 +188,7 @@ async def test_shielding_handler_delays_the_return_but_not_the_sockets(
         assert await peer.read_close() == GOODBYE
         await peer.send(close(1001))
         assert await peer.rest() == b""
+        await peer.stream.aclose()
         await wait_all_tasks_blocked()
         assert not run.ended.is_set()
         go_on.set()
