@@ -14,6 +14,7 @@ cdef class Connection(Input):
     cdef public object subprotocol
     cdef public object session
     cdef public bint _ending
+    cdef public bint _peer_ended
 
     @cython.locals(service=Service, turn=Turn)
     cpdef open(self, Py_ssize_t start, Py_ssize_t stop)
@@ -23,6 +24,8 @@ cdef class Connection(Input):
     cpdef _set_result(self, code, reason)
     @cython.locals(turn=Turn)
     cdef _begin_ending(self)
+    @cython.locals(link=Link)
+    cpdef on_eof(self, error)
     cpdef abort(self, reason)
     @cython.locals(service=Service, turn=Turn, link=Link)
     cdef _finish(self, bint lingering)

@@ -36,6 +36,7 @@ class Connection(Input):
 
     __slots__ = (
         "_ending",
+        "_peer_ended",
         "_remote_address",
         "_request",
         "response",
@@ -47,6 +48,8 @@ class Connection(Input):
         super().__init__(service, endpoint)
         # The closing handshake is done; what is committed is still written.
         self._ending = False
+        # The peer ended its direction meanwhile (TCP's FIN): it may still read.
+        self._peer_ended = False
         self._request: Any = None
         self._remote_address: Any = None
         self.response: Any = None
@@ -145,11 +148,24 @@ class Connection(Input):
             return
         if link.broken:
             self._finish(False)
-        elif self.endpoint.ends_transport():
+        elif self._peer_ended or self.endpoint.ends_transport():
             self._finish(True)
 
     def on_eof(self, error: OSError | None) -> None:
         """See `Owner.on_eof`."""
+        link = self.link
+        if (
+            self._ending
+            and error is None
+            and link is not None
+            and not link.broken
+            and (self._outbox is not None or link.flushing())
+        ):
+            # Our answer to its Close, and what is committed before that, are on
+            # their way still: a FIN does not say that nobody reads them.
+            self._peer_ended = True
+            self._settle()
+            return
         cause = "" if error is None else f" ({error.strerror or error})"
         self.abort(LOST + cause)
 

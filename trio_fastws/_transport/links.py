@@ -132,10 +132,10 @@ class Link:
         raise NotImplementedError
 
     def flushing(self) -> bool:
-        """Tell whether a link that was shut down has yet to write something.
+        """Tell whether it has taken something that it has yet to write.
 
-        If it does so when its input ends, that end is reported again when it
-        has written.
+        If so when the input of a link that was shut down ends, that end is
+        reported again when it has written.
         """
         return False
 

@@ -33,6 +33,7 @@ class StreamLink(Link):
         "_reading",
         "_room_wanted",
         "_scope",
+        "_sending",
         "_shut_down",
         "_size",
         "_stream",
@@ -49,6 +50,8 @@ class StreamLink(Link):
         self._scope = trio.CancelScope()
         self._wire: list[bytes] = []
         self._size = 0
+        # Whether the stream has bytes that it has not sent yet.
+        self._sending = False
         self._reading = True
         self._room_wanted = False
         self._shut_down = False
@@ -135,6 +138,7 @@ class StreamLink(Link):
             if self._wire:
                 data, self._wire = b"".join(self._wire), []
                 self._size = 0
+                self._sending = True
                 try:
                     await self._stream.send_all(data)
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -142,6 +146,7 @@ class StreamLink(Link):
                     if self.owner is not None:
                         self.turn.mark(self.owner)
                     return
+                self._sending = False
                 if self._room_wanted and self.owner is not None:
                     # The loop may have been parked for long: its time is old.
                     self.turn.begin()
@@ -200,7 +205,8 @@ class StreamLink(Link):
 
     def flushing(self) -> bool:
         """See `Link.flushing`; `run` reports the end of input again."""
-        return self._shut_down and not self.written.is_set()
+        waits = self._shut_down or self._sending or self._size > 0
+        return waits and not self.written.is_set()
 
     def close(self) -> None:
         """See `Link.close`."""
