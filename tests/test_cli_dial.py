@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import signal
 import socket
@@ -290,6 +291,8 @@ class Terminal:
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
+        # A read may end inside a character.
+        self.decoder = codecs.getincrementaldecoder("utf-8")()
         self.shown = ""
 
     def type(self, text: str) -> None:
@@ -298,7 +301,7 @@ class Terminal:
     def until(self, text: str) -> str:
         """Read until a text is shown; return all that was shown since."""
         while text not in self.shown:
-            self.shown += os.read(self.fd, 4096).decode()
+            self.shown += self.decoder.decode(os.read(self.fd, 4096))
         before, _, self.shown = self.shown.partition(text)
         return before
 
