@@ -243,6 +243,24 @@ async def test_large_answer_goes_out_whole_to_a_slow_reader(transport, serve) ->
         assert await peer.rest() == body
 
 
+async def test_large_answer_goes_on_when_more_bytes_come(
+    transport, serve, memory
+) -> None:
+    body = bytes(1_000_000)
+
+    async def on_request(_: Request) -> Response:
+        await wait_all_tasks_blocked()
+        return Response(200, (), body)
+
+    await serve(echo, on_request=on_request, listeners=[memory])
+    async with Peer(memory.connect(lockstep_stream_pair)) as peer:
+        await peer.send(plain())
+        await wait_all_tasks_blocked()
+        await peer.send(b"more")
+        await peer.read_head()
+        assert await peer.rest() == body
+
+
 async def test_answer_that_nobody_reads_is_given_up(
     transport, serve, memory, autojump_clock
 ) -> None:

@@ -74,6 +74,8 @@ class Opening(Owner):
         """See `Owner.on_data`."""
         link = self.link
         assert link is not None
+        if self._out is not None:
+            return  # The answer is decided; this read was under way before.
         data = link.turn.buffer
         if self._request is not None:
             # Undecided: one read is kept; reading pauses with it.
