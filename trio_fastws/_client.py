@@ -55,7 +55,6 @@ class Dialing(Owner):
     """The client's side of an opening handshake, until it is decided."""
 
     __slots__ = (
-        "_body",
         "_data",
         "_key",
         "_limits",
@@ -86,9 +85,8 @@ class Dialing(Owner):
         self._data = bytearray()
         # Bytes of 1xx heads: they share the limit of the one that counts.
         self._preludes = 0
-        # The head of a refusal whose body is still coming, and where it begins.
+        # The head of a refusal whose body is still coming.
         self._response: Response | None = None
-        self._body = 0
         self.done = trio.Event()
         self.error: Exception | None = None
         self.ws: WebSocket | None = None
