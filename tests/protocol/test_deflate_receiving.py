@@ -1,0 +1,288 @@
+"""Compressed messages from a peer: the examples of RFC 7692, and what it allows."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import pytest
+
+from tests.protocol.deflating import (
+    STYLES,
+    TAIL,
+    Deflater,
+    Way,
+    agreed,
+    brief,
+    check,
+    frames,
+    message_of,
+    receive,
+    stored,
+)
+from tests.protocol.wire import BINARY, TEXT, for_role, three_ways
+from trio_fastws._protocol.codes import Role
+
+ROLES = list(Role)
+EXAMPLE = bytes.fromhex("f2 48 cd c9 c9 07 00")
+REFERRING = bytes.fromhex("f2 00 11 00 00")
+STORED = bytes.fromhex("00 05 00 fa ff 48 65 6c 6c 6f 00")
+FINAL = bytes.fromhex("f3 48 cd c9 c9 07 00 00")
+TWO_BLOCKS = bytes.fromhex("f2 48 05 00 00 00 ff ff ca c9 c9 07 00")
+
+
+def in_pieces(role: Role, opcode: int, payload: bytes) -> list[bytes]:
+    """Return a compressed message, fragmented in each way there is in two places."""
+    size = len(payload)
+    cuts = [(a, b - a) for a in range(size + 1) for b in range(a, size + 1)]
+    return [message_of(role, opcode, payload, *sizes) for sizes in [(), *cuts]]
+
+
+# --- RFC 7692 7.2.3: the examples ----------------------------------------------
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_example_one_compressed_block(role: Role) -> None:
+    # RFC 7692 7.2.3.1: as one frame and as two, byte for byte
+    frame = bytes.fromhex("c1 07 f2 48 cd c9 c9 07 00")
+    first = bytes.fromhex("41 03 f2 48 cd")
+    second = bytes.fromhex("80 04 c9 c9 07 00")
+    if role == Role.CLIENT:
+        check(role, frame, ["Hello"])
+        check(role, first + second, ["Hello"])
+    check(role, message_of(role, TEXT, EXAMPLE), ["Hello"])
+    check(role, message_of(role, BINARY, EXAMPLE), [b"Hello"])
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_example_shared_window(role: Role) -> None:
+    # RFC 7692 7.2.3.2: the second message refers to the first
+    data = message_of(role, TEXT, EXAMPLE)
+    check(role, data * 3, ["Hello"] * 3)
+    data += message_of(role, TEXT, REFERRING)
+    check(role, data, ["Hello", "Hello"])
+    # Without takeover there is nothing it could refer to.
+    failure = ("Failure", 1007)
+    check(role, data, ["Hello", failure], theirs=Way(takeover=False))
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_example_block_without_compression(role: Role) -> None:
+    # RFC 7692 7.2.3.3; later messages may refer to it
+    data = message_of(role, TEXT, STORED) + message_of(role, TEXT, REFERRING)
+    check(role, data, ["Hello", "Hello"])
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("takeover", [True, False])
+def test_example_final_block(role: Role, takeover: bool) -> None:
+    # RFC 7692 7.2.3.4
+    data = message_of(role, TEXT, FINAL) + message_of(role, TEXT, FINAL)
+    data += message_of(role, TEXT, EXAMPLE)
+    check(role, data, ["Hello"] * 3, theirs=Way(takeover=takeover))
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_example_two_blocks(role: Role) -> None:
+    # RFC 7692 7.2.3.5: the first of the two ends with a sync flush
+    check(role, message_of(role, TEXT, TWO_BLOCKS), ["Hello"])
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_example_empty_message(role: Role) -> None:
+    # RFC 7692 7.2.3.6: an empty block without compression, first or not
+    empty = message_of(role, TEXT, b"\0")
+    data = empty + message_of(role, TEXT, EXAMPLE) + empty
+    data += message_of(role, TEXT, REFERRING) + message_of(role, BINARY, b"\0")
+    check(role, data, ["", "Hello", "", "Hello", b""])
+    check(role, empty * 2, ["", ""], theirs=Way(takeover=False))
+
+
+@pytest.mark.parametrize("payload", [b"\0", b"\x02\0", b"\x03\0\0", stored(b"")])
+def test_empty_messages_in_every_form(payload: bytes) -> None:
+    # Fixed blocks of nothing, and a final one; igzip sends such.
+    for data in in_pieces(Role.SERVER, TEXT, payload):
+        check(Role.SERVER, data, [""])
+
+
+@pytest.mark.parametrize(
+    "payload", [EXAMPLE, STORED, FINAL, TWO_BLOCKS], ids=["one", "stored", "bf", "two"]
+)
+def test_examples_fragmented_anywhere(payload: bytes) -> None:
+    # Fragments of no bytes among them, first, in the middle and last.
+    for opcode, expected in ((TEXT, "Hello"), (BINARY, b"Hello")):
+        for first in in_pieces(Role.SERVER, opcode, payload):
+            data = first + message_of(Role.SERVER, TEXT, REFERRING)
+            assert receive(agreed(Role.SERVER), data) == [expected, "Hello"]
+
+
+# --- the window -----------------------------------------------------------------
+
+
+def dissimilar(count: int) -> list[bytes]:
+    """Return messages that have nothing in common, each easy to compress."""
+    return [bytes([65 + i, 97 + i, 48 + i % 10]) * 30 for i in range(count)]
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("style", STYLES)
+def test_plain_messages_enter_no_window(role: Role, style: str) -> None:
+    first, plain, second = dissimilar(3)
+    deflater = Deflater(strategy=zlib.Z_FIXED)
+    data = message_of(role, BINARY, deflater.compress(first, style))
+    data += for_role(role, BINARY, plain)
+    data += message_of(role, BINARY, deflater.compress(second, style))
+    data += for_role(role, BINARY, plain[:7], fin=False) + for_role(role, 0, b"x")
+    refers = deflater.compress(first + second)
+    assert len(refers) < 20  # it does refer back, over the plain ones
+    data += message_of(role, BINARY, refers)
+    check(role, data, [first, plain, second, plain[:7] + b"x", first + second])
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("next_style", STYLES)
+def test_every_style_and_context_takeover(style: str, next_style: str) -> None:
+    # A message refers to the one before, over the end of a final block too.
+    words = [b"the quick brown fox", b"jumps over the lazy dog", b"the quick brown fox"]
+    for takeover in (True, False):
+        way = Way(takeover=takeover)
+        deflater = Deflater(way)
+        data = b""
+        for word, chosen in zip(words, (style, next_style, "sync"), strict=True):
+            data += message_of(Role.SERVER, BINARY, deflater.compress(word, chosen))
+        check(Role.SERVER, data, words, theirs=way)
+
+
+@pytest.mark.parametrize("bits", range(8, 16))
+def test_references_as_far_back_as_agreed(bits: int) -> None:
+    # One stored message as long as the window, and one that refers to its start.
+    window = 2**bits
+    first = bytes(i * i % 251 for i in range(3)) + b"." * (window - 3)
+    data = message_of(Role.SERVER, BINARY, stored(first))
+    distance = back_reference(window)
+    data += message_of(Role.SERVER, BINARY, distance)
+    endpoint = agreed(Role.SERVER, theirs=Way(bits))
+    assert receive(endpoint, data) == [first, first[:3]]
+
+
+def back_reference(distance: int) -> bytes:
+    """Return a message of three bytes from so far back, in a fixed block."""
+    # RFC 1951 3.2.5: a power of two is the last distance of its code.
+    power = distance.bit_length() - 1
+    code, extra = 2 * power - 1, power - 2
+    bits = "0" + "10"  # BFINAL, BTYPE
+    bits += "0000001"  # 257: three bytes
+    bits += f"{code:05b}" + "1" * extra
+    bits += "0000000"  # 256: the end of the block
+    bits += "000"  # of the empty block to come
+    bits += "0" * (-len(bits) % 8)
+    octets = [bits[i : i + 8][::-1] for i in range(0, len(bits), 8)]
+    return bytes(int(octet, 2) for octet in octets)
+
+
+def test_references_to_before_the_first_message() -> None:
+    for distance in (256, 512, 2**15):
+        data = message_of(Role.SERVER, BINARY, back_reference(distance))
+        check(Role.SERVER, data, [("Failure", 1007)])
+    first = message_of(Role.SERVER, BINARY, stored(b"x" * 255))
+    data = first + message_of(Role.SERVER, BINARY, back_reference(256))
+    check(Role.SERVER, data, [b"x" * 255, ("Failure", 1007)])
+
+
+def test_an_empty_message_leaves_the_window() -> None:
+    data = b"".join(
+        message_of(Role.SERVER, TEXT, payload)
+        for payload in (EXAMPLE, b"\0", b"\x03\0\0", b"\x02\0", REFERRING)
+    )
+    check(Role.SERVER, data, ["Hello", "", "", "", "Hello"])
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_incompressible(style: str) -> None:
+    noise = [zlib.compress(bytes(range(i, 256)) * 9, 9)[2:] for i in (1, 5, 9)]
+    deflater = Deflater()
+    data, expected = b"", []
+    for message in [*noise, *noise]:
+        data += message_of(Role.SERVER, BINARY, deflater.compress(message, style))
+        expected.append(message)
+    check(Role.SERVER, data, expected)
+
+
+@pytest.mark.parametrize("size", [2**14, 2**15, 2**15 + 1, 2**16, 100_000])
+@pytest.mark.parametrize("style", ["sync", "finals", "blocks"])
+def test_messages_longer_than_the_window(size: int, style: str) -> None:
+    for bits in (9, 15):
+        deflater = Deflater(Way(bits))
+        message = b"".join(i.to_bytes(3, "big") for i in range(size // 3))
+        data = message_of(Role.SERVER, BINARY, deflater.compress(message, style))
+        tail = message[-200:]
+        referring = deflater.compress(tail)
+        assert len(referring) < 150
+        data += message_of(Role.SERVER, BINARY, referring)
+        endpoint = agreed(Role.SERVER, theirs=Way(bits))
+        assert receive(endpoint, data) == [message, tail]
+
+
+# --- text -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("style", STYLES)
+def test_text_split_within_its_characters(role: Role, style: str) -> None:
+    text = "κόσμε €uro 𝄞 " * 3
+    payload = Deflater().compress(text.encode(), style)
+    for size in range(len(payload) + 1):
+        data = message_of(role, TEXT, payload, size)
+        assert receive(agreed(role), data) == [text]
+    check(role, message_of(role, TEXT, payload), [text])
+
+
+def test_blocks_that_end_within_a_character() -> None:
+    payload = stored("€𝄞é".encode(), 1)
+    for size in range(len(payload) + 1):
+        data = message_of(Role.SERVER, TEXT, payload, size, 0, 1)
+        check(Role.SERVER, data, ["€𝄞é"])
+
+
+@pytest.mark.parametrize(
+    "bad", [b"\xff", b"\xed\xa0\x80", b"\xe2\x82", b"ok\xc3(", b"\xf4\x90"]
+)
+@pytest.mark.parametrize("style", STYLES)
+def test_what_is_inflated_must_be_utf_8(bad: bytes, style: str) -> None:
+    # RFC 6455 8.1; the same bytes are a good binary message
+    for around in (b"", b"a" * 100):
+        payload = Deflater().compress(around + bad, style)
+        data = message_of(Role.SERVER, TEXT, payload)
+        check(Role.SERVER, data, [("Failure", 1007)])
+        data = message_of(Role.SERVER, TEXT, payload, 1, 0, 2)
+        check(Role.SERVER, data, [("Failure", 1007)])
+        data = message_of(Role.SERVER, BINARY, payload)
+        check(Role.SERVER, data, [around + bad])
+
+
+def test_bad_text_is_refused_before_it_ends() -> None:
+    payload = Deflater().compress(b"good \xff bad", "blocks")
+    first, _ = frames(Role.SERVER, TEXT, [payload, b"\0"])
+    assert brief(receive(agreed(Role.SERVER), first)) == [("Failure", 1007)]
+
+
+# --- counting -------------------------------------------------------------------
+
+
+def test_messages_are_counted_as_they_come_out() -> None:
+    payload = Deflater().compress(b"z" * 5000)
+    data = message_of(Role.SERVER, BINARY, payload) + for_role(
+        Role.SERVER, TEXT, b"plain"
+    )
+    for chunks in three_ways(data).values():
+        endpoint = agreed(Role.SERVER)
+        received: list[Any] = receive(endpoint, *chunks)
+        assert received == [b"z" * 5000, "plain"]
+        assert endpoint.messages_received == 2
+        assert endpoint.bytes_received == 5005
+
+
+def test_the_tail_may_be_sent_too() -> None:
+    # Some do not remove it; it is an empty block like any other.
+    data = message_of(Role.SERVER, TEXT, EXAMPLE + TAIL + b"\0")
+    check(Role.SERVER, data, ["Hello"])
