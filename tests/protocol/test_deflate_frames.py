@@ -8,9 +8,6 @@ from typing import Any
 import pytest
 
 from tests.protocol.deflating import (
-    TAIL,
-    Deflater,
-    Way,
     agreed,
     brief,
     check,
@@ -19,7 +16,6 @@ from tests.protocol.deflating import (
     frames,
     message_of,
     receive,
-    stored,
 )
 from tests.protocol.wire import (
     BINARY,
@@ -35,6 +31,7 @@ from tests.protocol.wire import (
     parse,
     three_ways,
 )
+from tests.protocol.zlib_peer import TAIL, Deflater, Way, stored
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.endpoint import Endpoint
 

@@ -7,20 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.protocol.deflating import (
-    STYLES,
-    TAIL,
-    Deflater,
-    Way,
-    agreed,
-    brief,
-    check,
-    frames,
-    message_of,
-    receive,
-    stored,
-)
+from tests.protocol.deflating import agreed, brief, check, frames, message_of, receive
 from tests.protocol.wire import BINARY, TEXT, for_role, three_ways
+from tests.protocol.zlib_peer import STYLES, TAIL, Deflater, Way, stored
 from trio_fastws._protocol.codes import Role
 
 ROLES = list(Role)

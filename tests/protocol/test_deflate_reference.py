@@ -7,7 +7,6 @@ import zlib
 import pytest
 from hypothesis import assume, given, settings, strategies as st
 
-from tests.protocol.deflating import STYLES, TAIL, Deflater, Inflater, Way, stored
 from tests.protocol.rfc1951 import (
     DYNAMIC,
     FIXED,
@@ -16,6 +15,7 @@ from tests.protocol.rfc1951 import (
     Block,
     inflate,
 )
+from tests.protocol.zlib_peer import STYLES, TAIL, Deflater, Inflater, Way, stored
 
 WORDS = st.lists(st.sampled_from([b"trio ", b"web", b"socket", b"\xff\0", b"z" * 300]))
 TEXTS = WORDS.map(b"".join) | st.binary(max_size=60)
