@@ -16,7 +16,7 @@ import trio
 from trio_fastws._protocol.headers import is_token
 
 from ._handler import EventHandler
-from ._options import Limits, Sending, Timeouts
+from ._options import Limits, PerMessageDeflate, Sending, Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,6 +39,11 @@ def fill_in(
     _check_kind("timeouts", timeouts, Timeouts)
     _check_kind("sending", sending, Sending)
     return limits or Limits(), timeouts or Timeouts(), sending or Sending()
+
+
+def check_deflate(deflate: object) -> None:
+    """Raise TypeError if that is neither None nor compression's options."""
+    _check_kind("deflate", deflate, PerMessageDeflate)
 
 
 def _check_kind(name: str, value: object, kind: type) -> None:

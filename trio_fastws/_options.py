@@ -6,9 +6,13 @@ Sizes are bytes and times are seconds, everywhere.
 
 from __future__ import annotations
 
+import importlib
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+# Where each library's twin of `zlib` is.
+_LIBRARIES = {"zlib": "zlib", "zlib-ng": "zlib_ng.zlib_ng", "isal": "isal.isal_zlib"}
 
 
 def _check_size(name: str, value: object, low: int) -> None:
@@ -27,6 +31,18 @@ def _check_seconds(name: str, value: object) -> None:
         raise TypeError(f"{name} must be a number of seconds, not {value!r}")
     if not 0 < value < math.inf:
         raise ValueError(f"{name} is {value}; it must be over 0 and finite")
+
+
+def _check_range(name: str, value: object, low: int, high: int, when: str = "") -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an int, not {value!r}")
+    if not low <= value <= high:
+        raise ValueError(f"{name} is {value}; it must be {low} to {high}{when}")
+
+
+def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
 
 
 def _check_required(name: str, value: object) -> None:
@@ -153,10 +169,7 @@ class Sending:
 
     def __post_init__(self) -> None:
         policies = ("wait", "drop_oldest", "drop_newest", "close")
-        if self.policy not in policies:
-            raise ValueError(
-                f"policy is {self.policy!r}; it must be one of {', '.join(policies)}"
-            )
+        _check_choice("policy", self.policy, policies)
         _check_size("max_messages", self.max_messages, 1)
         for name in ("high_water", "low_water", "hard_limit", "delay_size"):
             value = getattr(self, name)
@@ -175,3 +188,87 @@ class Sending:
         if self.delay != 0:
             _check_required("delay", self.delay)
             _check_seconds("delay", self.delay)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerMessageDeflate:
+    """Compression of messages (RFC 7692), for peers that can do it too.
+
+    A *window* is what a message may refer to: the last bytes that were sent
+    compressed. A server gets what it asks for, except that a client must be
+    able to limit its own window; a client may be told to use less than it asks
+    for, and `open_websocket` fails if a server says it will use more.
+
+    Attributes:
+        server_context_takeover: Messages from the server may refer to earlier
+            ones: smaller, but the window is kept on both sides. Otherwise
+            every message is compressed by itself.
+        client_context_takeover: The same for messages from the client.
+        server_window_bits: Largest window of the server, 2 to the power of 9 to
+            15 bytes.
+        client_window_bits: The same of the client.
+        context: How takeover is kept for what we send. ``"persistent"``: a
+            compressor for each connection, faster. ``"window"``: only the
+            window, less memory; and a message that goes to many is compressed
+            only once.
+        level: How hard to compress: 1 to 9, with isal 0 to 3.
+        memory_level: How much memory to compress with: 1 to 9, each level twice
+            the one before.
+        strategy: What zlib is to expect of the data.
+        threshold: Messages of fewer bytes are sent as they are.
+        library: ``"zlib"`` comes with Python, the others with
+            ``pip install trio-fastws[deflate]``.
+
+    Raises:
+        ImportError: ``library`` is not installed.
+    """
+
+    server_context_takeover: bool = True
+    client_context_takeover: bool = True
+    server_window_bits: int = 12
+    client_window_bits: int = 12
+    context: Literal["persistent", "window"] = "persistent"
+    level: int = 1
+    memory_level: int = 5
+    strategy: Literal["default", "filtered", "huffman", "rle", "fixed"] = "default"
+    threshold: int = 64
+    library: Literal["zlib", "zlib-ng", "isal"] = "zlib"
+
+    def __post_init__(self) -> None:
+        for name in ("server_context_takeover", "client_context_takeover"):
+            value: object = getattr(self, name)
+            if not isinstance(value, bool):
+                raise TypeError(f"{name} must be True or False, not {value!r}")
+        # RFC 7692 allows 8, with which zlib cannot compress.
+        _check_range("server_window_bits", self.server_window_bits, 9, 15)
+        _check_range("client_window_bits", self.client_window_bits, 9, 15)
+        _check_range("memory_level", self.memory_level, 1, 9)
+        _check_choice("context", self.context, ("persistent", "window"))
+        _check_choice("library", self.library, tuple(_LIBRARIES))
+        strategies = ("default", "filtered", "huffman", "rle", "fixed")
+        _check_choice("strategy", self.strategy, strategies)
+        if self.library == "isal":
+            _check_range("level", self.level, 0, 3, " with isal")
+            if self.strategy != "default":
+                raise ValueError(
+                    f"strategy is {self.strategy!r}; it must be 'default' with isal"
+                )
+        else:
+            _check_range("level", self.level, 1, 9)
+        _check_required("threshold", self.threshold)
+        _check_size("threshold", self.threshold, 0)
+        find_library(self.library)
+
+
+def find_library(name: str) -> Any:
+    """Return a library's module, which has the names of `zlib`.
+
+    Raises:
+        ImportError: It is not installed.
+    """
+    try:
+        return importlib.import_module(_LIBRARIES[name])
+    except ImportError as error:
+        raise ImportError(
+            f"library {name!r} is not installed: pip install trio-fastws[deflate]"
+        ) from error
