@@ -24,8 +24,8 @@ import trio
 from trio_fastws._protocol.endpoint import Endpoint, check_close
 from trio_fastws._transport.links import Linger, Link, Turn
 
+from ._encoding import CLOSE
 from ._input import BY_OUTBOX, Input
-from ._output import CLOSE
 from ._service import Service, logger
 
 LOST = "the connection was lost without a Close frame"
@@ -118,7 +118,7 @@ class Connection(Input):
         # Close and Failure alike: nothing but the reply goes out after it.
         self._set_result(event.code, event.reason)
         if self._outbox is not None:
-            self._outbox.drop_pending()
+            self._outbox.drop_unwritten()
         if event.reply:
             self._commit(event.reply)
         self._begin_ending()
@@ -290,7 +290,7 @@ class Connection(Input):
                 self._resume(BY_OUTBOX)
             if self._waiting is not None:
                 self._waiting.room()
-        if was_blocked and outbox is None:
+        if was_blocked and (outbox is None or not outbox.blocked):
             self._update_interest()
         link = self.link
         if outbox is None and was_blocked and link is not None and not link.broken:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from trio.lowlevel import Task, reschedule
 
-from trio_fastws._protocol.endpoint import Close, Failure, Ping, Pong
+from trio_fastws._protocol.endpoint import WORKING, Close, Failure, Ping, Pong
 from trio_fastws._transport.outbox import ITEM_OVERHEAD
 
 from ._output import Output
@@ -207,7 +207,7 @@ class Input(Output):
         elif type(event) is Failure:
             logger.debug("failed a connection: %d %s", event.code, event.reason)
             self._on_end(event)
-        else:
+        elif event is not WORKING:
             self._on_piece(event)
 
     def _on_ping(self, ping: Any) -> None:

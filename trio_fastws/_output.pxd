@@ -1,16 +1,15 @@
 cimport cython
 
-from trio_fastws._protocol.endpoint cimport Endpoint
-from trio_fastws._transport.links cimport Owner, Turn
+from trio_fastws._protocol.prepared cimport PreparedMessage
+from trio_fastws._transport.links cimport Turn
 from trio_fastws._transport.outbox cimport Outbox
 
+from ._encoding cimport Encoder, LargeMessage
 from ._service cimport Service
 
 
-cdef class Output(Owner):
-    cdef public Endpoint endpoint
+cdef class Output(Encoder):
     cdef public Service _service
-    cdef public Outbox _outbox
     cdef public object _waiting
     cdef public object close_code
     cdef public object close_reason
@@ -30,11 +29,16 @@ cdef class Output(Owner):
     cpdef bint _has_room(self) except? -1
     cpdef _check_open(self)
     cpdef _raise_closed(self)
-    @cython.locals(service=Service, turn=Turn, outbox=Outbox, parts=list, size=Py_ssize_t)
-    cpdef _enqueue(self, int opcode, bytes payload)
+    @cython.locals(
+        service=Service, turn=Turn, outbox=Outbox, parts=list, size=Py_ssize_t,
+    )
+    cpdef _enqueue(self, int opcode, bytes payload, PreparedMessage prepared, bint compress)
+    @cython.locals(outbox=Outbox)
+    cdef _enqueue_large(self, int opcode, bytes payload, Turn turn)
     cdef bint _may_write_now(self, Turn turn) except? -1
     cdef bint _make_room(self, Outbox outbox, Py_ssize_t size) except? -1
     cpdef bint _takes_fragment(self) except? -1
+    @cython.locals(turn=Turn, outbox=Outbox, parts=list, size=Py_ssize_t)
     cpdef _commit_fragment(self, int opcode, bytes payload, bint fin)
     @cython.locals(turn=Turn, outbox=Outbox)
     cpdef _commit(self, bytes data)
@@ -46,8 +50,6 @@ cdef class Output(Owner):
     cdef _mark_outbox(self, Outbox outbox, Turn turn)
     cdef _write_out(self, Outbox outbox)
     cpdef flush_now(self)
-    @cython.locals(was_blocked=bint)
+    @cython.locals(was_blocked=bint, turn=Turn)
     cdef _flush(self, Outbox outbox)
 
-
-cpdef tuple prepare(message)

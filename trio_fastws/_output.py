@@ -14,13 +14,15 @@ the loop writes it as soon as the task has nothing to add).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import trio
 
-from trio_fastws._transport.links import CORK_SIZE, Owner, Turn
+from trio_fastws._protocol.prepared import PreparedMessage, to_payload
+from trio_fastws._transport.links import CORK_SIZE, Turn
 from trio_fastws._transport.outbox import ITEM_OVERHEAD, Outbox
 
+from ._encoding import RSV1, Encoder, LargeMessage
 from ._exceptions import ConnectionBroken
 from ._service import CLOSE_SLOW, DROP_OLDEST, WAIT, Service
 from ._waiting import Waiting
@@ -28,13 +30,13 @@ from ._waiting import Waiting
 if TYPE_CHECKING:
     from trio_fastws._protocol.endpoint import Endpoint
 
-CONTINUATION, TEXT, BINARY, CLOSE = 0, 1, 2, 8
+TEXT, BINARY = 1, 2
 # Trio runs every runnable task once in a batch, in any order: a task that goes on
 # sending may miss two of our turns in a row, never three.
 PATIENCE = 2
 
 
-class Output(Owner):
+class Output(Encoder):
     """What sends. `Connection` adds the rest."""
 
     __slots__ = (
@@ -42,21 +44,17 @@ class Output(Owner):
         "_closing",
         "_delayed",
         "_hung",
-        "_outbox",
         "_sent_turn",
         "_service",
         "_waiting",
         "close_code",
         "close_reason",
         "dropped",
-        "endpoint",
     )
 
     def __init__(self, service: Service, endpoint: Endpoint) -> None:
-        super().__init__()
+        super().__init__(endpoint)
         self._service = service
-        self.endpoint: Endpoint = endpoint
-        self._outbox: Outbox | None = None
         # Everything that only some connections need, made at first use.
         self._waiting: Waiting | None = None
         # No more messages are sent: a Close was queued, came, or must not.
@@ -93,12 +91,20 @@ class Output(Owner):
 
     # --- messages -----------------------------------------------------------
 
-    def send_nowait(self, message: str | bytes | bytearray | memoryview) -> None:
+    def send_nowait(
+        self,
+        message: str | bytes | bytearray | memoryview | PreparedMessage,
+        compress: bool = True,
+    ) -> None:
         """Send a message without waiting: text for ``str``, else binary.
 
         Not a checkpoint. ``bytes`` are kept by reference, ``bytearray`` and
         ``memoryview`` are copied. Returns when the message is queued or on its
         way, not when the peer has it.
+
+        Args:
+            message: The message.
+            compress: False: send it as it is, whatever `PerMessageDeflate` says.
 
         Raises:
             trio.WouldBlock: There is no room (`Sending.high_water`; in a hook
@@ -113,12 +119,14 @@ class Output(Owner):
         if self._outbox is not None or self._waiting is not None:
             self._check_room()
         if type(message) is bytes:
-            self._enqueue(BINARY, message)
+            self._enqueue(BINARY, message, None, compress)
         elif type(message) is str:
-            self._enqueue(TEXT, message.encode())
+            self._enqueue(TEXT, message.encode(), None, compress)
+        elif type(message) is PreparedMessage:
+            self._enqueue(message.opcode, message.payload, message, compress)
         else:
-            opcode, payload = prepare(message)
-            self._enqueue(opcode, payload)
+            opcode, payload = to_payload(message)
+            self._enqueue(opcode, payload, None, compress)
 
     def _check_room(self) -> None:
         waiting = self._waiting
@@ -152,29 +160,59 @@ class Output(Owner):
             raise ConnectionBroken(1006, "the peer has reset the connection")
         raise ConnectionBroken(self.close_code, self.close_reason or "")
 
-    def _enqueue(self, opcode: int, payload: bytes) -> None:
+    def _enqueue(
+        self,
+        opcode: int,
+        payload: bytes,
+        prepared: PreparedMessage | None,
+        compress: bool,
+    ) -> None:
         # Commits or queues a message; there was room. Nothing here can wait.
         service = self._service
         turn = service.turn
+        size = len(payload)
+        if (
+            compress
+            and size >= service.compress_from
+            and (prepared is None or prepared.compress)
+        ):
+            opcode |= RSV1
+            if self._in_steps(size, prepared):
+                self._enqueue_large(opcode, payload, turn)
+                return
         outbox = self._outbox
         if outbox is None:
             if turn.corked is self and service.delay == 0:
-                turn.cork_size += self.endpoint.encode(opcode, payload, True, turn.cork)
+                turn.cork_size += self._encode(opcode, payload, prepared, turn.cork)
                 if turn.cork_size >= CORK_SIZE:
                     self._uncork(turn)
                 return
             if self._may_write_now(turn):
                 parts: list[bytes] = []
-                size = self.endpoint.encode(opcode, payload, True, parts)
+                size = self._encode(opcode, payload, prepared, parts)
                 self._write(parts, size)
                 return
             outbox = self._new_outbox()
-        elif service.policy != WAIT and not self._make_room(outbox, len(payload)):
+        elif service.policy != WAIT and not self._make_room(outbox, size):
             return
         if outbox.takes():
-            outbox.wire_size += self.endpoint.encode(opcode, payload, True, outbox.wire)
+            outbox.wire_size += self._encode(opcode, payload, prepared, outbox.wire)
+        elif prepared is None:
+            outbox.put((opcode, payload, True), size)
         else:
-            outbox.put((opcode, payload, True), len(payload))
+            outbox.put((opcode, prepared, True), size)
+        self._mark_outbox(outbox, turn)
+
+    def _enqueue_large(self, opcode: int, payload: bytes, turn: Turn) -> None:
+        # Always by way of the outbox, which encodes it step by step.
+        if turn.corked is self and turn.cork_size > 0:
+            self._uncork(turn)
+        outbox = self._outbox
+        if outbox is None:
+            outbox = self._new_outbox()
+        elif self._service.policy != WAIT and not self._make_room(outbox, len(payload)):
+            return
+        outbox.put((opcode, payload, True), len(payload))
         self._mark_outbox(outbox, turn)
 
     def _may_write_now(self, turn: Turn) -> bool:
@@ -215,9 +253,15 @@ class Output(Owner):
 
     def _commit_fragment(self, opcode: int, payload: bytes, fin: bool) -> None:
         turn = self._service.turn
+        outbox = self._outbox
+        if opcode & RSV1 and self.endpoint.in_steps(len(payload)):
+            if outbox is None:
+                outbox = self._new_outbox()
+            self._begin_steps(outbox, LargeMessage(opcode, payload, fin))
+            self._mark_outbox(outbox, turn)
+            return
         parts: list[bytes] = []
         size = self.endpoint.encode(opcode, payload, fin, parts)
-        outbox = self._outbox
         if outbox is None and self._may_write_now(turn):
             self._write(parts, size)
             return
@@ -225,15 +269,6 @@ class Output(Owner):
             outbox = self._new_outbox()
         outbox.commit(parts, size)
         self._mark_outbox(outbox, turn)
-
-    def encode(self, item: Any, parts: list[bytes]) -> int:
-        """See `Owner.encode`: an item is promoted to the wire."""
-        opcode, payload, extra = item
-        if opcode == CLOSE:
-            data = self.endpoint.encode_close(payload, extra)
-            parts.append(data)
-            return len(data)
-        return self.endpoint.encode(opcode, payload, extra, parts)
 
     # --- control frames -----------------------------------------------------
 
@@ -316,25 +351,11 @@ class Output(Owner):
         if link is None:
             return
         was_blocked = outbox.blocked
-        if outbox.flush(link, self._service.turn.time()):
+        turn = self._service.turn
+        if outbox.flush(link, turn.time()):
             self._outbox = None
+        elif not outbox.blocked:
+            turn.mark(self)  # a large message, of which a step was made
         elif not was_blocked:
             self._on_blocked()
         self._on_written(was_blocked)
-
-
-def prepare(message: object) -> tuple[int, bytes]:
-    """Return opcode and payload of a message, copying what may change.
-
-    Raises:
-        TypeError: It is neither text nor bytes-like.
-        UnicodeEncodeError: It holds surrogates, which UTF-8 cannot carry.
-    """
-    if isinstance(message, str):
-        return TEXT, message.encode()
-    if isinstance(message, bytes | bytearray | memoryview):
-        return BINARY, bytes(cast("bytes", message))
-    raise TypeError(
-        "message must be str, bytes, bytearray or memoryview, "
-        f"not {type(message).__name__}"
-    )

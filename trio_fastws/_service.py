@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from trio_fastws._transport.links import Owner, Turn
 
     from ._handler import EventHandler
-    from ._options import Limits, Sending, Timeouts
+    from ._options import Limits, PerMessageDeflate, Sending, Timeouts
 
 logger = logging.getLogger("trio_fastws")
 
+NEVER = 2**62
 WAIT, DROP_OLDEST, DROP_NEWEST, CLOSE_SLOW = 0, 1, 2, 3
 POLICIES = {
     "wait": WAIT,
@@ -43,6 +44,7 @@ class Service(Timer):
     __slots__ = (
         "cancel_on_disconnect",
         "close_seconds",
+        "compress_from",
         "connections",
         "delay",
         "delay_size",
@@ -71,6 +73,7 @@ class Service(Timer):
         limits: Limits,
         timeouts: Timeouts,
         sending: Sending,
+        deflate: PerMessageDeflate | None,
         spawn: Callable[..., None],
     ) -> None:
         super().__init__()
@@ -92,6 +95,8 @@ class Service(Timer):
         self.delay: float = sending.delay
         self.delay_size: int = sending.delay_size
         self.delayed: list[Owner] = []
+        # Shorter messages are not compressed.
+        self.compress_from: int = NEVER if deflate is None else deflate.threshold
         self.close_seconds: float = timeouts.close
         self.ping_interval: float = timeouts.ping_interval or math.inf
         self.ping_timeout: float = timeouts.ping_timeout

@@ -11,9 +11,11 @@ class Statistics:
 
     Attributes:
         messages_received: Data messages that came, received by us or not.
-        bytes_received: Their payloads.
+        bytes_received: Their payloads, inflated if they came compressed.
+        encoded_received: The same as they came.
         messages_sent: Data messages that were encoded.
-        bytes_sent: Their payloads.
+        bytes_sent: Their payloads, before compression.
+        encoded_sent: The same as they were sent.
         dropped: Messages that the policy for slow peers has dropped.
         receive_queue: Unread messages, in bytes with overhead.
         send_queue: What waits to be written, in bytes with overhead.
@@ -22,8 +24,10 @@ class Statistics:
 
     messages_received: int
     bytes_received: int
+    encoded_received: int
     messages_sent: int
     bytes_sent: int
+    encoded_sent: int
     dropped: int
     receive_queue: int
     send_queue: int

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Self
 import trio
 from trio.lowlevel import checkpoint
 
-from ._output import prepare
+from trio_fastws._protocol.prepared import to_payload
+
+from ._encoding import RSV1
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -24,9 +26,11 @@ TEXT, BINARY, CONTINUATION, FINISHED = 1, 2, 0, -1
 class OutgoingMessage:
     """A message that is sent piece by piece; see `WebSocket.open_message`."""
 
-    def __init__(self, ws: WebSocket, text: bool) -> None:
+    def __init__(self, ws: WebSocket, text: bool, compress: bool) -> None:
         self._ws = ws
         self._text = text
+        # Asked for with every fragment; the protocol floor knows what to do.
+        self._wish = RSV1 if compress else 0
         # The opcode of the next fragment: RFC 6455 5.4, all but the first are
         # continuations.
         self._opcode = TEXT if text else BINARY
@@ -62,7 +66,7 @@ class OutgoingMessage:
             raise TypeError(
                 f"a piece of this message must be {wanted}, not {type(piece).__name__}"
             )
-        _, payload = prepare(piece)
+        _, payload = to_payload(piece)
         await checkpoint()
         if not self._open:
             raise trio.ClosedResourceError("the message is finished")
@@ -71,7 +75,7 @@ class OutgoingMessage:
             ws._check_open()
             await ws._wait_to_write()
         ws._check_open()
-        ws._commit_fragment(self._opcode, payload, False)
+        ws._commit_fragment(self._opcode | self._wish, payload, False)
         self._opcode = CONTINUATION
 
     async def __aexit__(
@@ -86,7 +90,7 @@ class OutgoingMessage:
             if error is None:
                 await checkpoint()
                 ws._check_open()
-                ws._commit_fragment(self._opcode, b"", True)
+                ws._commit_fragment(self._opcode | self._wish, b"", True)
                 self._opcode = FINISHED
         finally:
             ws._get_waiting().writing = False

@@ -19,9 +19,9 @@ import trio
 from trio.lowlevel import Abort, checkpoint, current_task, wait_task_rescheduled
 
 from trio_fastws._protocol.handshake import Request, parse_request
+from trio_fastws._protocol.prepared import PreparedMessage, to_payload
 
 from ._input import BY_USER
-from ._output import prepare
 from ._statistics import Statistics
 from ._streams import IncomingMessage, OutgoingMessage
 from ._tasks import TaskOwner
@@ -30,6 +30,7 @@ from ._waiting import PingWait
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
+    from trio_fastws._protocol.extension import Parameters
     from trio_fastws._protocol.handshake import Response
 
 
@@ -138,7 +139,11 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
 
     # --- sending ------------------------------------------------------------
 
-    async def send(self, value: str | bytes | bytearray | memoryview) -> None:
+    async def send(
+        self,
+        value: str | bytes | bytearray | memoryview | PreparedMessage,
+        compress: bool = True,
+    ) -> None:
         """Send a message: text for ``str``, binary for anything bytes-like.
 
         Always a checkpoint, which comes first, as does waiting for room, first
@@ -147,19 +152,28 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
         not when the peer has it. ``bytes`` are kept by reference, ``bytearray``
         and ``memoryview`` are copied.
 
+        Args:
+            value: The message.
+            compress: False: send it as it is, whatever `PerMessageDeflate` says.
+
         Raises:
             trio.ClosedResourceError: This side has closed the connection.
             ConnectionBroken: The peer has closed it, or it was lost.
             TypeError: ``value`` is of another type.
             UnicodeEncodeError: It holds surrogates, which UTF-8 cannot carry.
         """
-        opcode, payload = prepare(value)
+        prepared = None
+        if type(value) is PreparedMessage:
+            prepared = value
+            opcode, payload = value.opcode, value.payload
+        else:
+            opcode, payload = to_payload(value)
         await checkpoint()
         if self._waiting is not None or self._outbox is not None:
             await self._wait_for_room()
         if self._closing or self._hung:
             self._raise_closed()
-        self._enqueue(opcode, payload)
+        self._enqueue(opcode, payload, prepared, compress)
         if self._waiting is not None:
             self._pass_on()
 
@@ -201,7 +215,7 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
             self.start_close(1011, "message broken off")
 
     def open_message(
-        self, *, text: bool = False
+        self, *, text: bool = False, compress: bool = True
     ) -> AbstractAsyncContextManager[OutgoingMessage]:
         """Send one message piece by piece, as fragments (RFC 6455 5.4).
 
@@ -213,8 +227,10 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
 
         Args:
             text: Whether it is a text message; then pieces are ``str``.
+            compress: Whether to compress it if that was agreed upon, however
+                small it may be.
         """
-        return OutgoingMessage(self, text)
+        return OutgoingMessage(self, text, compress)
 
     async def ping(self) -> float:
         """Ping the peer; return the round trip in seconds.
@@ -312,6 +328,12 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
         """Write the answer of the opening handshake."""
         self._commit(data)
 
+    @property
+    def deflate(self) -> Parameters | None:
+        """What was agreed upon for compression; None if messages go plain."""
+        context = self.endpoint.deflate
+        return None if context is None else context.agreement.parameters
+
     def pause_reading(self) -> None:
         """Stop reading from the peer until `resume_reading`. Not a checkpoint."""
         self._pause(BY_USER)
@@ -339,11 +361,16 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
     def statistics(self) -> Statistics:
         """Return this connection's counters."""
         endpoint, outbox = self.endpoint, self._outbox
+        context = endpoint.deflate
+        saved_received = 0 if context is None else context.saved_received
+        saved_sent = 0 if context is None else context.saved_sent
         return Statistics(
             messages_received=endpoint.messages_received,
             bytes_received=endpoint.bytes_received,
+            encoded_received=endpoint.bytes_received - saved_received,
             messages_sent=endpoint.messages_sent,
             bytes_sent=endpoint.bytes_sent,
+            encoded_sent=endpoint.bytes_sent - saved_sent,
             dropped=self.dropped,
             receive_queue=self._inbox_size,
             send_queue=0 if outbox is None else outbox.size(),

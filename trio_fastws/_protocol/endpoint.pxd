@@ -1,12 +1,14 @@
 cimport cython
 
 from ._xor cimport unmask
+from .deflate cimport DeflateContext
 from .frames cimport encode_frame
-from .messages cimport MessageParser
+from .compressed cimport CompressedParser
+from .prepared cimport PreparedMessage
 
 
 @cython.final
-cdef class Endpoint(MessageParser):
+cdef class Endpoint(CompressedParser):
     cdef readonly bint close_sent
     cdef readonly bint close_received
     cdef readonly bint failed
@@ -23,7 +25,12 @@ cdef class Endpoint(MessageParser):
     cdef _read_close(self, bytes payload)
     cdef _fail(self, int code, str reason)
     cpdef bint ends_transport(self)
+    @cython.locals(data=bytes)
     cpdef Py_ssize_t encode(self, int opcode, bytes payload, bint fin, list parts) except -1
+    cpdef bint in_steps(self, Py_ssize_t size)
+    cpdef bint may_share(self, Py_ssize_t size)
+    @cython.locals(payload=bytes, context=DeflateContext, first=int, frame=tuple)
+    cpdef Py_ssize_t encode_prepared(self, PreparedMessage prepared, bint compress, list parts) except -1
     cpdef bytes encode_ping(self, bytes payload=*)
     cpdef bytes encode_pong(self, bytes payload=*)
     cpdef bytes encode_close(self, int code=*, str reason=*)

@@ -12,9 +12,14 @@ everything that follows is discarded.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .codes import Role, allowed_on_wire
+from .compressed import CompressedParser
+from .deflate import STEP as STEP, DeflateContext
 from .errors import ProtocolError
 from .events import (
+    WORKING as WORKING,
     Close as Close,
     Event as Event,
     Failure as Failure,
@@ -24,12 +29,15 @@ from .events import (
 )
 from .frames import HEADROOM, encode_frame
 from .mask import unmask
-from .messages import MessageParser
+from .prepared import SHARED_SIZE, PreparedMessage
 
-FIN, CLOSE, PING, PONG = 0x80, 0x8, 0x9, 0xA
+if TYPE_CHECKING:
+    from .agreement import Agreement
+
+FIN, RSV1, CLOSE, PING, PONG = 0x80, 0x40, 0x8, 0x9, 0xA
 
 
-class Endpoint(MessageParser):
+class Endpoint(CompressedParser):
     """The state of one side of a connection, from the opening handshake on.
 
     Attributes:
@@ -39,7 +47,7 @@ class Endpoint(MessageParser):
         streaming: Settable. While true, data messages come as `Piece` events,
             what was collected of the current one first. Reset it with the
             final piece.
-        rsv1_allowed: Settable by an extension that uses the bit.
+        deflate: What permessage-deflate keeps; None if it was not agreed upon.
         messages_received: Data messages, and ``bytes_received`` in them.
         messages_sent: Data messages, and ``bytes_sent`` in them.
     """
@@ -57,16 +65,19 @@ class Endpoint(MessageParser):
         role: Role,
         max_message: int | None = 2**20,
         max_fragments: int | None = None,
+        agreement: Agreement | None = None,
     ) -> None:
         """Start after the opening handshake.
 
         Args:
             role: Which side this is.
-            max_message: Largest message in bytes; None for no limit.
+            max_message: Largest message in bytes, inflated; None for no limit.
             max_fragments: Most fragments of a message; None: 1,024, or one for
                 every 128 bytes of ``max_message``.
+            agreement: The agreement on permessage-deflate, if there is one.
         """
-        super().__init__(role, max_message, max_fragments)
+        deflate = None if agreement is None else DeflateContext(agreement)
+        super().__init__(role, max_message, max_fragments, deflate)
         self.close_sent: bool = False
         self.close_received: bool = False
         self.failed: bool = False
@@ -86,7 +97,10 @@ class Endpoint(MessageParser):
         self.feed(buffer, HEADROOM, len(buffer))
 
     def next_event(self) -> Event | None:
-        """Return the next event; None when more data is needed."""
+        """Return the next event; None when more data is needed.
+
+        `WORKING` is no event but a pause in which others can be looked after.
+        """
         if self.close_received or self.failed:
             self._release()
             return None
@@ -209,6 +223,8 @@ class Endpoint(MessageParser):
 
         Args:
             opcode: TEXT or BINARY, CONTINUATION for all fragments but the first.
+                With `RSV1` it is compressed, if that was agreed upon and makes
+                a whole message smaller; give it for all fragments or for none.
             payload: Its bytes; kept by reference if they are many.
             fin: Whether the message ends with it.
             parts: Gets what has to be written, in order.
@@ -226,7 +242,67 @@ class Endpoint(MessageParser):
             self.messages_sent += 1
             opcode |= FIN
         self.bytes_sent += len(payload)
+        if opcode & RSV1:
+            opcode ^= RSV1
+            if self.deflate is not None:
+                data = self.deflate.compress(opcode & 0xF, payload, fin)
+                if data is not None:
+                    payload = data
+                    # RFC 7692 6.1: only the first fragment of a message has it
+                    if opcode & 0xF:
+                        opcode |= RSV1
         return encode_frame(self.role, opcode, payload, parts)
+
+    def in_steps(self, size: int) -> bool:
+        """Tell whether to compress a payload of so many bytes by fragments.
+
+        Each of `STEP` bytes at most, so that others need not wait for it.
+        """
+        return (
+            size > STEP
+            and self.deflate is not None
+            and self.deflate.agreement.compresses
+        )
+
+    def may_share(self, size: int) -> bool:
+        """Tell whether a frame may be sent that was compressed for many."""
+        return (
+            size <= SHARED_SIZE
+            and self.role == Role.SERVER
+            and self.deflate is not None
+            and self.deflate.agreement.shares
+        )
+
+    def encode_prepared(
+        self, prepared: PreparedMessage, compress: bool, parts: list[bytes]
+    ) -> int:
+        """Encode a message that goes to many: with the frame they share, if any.
+
+        Args:
+            prepared: The message.
+            compress: Whether to compress it, if that was agreed upon.
+            parts: As for `encode`, which tells the rest.
+        """
+        payload = prepared.payload
+        context = self.deflate if compress and payload else None
+        if (
+            self.role != Role.SERVER
+            or self.close_sent
+            or (context is not None and not self.may_share(len(payload)))
+        ):
+            first = prepared.opcode | RSV1 if compress else prepared.opcode
+            return self.encode(first, payload, True, parts)
+        frame = None
+        if context is not None:
+            frame = prepared.get_compressed(context.agreement)
+            if frame is not None:
+                context.add_shared(payload, frame[2])
+        if frame is None:
+            frame = prepared.get_plain()
+        self.messages_sent += 1
+        self.bytes_sent += len(payload)
+        parts += frame[0]
+        return frame[1]
 
     def encode_ping(self, payload: bytes = b"") -> bytes:
         """Return a Ping of at most 125 bytes, else `ValueError`."""

@@ -85,4 +85,15 @@ class Piece:
         self.final: bool = final
 
 
-Event = str | bytes | Ping | Pong | Close | Failure | Piece
+class Working:
+    """Nothing yet, but more to do: a step of a large message was inflated.
+
+    So that its owner can turn to others between two steps.
+    """
+
+    __slots__ = ()
+
+
+WORKING = Working()
+
+Event = str | bytes | Ping | Pong | Close | Failure | Piece | Working

@@ -1,13 +1,16 @@
 cimport cython
 
 from ._xor cimport unmask, unmask_in_place
+from .deflate cimport DeflateContext
 from .frames cimport FrameParser
 
 
 cdef class MessageParser(FrameParser):
     cdef public bint streaming
     cdef public bint wants_buffer
+    cdef readonly DeflateContext deflate
     cdef unsigned char _opcode
+    cdef unsigned char _deflated
     cdef Py_ssize_t _fragments
     cdef Py_ssize_t _max_fragments
     cdef object _binary
@@ -20,16 +23,18 @@ cdef class MessageParser(FrameParser):
 
     cdef bint _holds(self) except -1
     cdef int _begin_data(self) except -1
+    cdef int _count_fragment(self) except -1
     @cython.locals(at=Py_ssize_t, available=Py_ssize_t, take=Py_ssize_t)
     cdef _read_data(self)
     @cython.locals(data=bytearray)
     cdef _read_whole(self, Py_ssize_t start, Py_ssize_t stop)
+    cdef _read_deflated(self)
     cdef int _end_message(self, Py_ssize_t size) except -1
     cdef int _advance(self, Py_ssize_t size) except -1
     @cython.locals(phase=int, data=bytearray, final=bint)
     cdef _collect(self, Py_ssize_t start, Py_ssize_t stop)
     @cython.locals(text=str)
-    cdef _decode(self, bytearray chunk, bint final)
+    cdef _decode(self, chunk, bint final)
     @cython.locals(room=Py_ssize_t)
     cdef _store(self)
     @cython.locals(have=Py_ssize_t, need=Py_ssize_t)

@@ -25,6 +25,8 @@ from .utf8 import TextDecoder
 
 if TYPE_CHECKING:
     from .codes import Role
+    from .deflate import DeflateContext
+    from .events import Working
 
 CONTINUATION, TEXT, BINARY = 0, 1, 2
 
@@ -44,6 +46,7 @@ class MessageParser(FrameParser):
 
     __slots__ = (
         "_binary",
+        "_deflated",
         "_fragments",
         "_max_fragments",
         "_max_message",
@@ -52,15 +55,22 @@ class MessageParser(FrameParser):
         "_text",
         "_view",
         "bytes_received",
+        "deflate",
         "messages_received",
         "streaming",
         "wants_buffer",
     )
 
     def __init__(
-        self, role: Role, max_message: int | None, max_fragments: int | None
+        self,
+        role: Role,
+        max_message: int | None,
+        max_fragments: int | None,
+        deflate: DeflateContext | None,
     ) -> None:
         super().__init__(role)
+        self.rsv1_allowed = deflate is not None
+        self.deflate: DeflateContext | None = deflate
         self._max_message = NO_LIMIT if max_message is None else max_message
         if max_fragments is not None:
             self._max_fragments = max_fragments
@@ -70,6 +80,7 @@ class MessageParser(FrameParser):
             )
         # Of the message in progress: its opcode (0: none), fragments and bytes.
         self._opcode = 0
+        self._deflated = False
         self._fragments = 0
         self._size = 0
         self._binary: BytesIO | None = None
@@ -87,6 +98,8 @@ class MessageParser(FrameParser):
     def buffered(self) -> int:
         """Bytes held of an incomplete message, and of input not parsed yet."""
         held = 0 if self.streaming and not self._holds() else self._size
+        if self.deflate is not None:
+            held += self.deflate.buffered()
         return held + self._stop - self._position
 
     def _holds(self) -> bool:
@@ -110,22 +123,30 @@ class MessageParser(FrameParser):
             raise ProtocolError(1002, "new message before the last one ended")
         else:
             self._opcode = kind
-        # Compared without adding, which could overflow.
-        if self._length > self._max_message - self._size:
+            # RFC 7692 6.2: RSV1 of the first fragment speaks for the message
+            self._deflated = self._rsv1
+        # The limit holds on what comes out of a compressed message; see
+        # `_read_deflated`. Compared without adding, which could overflow.
+        if self._length > self._max_message - self._size and not self._deflated:
             limit = self._max_message
             if self._size == 0:
                 reason = f"message of {self._length} bytes"
             else:
                 reason = f"message of {self._size} bytes with {self._length} more"
             raise ProtocolError(1009, f"{reason} is over the limit of {limit}")
+        self._count_fragment()
+
+    def _count_fragment(self) -> None:
         self._fragments += 1
         if self._fragments > self._max_fragments:
             raise ProtocolError(
                 1009, f"message of more than {self._max_fragments} fragments"
             )
 
-    def _read_data(self) -> str | bytes | Piece | None:
+    def _read_data(self) -> str | bytes | Piece | Working | None:
         """Read what is there of a data frame; None if nothing comes of it yet."""
+        if self._deflated:
+            return self._read_deflated()
         at = self._position
         available = self._stop - at
         if (
@@ -161,13 +182,19 @@ class MessageParser(FrameParser):
             try:
                 message = data[start:stop].decode("utf-8")
             except UnicodeDecodeError as error:
-                raise _not_utf8(error) from None
+                raise not_utf8(error) from None
         self._position = stop
         self._in_payload = False
         self._end_message(stop - start)
         return message
 
+    def _read_deflated(self) -> str | bytes | Piece | Working | None:
+        """Do the same for a compressed message; see `CompressedParser`."""
+        raise NotImplementedError
+
     def _end_message(self, size: int) -> None:
+        if self._deflated and self.deflate is not None:
+            self.deflate.end_message(size)
         self.messages_received += 1
         self.bytes_received += size
         self._opcode = 0
@@ -199,13 +226,13 @@ class MessageParser(FrameParser):
         store.write(memoryview(data)[start:stop])
         return b""
 
-    def _decode(self, chunk: bytearray, final: bool) -> str:
+    def _decode(self, chunk: bytearray | bytes, final: bool) -> str:
         if self._text is None:
             self._text = TextDecoder()
         try:
             text = self._text.decode(chunk, final)
         except UnicodeDecodeError as error:
-            raise _not_utf8(error) from None
+            raise not_utf8(error) from None
         if text and not self.streaming:
             self._text.hold(text)
         return text
@@ -214,7 +241,7 @@ class MessageParser(FrameParser):
         """Return where binary is collected, with room for the whole frame."""
         self._take_back()
         if self._binary is None:
-            room = self._length
+            room = 0 if self._deflated else self._length
             if room > TRUSTED and self._max_message == NO_LIMIT:
                 room = TRUSTED
             # Zeroed by the system, and only as far as it is touched.
@@ -307,8 +334,11 @@ class MessageParser(FrameParser):
         self._text = None
         self._size = 0
         self.wants_buffer = False
+        if self.deflate is not None:
+            self.deflate.drop_message()
 
 
-def _not_utf8(error: UnicodeDecodeError) -> ProtocolError:
+def not_utf8(error: UnicodeDecodeError) -> ProtocolError:
+    """Return what a message fails with that is not UTF-8."""
     # RFC 6455 8.1: MUST fail the connection on bytes that are not UTF-8
     return ProtocolError(1007, f"text is not UTF-8: {error.reason}")

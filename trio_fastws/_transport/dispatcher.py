@@ -252,7 +252,7 @@ class Dispatcher(Turn):
             link = links[fd]
             if link is not None:
                 link.on_ready(mask)
-            if self._position & 15 == 0 and perf_counter() >= self.until:
+            if self._position & 7 == 0 and perf_counter() >= self.until:
                 return
 
     def close(self) -> None:

@@ -13,6 +13,8 @@ cdef class Outbox:
     cdef public int patience
     cdef public double since
     cdef public bytes pong
+    cdef public object rest
+    cdef public Py_ssize_t rest_size
 
     cpdef Py_ssize_t size(self)
     cpdef Py_ssize_t count(self)
@@ -22,8 +24,9 @@ cdef class Outbox:
     cpdef bint drop_oldest(self) except? -1
     cdef _take(self)
     cpdef drop_pending(self)
-    cdef _promote(self)
-    @cython.locals(taken=Py_ssize_t)
+    cpdef drop_unwritten(self)
+    cdef bint _promote(self) except? -1
+    @cython.locals(taken=Py_ssize_t, promoted=bint)
     cpdef bint flush(self, Link link, double now) except? -1
     @cython.locals(wire=list, done=Py_ssize_t)
     cpdef advance(self, Py_ssize_t taken)

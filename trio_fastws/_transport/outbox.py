@@ -6,7 +6,9 @@ encoded bytes: committed, written in order, never dropped and never torn.
 ``pending`` holds items by reference, neither encoded nor compressed; only these
 are counted, dropped or replaced. An item is encoded when it is *promoted* to
 the wire, in one step without a checkpoint, so that a compressor sees exactly
-the messages that the peer will see.
+the messages that the peer will see. Should that be a long step, the owner may
+divide it: the *rest* is neither pending nor on the wire, but committed, and
+goes on when what was made of it so far is written.
 
 Knows no frames: its owner encodes. Made when a write does not go out whole or
 is put off, and gone again when it has run empty.
@@ -37,6 +39,8 @@ class Outbox:
         "pending",
         "pending_size",
         "pong",
+        "rest",
+        "rest_size",
         "since",
         "wire",
         "wire_size",
@@ -48,6 +52,9 @@ class Outbox:
         self.wire_size = 0
         self.pending: deque[tuple[object, int]] | None = None
         self.pending_size = 0
+        # What is left of an item that is encoded in steps; the owner sets both.
+        self.rest: object = None
+        self.rest_size = 0
         # Set while the link does not take all we have.
         self.blocked = False
         # How many more turns to wait for a task that may add something.
@@ -59,7 +66,7 @@ class Outbox:
 
     def size(self) -> int:
         """Return the bytes that wait, overhead of pending items included."""
-        return self.wire_size + self.pending_size
+        return self.wire_size + self.pending_size + self.rest_size
 
     def count(self) -> int:
         """Return the number of pending items."""
@@ -67,7 +74,7 @@ class Outbox:
 
     def takes(self) -> bool:
         """Tell whether an item may be encoded right into the wire."""
-        return self.pending is None and self.wire_size < WIRE_SIZE
+        return self.pending is None and self.rest is None and self.wire_size < WIRE_SIZE
 
     def commit(self, parts: list[bytes], size: int) -> None:
         """Append encoded bytes to the wire."""
@@ -102,20 +109,40 @@ class Outbox:
         self.pending_size = 0
         self.pong = None
 
-    def _promote(self) -> None:
+    def drop_unwritten(self) -> None:
+        """Drop everything that is not on the wire: nothing follows that."""
+        self.drop_pending()
+        self.rest = None
+        self.rest_size = 0
+
+    def _promote(self) -> bool:
+        # False after a step of a long item: others come first, then the next.
         # The Pong first: the last item may be a Close, and nothing follows that.
         if self.pong is not None and self.wire_size < WIRE_SIZE:
             self.wire.append(self.pong)
             self.wire_size += len(self.pong)
             self.pong = None
-        while self.pending is not None and self.wire_size < WIRE_SIZE:
-            self.wire_size += self._owner.encode(self._take(), self.wire)
+        while self.wire_size < WIRE_SIZE:
+            if self.rest is not None:
+                item = self.rest
+            elif self.pending is not None:
+                item = self._take()
+            else:
+                return True
+            self.wire_size += self._owner.encode(item, self.wire)
+            if self.rest is not None:
+                return False
+        return True
 
     def flush(self, link: Link, now: float) -> bool:
-        """Write until the link takes no more; True if nothing is left."""
+        """Write until the link takes no more; True if nothing is left.
+
+        False without being `blocked` if it was interrupted: call it again after
+        others had their turn.
+        """
         while True:
-            self._promote()
-            if self.wire_size == 0:
+            promoted = self._promote()
+            if self.wire_size == 0 and promoted:
                 self.blocked = False
                 return True
             taken = link.write(self.wire, self.wire_size)
@@ -124,6 +151,9 @@ class Outbox:
                 self.advance(taken)
             if self.wire_size > 0:
                 self.blocked = True
+                return False
+            if not promoted:
+                self.blocked = False
                 return False
 
     def advance(self, taken: int) -> None:

@@ -1,0 +1,18 @@
+cimport cython
+
+from ._xor cimport unmask, unmask_in_place
+from .deflate cimport DeflateContext
+from .messages cimport MessageParser
+
+
+cdef class CompressedParser(MessageParser):
+    @cython.locals(
+        deflate=DeflateContext, at=Py_ssize_t, take=Py_ssize_t, phase=int,
+        ended=bint, chunk=bytes, data=bytes, streams=int,
+    )
+    cdef _read_deflated(self)
+    @cython.locals(size=Py_ssize_t, final=bint)
+    cdef _take_inflated(self, bytes data, bint busy)
+
+
+cdef str _decode_whole(bytes data)

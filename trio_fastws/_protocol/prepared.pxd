@@ -1,0 +1,22 @@
+cimport cython
+
+from .agreement cimport Agreement
+from .frames cimport encode_frame
+
+
+cdef class PreparedMessage:
+    cdef readonly int opcode
+    cdef readonly bytes payload
+    cdef readonly bint compress
+    cdef tuple _plain
+    cdef dict _compressed
+
+    cpdef tuple get_plain(self)
+    @cython.locals(data=bytes, smaller=bint)
+    cpdef tuple get_compressed(self, Agreement agreement)
+
+
+@cython.locals(parts=list)
+cdef tuple _make_frame(int first, bytes payload)
+
+cpdef tuple to_payload(message)

@@ -1,0 +1,121 @@
+# cython: annotation_typing=False
+"""A message that is encoded once and sent to many.
+
+Owns its frames: the plain one, and one for each set of parameters with which it
+is compressed. To whom which may be sent is the endpoint's business.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from .codes import Role
+from .frames import encode_frame
+
+if TYPE_CHECKING:
+    from .agreement import Agreement
+
+# The parts of a frame (not to be changed), their size, and that of its payload.
+SharedFrame = tuple[list[bytes], int, int]
+
+FIN, RSV1, TEXT, BINARY = 0x80, 0x40, 1, 2
+# What is larger is compressed for each connection by itself, in steps: one step
+# of this size is 1.5 ms at level 1.
+SHARED_SIZE = 256 * 1024
+
+
+class PreparedMessage:
+    """A message for many connections: encoded, and compressed, only once.
+
+    Give it to `WebSocket.send` or `WebSocket.send_nowait`, any number of times,
+    on connections of any server in one thread. It holds the message and its
+    frames as long as it lives, so make one for each broadcast and let it go.
+
+    A server's connections share its frames. Where a connection has agreed on
+    compression, it gets the compressed frame, which is made once for all whose
+    window and options are alike. That needs a compressor that remembers nothing
+    by itself: a connection with ``context="persistent"`` and context takeover
+    (RFC 7692 7.1.1), and every client, compresses for itself. So does one whose
+    message is over 256 KiB, which is compressed in steps.
+
+    Attributes:
+        message: What was given, as ``str`` or ``bytes``.
+        compress: Whether it may be compressed.
+    """
+
+    __slots__ = ("_compressed", "_plain", "compress", "opcode", "payload")
+
+    def __init__(
+        self, message: str | bytes | bytearray | memoryview, compress: bool = True
+    ) -> None:
+        """Prepare a message: text for ``str``, else binary, which is copied.
+
+        Args:
+            message: The message.
+            compress: False: it goes plain to everybody.
+
+        Raises:
+            TypeError: ``message`` is of another type.
+            UnicodeEncodeError: It holds surrogates, which UTF-8 cannot carry.
+        """
+        self.opcode: int
+        self.payload: bytes
+        self.opcode, self.payload = to_payload(message)
+        self.compress: bool = compress
+        self._plain: SharedFrame | None = None
+        # Key of an agreement to the frame; None: it would not be smaller.
+        self._compressed: dict[object, SharedFrame | None] | None = None
+
+    @property
+    def message(self) -> str | bytes:
+        """What was given."""
+        return self.payload.decode() if self.opcode == TEXT else self.payload
+
+    def __len__(self) -> int:
+        """Return the size of the message in bytes."""
+        return len(self.payload)
+
+    def __repr__(self) -> str:
+        kind = "text" if self.opcode == TEXT else "binary"
+        return f"<PreparedMessage of {len(self.payload)} bytes, {kind}>"
+
+    def get_plain(self) -> SharedFrame:
+        """Return its frame."""
+        if self._plain is None:
+            self._plain = _make_frame(self.opcode, self.payload)
+        return self._plain
+
+    def get_compressed(self, agreement: Agreement) -> SharedFrame | None:
+        """Return its compressed frame; None if that is not smaller."""
+        if self._compressed is None:
+            self._compressed = {}
+        key = agreement.key
+        if key not in self._compressed:
+            data = agreement.compress(self.payload)
+            smaller = len(data) < len(self.payload)
+            frame = _make_frame(RSV1 | self.opcode, data) if smaller else None
+            self._compressed[key] = frame
+        return self._compressed[key]
+
+
+def _make_frame(first: int, payload: bytes) -> SharedFrame:
+    parts: list[bytes] = []
+    size = encode_frame(int(Role.SERVER), FIN | first, payload, parts)
+    return parts, size, len(payload)
+
+
+def to_payload(message: object) -> tuple[int, bytes]:
+    """Return opcode and payload of a message, copying what may change.
+
+    Raises:
+        TypeError: It is neither text nor bytes-like.
+        UnicodeEncodeError: It holds surrogates, which UTF-8 cannot carry.
+    """
+    if isinstance(message, str):
+        return TEXT, message.encode()
+    if isinstance(message, bytes | bytearray | memoryview):
+        return BINARY, bytes(cast("bytes", message))
+    raise TypeError(
+        "message must be str, bytes, bytearray or memoryview, "
+        f"not {type(message).__name__}"
+    )
