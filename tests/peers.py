@@ -6,6 +6,7 @@ in CI, it fails them: a skipped test must not look like a passed one.
 
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,22 +22,23 @@ def _find_chromium() -> str | None:
     return None
 
 
-def _find_node_ws() -> str | None:
-    # The folder of the package `ws`, for `require(...)`.
+def _find_node_package(name: str) -> str | None:
+    # The folder of a package, for `require(...)`.
     if shutil.which("node") is None:
         return None
     folders = [ROOT / "node_modules", Path("/usr/lib/node_modules")]
     folders += [Path("/usr/local/lib/node_modules"), Path("/usr/share/nodejs")]
     folders += map(Path, filter(None, os.environ.get("NODE_PATH", "").split(":")))
     for folder in folders:
-        if (folder / "ws" / "package.json").exists():
-            return str(folder / "ws")
+        if (folder / name / "package.json").exists():
+            return str(folder / name)
     return None
 
 
 FIND = {
     "chromium": ("TRIO_FASTWS_CHROMIUM", _find_chromium),
-    "node-ws": ("TRIO_FASTWS_NODE_WS", _find_node_ws),
+    "node-ws": ("TRIO_FASTWS_NODE_WS", partial(_find_node_package, "ws")),
+    "undici": ("TRIO_FASTWS_UNDICI", partial(_find_node_package, "undici")),
 }
 
 

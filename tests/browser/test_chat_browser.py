@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.webdriver import ENTER, TAB, open_page
+from tests.browser.webdriver import ENTER, TAB
 from tests.peers import require
 from tests.programs import PROGRAM, running, serving
 from tests.test_docs import BLOCK, PORT, TUTORIAL
@@ -21,17 +20,6 @@ from tests.test_docs import BLOCK, PORT, TUTORIAL
 pytestmark = pytest.mark.slow
 
 PHONE, DESKTOP = (390, 844), (1280, 800)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    chromium = require("chromium")
-    driver = shutil.which("chromedriver")
-    if driver is None and os.environ.get("TRIO_FASTWS_REQUIRE_PEERS") != "1":
-        pytest.skip("chromedriver was not found; install it beside Chromium")
-    assert driver is not None
-    with open_page(chromium, driver, tmp_path_factory.mktemp("profile")) as page:
-        yield page
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from tests.interop.deflating import DeflatePeer
 from tests.interop.peers import common
 from tests.peers import require
 
@@ -20,6 +21,14 @@ SCRIPTS = {
     "aiohttp": "aiohttp_peer.py",
     "picows": "picows_peer.py",
     "node-ws": "node_ws.js",
+}
+DEFLATE_SCRIPTS = {
+    "websockets": "deflate_websockets_asyncio.py",
+    "websockets.trio": "deflate_websockets_trio.py",
+    "aiohttp": "deflate_aiohttp.py",
+    "node-ws": "deflate_node_ws.js",
+    "undici": "deflate_undici.js",
+    "raw": "deflate_raw.py",
 }
 
 
@@ -97,3 +106,22 @@ def peer(request, role, _peers):
         peer = _peers[key] = Peer(*key)
     peer.settled = False
     return peer
+
+
+@pytest.fixture(scope="session")
+def deflate_peer():
+    """Give what gives a peer that compresses, by its name."""
+    running = {}
+
+    def get(name):
+        peer = running.get(name)
+        if peer is not None and not peer.settled:
+            peer.stop()
+            peer = None
+        if peer is None:
+            peer = running[name] = DeflatePeer(name, DEFLATE_SCRIPTS[name])
+        return peer
+
+    yield get
+    for peer in running.values():
+        peer.stop()

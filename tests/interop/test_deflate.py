@@ -1,0 +1,49 @@
+"""Compressed messages and other libraries: in both roles, all parameters, any order.
+
+We send 10,000 random messages to each peer in each of its roles, and they echo. So
+what either compresses, the other inflates.
+"""
+
+import pytest
+
+from tests.interop.deflating import (
+    COMBINATIONS,
+    NAMES,
+    check_compression,
+    dialed,
+    echo_all,
+    served,
+)
+
+pytestmark = pytest.mark.slow
+
+# What each can ask for: nothing of it keeps it from doing what it is asked for.
+ABLE = {
+    ("websockets", "serve"): NAMES,
+    ("websockets", "dial"): NAMES,
+    ("websockets.trio", "serve"): NAMES,
+    ("websockets.trio", "dial"): NAMES,
+    ("aiohttp", "serve"): (),
+    ("aiohttp", "dial"): ("server_max_window_bits",),
+    ("node-ws", "serve"): NAMES,
+    ("node-ws", "dial"): NAMES,
+    ("undici", "dial"): (),
+}
+
+
+@pytest.mark.parametrize("combination", COMBINATIONS, ids=str)
+@pytest.mark.parametrize(("name", "role"), ABLE)
+async def test_every_message_comes_back(deflate_peer, name, role, combination):
+    peer = deflate_peer(name)
+    able = ABLE[name, role]
+    ours, theirs = combination.ours(able), combination.theirs(able)
+    if role == "serve":
+        connection = dialed(peer, ours, **theirs)
+    else:
+        connection = served(ours, lambda port: peer.tell(dial=port, **theirs))
+    async with connection as ws:
+        assert ws.deflate == combination.wanted
+        await echo_all(ws, combination.messages(), f"{combination.number}")
+        # undici inflates, and has no compressor.
+        check_compression(ws, echoes_compressed=name != "undici")
+    assert (await peer.ended())["code"] == 1000
