@@ -16,13 +16,36 @@ class Counting:
         self.objects = 0
         self.given = 0
         self.got = 0
+        self.compressed = 0
 
-    def compressobj(self, *args: Any) -> Any:
-        return zlib.compressobj(*args)
+    def count(self, size: int) -> None:
+        """Count a step of compressing so many bytes; called for each flush too."""
+        self.compressed += size
+
+    def compressobj(self, *args: Any) -> CountingDeflater:
+        return CountingDeflater(self, zlib.compressobj(*args))
 
     def decompressobj(self, *args: Any) -> CountingInflater:
         self.objects += 1
         return CountingInflater(self, zlib.decompressobj(*args))
+
+
+class CountingDeflater:
+    """A compressor that tells its module."""
+
+    def __init__(self, module: Counting, deflater: Any) -> None:
+        self._module = module
+        self._deflater = deflater
+
+    def compress(self, data: bytes) -> bytes:
+        found: bytes = self._deflater.compress(data)
+        self._module.count(len(data))
+        return found
+
+    def flush(self, mode: int) -> bytes:
+        found: bytes = self._deflater.flush(mode)
+        self._module.count(0)
+        return found
 
 
 class CountingInflater:

@@ -70,8 +70,14 @@ class _Bits:
         raise BadDeflateError("a code that stands for nothing")
 
 
-def _codes(lengths: list[int]) -> dict[int, int]:
-    """Return the canonical codes of these lengths (RFC 1951 3.2.2)."""
+def _codes(lengths: list[int], least: int = 2) -> dict[int, int]:
+    """Return the canonical codes of these lengths (RFC 1951 3.2.2).
+
+    Args:
+        lengths: The length of each symbol's code; 0: it has none.
+        least: Codes that leave room for more are refused if they are so long:
+            one alone takes a bit (RFC 1951 3.2.7), and igzip does not care.
+    """
     codes: dict[int, int] = {}
     code = 0
     for size in range(1, 16):
@@ -82,20 +88,24 @@ def _codes(lengths: list[int]) -> dict[int, int]:
                 codes[1 << size | code] = symbol
                 code += 1
         code <<= 1
+    if code != 1 << 16 and max(lengths) >= least:
+        raise BadDeflateError("fewer codes than there is room for")
     return codes
 
 
 FIXED_CODES = _codes([8] * 144 + [9] * 112 + [7] * 24 + [8] * 8)
-FIXED_DISTANCES = _codes([5] * 30)
+FIXED_DISTANCES = _codes([5] * 32)
 
 
-def _dynamic(bits: _Bits) -> tuple[dict[int, int], dict[int, int]]:
+def _dynamic(bits: _Bits, complete: bool) -> tuple[dict[int, int], dict[int, int]]:
     literals = bits.number(5) + 257
     distances = bits.number(5) + 1
+    if literals > 286 or distances > 30:
+        raise BadDeflateError("codes that are reserved")
     lengths = [0] * 19
     for symbol in ORDER[: bits.number(4) + 4]:
         lengths[symbol] = bits.number(3)
-    codes = _codes(lengths)
+    codes = _codes(lengths, least=1 if complete else 16)
     found: list[int] = []
     while len(found) < literals + distances:
         symbol = bits.symbol(codes)
@@ -111,7 +121,10 @@ def _dynamic(bits: _Bits) -> tuple[dict[int, int], dict[int, int]]:
             found += [0] * (11 + bits.number(7))
     if len(found) > literals + distances:
         raise BadDeflateError("a repetition goes too far")
-    return _codes(found[:literals]), _codes(found[literals:])
+    if not found[256]:
+        raise BadDeflateError("no code for the end of the block")
+    least = 2 if complete else 16
+    return _codes(found[:literals], least), _codes(found[literals:], least)
 
 
 def _stored(bits: _Bits, out: bytearray) -> None:
@@ -149,7 +162,7 @@ def _coded(
     return longest
 
 
-def inflate(data: bytes, window: bytes = b"") -> Inflated:
+def inflate(data: bytes, window: bytes = b"", *, complete: bool = True) -> Inflated:
     """Inflate all of ``data``, which must end where a block ends.
 
     What follows a block with BFINAL begins with the next byte: RFC 7692 7.2.3.4.
@@ -157,6 +170,7 @@ def inflate(data: bytes, window: bytes = b"") -> Inflated:
     Args:
         data: Any number of blocks, final or not.
         window: What came before, as far as it may be referred to.
+        complete: Whether to refuse codes that leave room for more, as zlib does.
     """
     bits = _Bits(data)
     out = bytearray(window)
@@ -171,7 +185,7 @@ def inflate(data: bytes, window: bytes = b"") -> Inflated:
             reach = _coded(bits, out, FIXED_CODES, FIXED_DISTANCES)
             longest = max(longest, reach)
         elif kind == DYNAMIC:
-            longest = max(longest, _coded(bits, out, *_dynamic(bits)))
+            longest = max(longest, _coded(bits, out, *_dynamic(bits, complete)))
         else:
             raise BadDeflateError("a block type that is reserved")
         if final:
