@@ -17,6 +17,11 @@ SERVERS = (
 )
 # Others that can be asked for: a task that empties its queue before it waits.
 MORE_SERVERS = ("ours-nowait",)
+# Words that may follow the name of one of ours, with "+" before each: with what it
+# compresses, how it keeps a context, and broadcasts without a `PreparedMessage`.
+VARIANTS = ("zlib-ng", "isal", "window", "unprepared")
+# What these cannot do is not measured.
+NO_DEFLATE = ("trio_websocket", "picows_uvloop")
 QUICK_SERVERS = tuple(
     name for name in SERVERS if name not in {"websockets_uvloop", "aiohttp_uvloop"}
 )
@@ -39,6 +44,7 @@ class Cell:
     payload: int = 128
     depth: int = 1
     text: bool = False
+    deflate: str = "none"
 
     @property
     def mode(self) -> str:
@@ -51,9 +57,19 @@ class Cell:
         kinds = {"echo": "msg", "broadcast": "deliveries", "handshake": "handshakes"}
         return kinds.get(self.kind, "KiB")
 
+    def takes(self, server: str) -> bool:
+        """Whether a server can be measured in it."""
+        words = set(server.split("+")[1:])
+        if "unprepared" in words and self.kind != "broadcast":
+            return False
+        if self.deflate == "none":
+            return words <= {"unprepared"}
+        return server not in NO_DEFLATE
+
     def options(self) -> list[str]:
         """For the load generator, but for how long."""
         options = ["--mode", "idle" if self.kind == "memory" else self.kind]
+        options += ["--deflate", self.deflate]
         if self.kind == "handshake":
             return [*options, "--concurrency", str(self.connections)]
         options += ["--connections", str(self.connections)]
@@ -71,30 +87,67 @@ ECHO = (
     "10x1048576x1",
     "100x128x1-text",
 )
-CELLS = (*ECHO, "handshake", "broadcast", "memory")
-QUICK_CELLS = ("1x32x1", "100x128x1", "100x128x16")
+CELLS = (
+    *ECHO,
+    "1000x128x1:deflate",
+    "handshake",
+    "broadcast",
+    "broadcast:deflate",
+    "memory",
+    "memory:deflate-takeover",
+)
+QUICK_CELLS = ("1x32x1", "100x128x1", "100x128x16", "100x128x1:deflate")
 _ECHO = re.compile(r"(\d+)x(\d+)x(\d+)(-text)?")
 _OTHER = re.compile(r"(handshake|broadcast|memory)(?::(\d+))?")
+# What the load generator and the servers call what follows the name of a cell.
+_DEFLATE = {":deflate": "alone", ":deflate-takeover": "takeover"}
+# The load generator's tag, which a compressed payload must have.
+_LEAST_DEFLATED = 16
 _DEFAULT_CONNECTIONS = {"handshake": 32, "broadcast": 1000, "memory": 10000}
 
 
 def parse_cell(name: str) -> Cell:
     """Make a cell of ``CONNECTIONSxPAYLOADxDEPTH[-text]`` or ``KIND[:CONNECTIONS]``.
 
+    Either may end with ``:deflate``, without context takeover, or
+    ``:deflate-takeover``, with a context of 12 bits both ways.
+
     Raises:
         ValueError: It is neither.
     """
-    if echo := _ECHO.fullmatch(name):
+    ending = next((word for word in _DEFLATE if name.endswith(word)), "")
+    deflate = _DEFLATE.get(ending, "none")
+    base = name.removesuffix(ending)
+    if echo := _ECHO.fullmatch(base):
         connections, payload, depth = map(int, echo.groups()[:3])
-        if connections and depth:
+        enough = payload >= _LEAST_DEFLATED or deflate == "none"
+        if connections and depth and enough:
             text = echo[4] is not None
-            return Cell(name, "echo", connections, payload, depth, text)
-    elif other := _OTHER.fullmatch(name):
+            return Cell(name, "echo", connections, payload, depth, text, deflate)
+    elif other := _OTHER.fullmatch(base):
         kind = other[1]
         connections = int(other[2] or _DEFAULT_CONNECTIONS[kind])
         if connections:
-            return Cell(name, kind, connections, depth=2 if kind == "broadcast" else 1)
+            depth = 2 if kind == "broadcast" else 1
+            return Cell(name, kind, connections, depth=depth, deflate=deflate)
     raise ValueError(
         f"no cell {name!r}: write CONNECTIONSxPAYLOADxDEPTH, with -text or not, or "
-        "handshake, broadcast or memory, with :CONNECTIONS or not"
+        "handshake, broadcast or memory, with :CONNECTIONS or not; and :deflate or "
+        ":deflate-takeover behind it or not (payloads of 16 bytes or more)"
     )
+
+
+def check_server(name: str) -> None:
+    """Check the name of a server, with its variants.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    base, *words = name.split("+")
+    if base not in (*SERVERS, *MORE_SERVERS):
+        raise ValueError(f"no server {base!r}")
+    if words and not (base.startswith("ours-") and set(words) <= set(VARIANTS)):
+        raise ValueError(
+            f"no server {name!r}: one of ours may be followed by any of "
+            f"{', '.join(f'+{word}' for word in VARIANTS)}"
+        )

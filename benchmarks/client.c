@@ -21,9 +21,9 @@
 #define READABLE (EPOLLIN | EPOLLRDHUP)
 #define SOURCES 200        /* 127.0.0.2 to 127.0.0.201: enough ports for any loop */
 
-static uint8_t read_buffer[READ_SIZE + 1], scratch[SCRATCH], *masked;
-static uint8_t frame_head[WS_MAX_HEADER + TAG];
-static size_t head_size, tag_size;
+static uint8_t read_buffer[READ_SIZE + CODEC_TAIL], scratch[SCRATCH], *masked;
+static uint8_t frame_head[WS_MAX_HEADER];
+static size_t head_size, tag_size, body_size; /* the tag's and the payload's as sent */
 static uint8_t key[4];
 static uint64_t seed;
 static int request_before; /* length of the request up to its key */
@@ -36,29 +36,38 @@ static void prepare_frame(void)
     if (getrandom(key, 4, 0) != 4 || getrandom(&seed, sizeof seed, 0) != sizeof seed)
         exit(1);
     key[0] |= 1; /* never all zero */
-    tag_size = opt.payload >= TAG ? TAG : 0;
-    head_size = ws_header(frame_head, opt.text ? WS_TEXT : WS_BINARY, opt.payload, key);
-    masked = malloc(opt.payload + 1);
+    tag_size = opt.deflate ? PACKED_TAG : opt.payload >= TAG ? TAG : 0;
+    body_size = opt.deflate ? packed_size : opt.payload;
+    int opcode = (opt.text ? WS_TEXT : WS_BINARY) | (opt.deflate ? WS_RSV1 : 0);
+    head_size = ws_header(frame_head, opcode, body_size, key);
+    masked = malloc(n_texts * body_size + 1);
     if (!masked)
         exit(1);
-    ws_xor(masked, plain, opt.payload, key, 0);
+    for (uint32_t i = 0; i < n_texts; i++)
+        ws_xor(masked + i * body_size, (opt.deflate ? packed : texts) + i * body_size,
+            body_size, key, 0);
 }
 
 void client_init(void)
 {
+    static const char *const offers[] = { "",
+        "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
+        "client_no_context_takeover\r\n",
+        "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=12; "
+        "client_max_window_bits=12\r\n" };
     static const char rest[] =
         "\r\nSec-WebSocket-Version: 13\r\nPragma: no-cache\r\nCache-Control: no-cache\r\n"
         "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
         "Chrome/130.0.0.0 Safari/537.36\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n"
-        "Accept-Language: en-GB,en;q=0.9,de;q=0.8\r\nCookie: session=";
+        "Accept-Language: en-GB,en;q=0.9,de;q=0.8\r\n";
     prepare_frame();
     request_before = snprintf(request, sizeof request,
         "GET /feed?room=1 HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: Upgrade\r\n"
         "Upgrade: websocket\r\nOrigin: http://127.0.0.1:%d\r\nSec-WebSocket-Key: ",
         opt.port, opt.port);
     int n = request_before + 24;
-    memcpy(request + n, rest, sizeof rest - 1);
-    n += (int)sizeof rest - 1;
+    n += snprintf(request + n, sizeof request - (size_t)n, "%s%sCookie: session=", rest,
+        offers[opt.deflate]);
     for (; n < HEAD_SIZE - 4; n++)
         request[n] = "0123456789abcdef"[n * 7 % 16];
     memcpy(request + n, "\r\n\r\n", 5);
@@ -126,6 +135,23 @@ void start_connection(struct conn *c)
     send_request(c);
 }
 
+/* What we send refers to nothing before it, and no further back than 12 bits. */
+static bool agreed(const char *text)
+{
+    const char *answer = strcasestr(text, "\r\nSec-WebSocket-Extensions:"), *bits;
+    if (!opt.deflate || !answer)
+        return !opt.deflate && !answer;
+    if (!strstr(answer, "permessage-deflate"))
+        return false;
+    if (opt.deflate == ALONE)
+        return strstr(answer, "server_no_context_takeover");
+    bits = strstr(answer, "client_max_window_bits=");
+    if (bits && atoi(bits + 23) < CODEC_BITS)
+        return false;
+    bits = strstr(answer, "server_max_window_bits=");
+    return bits && atoi(bits + 23) <= CODEC_BITS;
+}
+
 /* Every server writes its answer at once, so it comes whole with one read. What
  * follows it is the connection's first frames. */
 static void take_answer(struct conn *c)
@@ -149,8 +175,9 @@ static void take_answer(struct conn *c)
         fail(c, "refused: %.40s", text);
     } else if (!accept || strncmp(accept + 23 + strspn(accept + 23, " "), c->accept, 28)) {
         fail(c, "wrong Sec-WebSocket-Accept");
-    } else if (strcasestr(text, "\r\nSec-WebSocket-Extensions:")) {
-        fail(c, "an extension that was not offered");
+    } else if (!agreed(text)) {
+        fail(c, opt.deflate ? "permessage-deflate was not granted as it was offered"
+                            : "an extension that was not offered");
     } else {
         uint8_t *rest = (uint8_t *)end + 4;
         c->state = OPEN;
@@ -179,41 +206,49 @@ static void frame_start(uint8_t *out, uint32_t id, uint32_t number)
 {
     memcpy(out, frame_head, head_size);
     if (tag_size) {
-        uint8_t tag[TAG];
+        uint8_t tag[TAG], bits[PACKED_TAG];
         make_tag(tag, id, number);
-        ws_xor(out + head_size, tag, TAG, key, 0);
+        if (opt.deflate)
+            pack_tag(bits, tag, packed + number % n_texts * body_size);
+        ws_xor(out + head_size, opt.deflate ? bits : tag, tag_size, key, 0);
     }
+}
+
+static uint8_t *body_of(uint32_t number)
+{
+    return masked + number % n_texts * body_size;
 }
 
 /* Frames follow from their number, so what the socket did not take is not kept
  * but made again. */
 static int fill(struct conn *c, struct iovec parts[2])
 {
-    const size_t start = head_size + tag_size, rest = opt.payload - tag_size;
-    const uint64_t frame = head_size + opt.payload;
+    const size_t start = head_size + tag_size, rest = body_size - tag_size;
+    const uint64_t frame = head_size + body_size;
     uint64_t skip = c->sent_of_frame;
-    if (opt.payload < LARGE) {
+    if (body_size < LARGE) {
         size_t at = 0;
         for (uint32_t i = 0; i < c->queued && at + frame <= SCRATCH; i++, at += frame) {
             frame_start(scratch + at, c->id, c->sent + i);
-            memcpy(scratch + at + start, masked + tag_size, rest);
+            memcpy(scratch + at + start, body_of(c->sent + i) + tag_size, rest);
         }
         parts[0] = (struct iovec){ scratch + skip, at - skip };
         return 1;
     }
     frame_start(scratch, c->id, c->sent);
+    uint8_t *body = body_of(c->sent);
     if (skip >= start) {
-        parts[0] = (struct iovec){ masked + (skip - head_size), frame - skip };
+        parts[0] = (struct iovec){ body + (skip - head_size), frame - skip };
         return 1;
     }
     parts[0] = (struct iovec){ scratch + skip, start - skip };
-    parts[1] = (struct iovec){ masked + tag_size, rest };
+    parts[1] = (struct iovec){ body + tag_size, rest };
     return 2;
 }
 
 void flush(struct conn *c)
 {
-    const uint64_t frame = head_size + opt.payload;
+    const uint64_t frame = head_size + body_size;
     struct iovec parts[2];
     ssize_t n;
     while (c->state == OPEN) {
@@ -245,6 +280,10 @@ void close_now(struct conn *c)
         close(c->fd);
     c->fd = -1;
     c->armed = 0;
+    free(c->heap);
+    codec_free(c->codec);
+    c->heap = NULL;
+    c->codec = NULL;
     if (c->state == CLOSED)
         return;
     c->state = CLOSED;

@@ -8,9 +8,14 @@
  * With "broadcast" every message goes to every connection, one send for each
  * message and receiver. It does not join rounds: a server that does can beat it.
  *
- *     floor [echo|broadcast]        prints "listening PORT"
+ * With "alone" or "takeover" it agrees on permessage-deflate and inflates and deflates
+ * every message with zlib, in a broadcast once for all; messages are whole frames of
+ * less than 64 KiB then.
+ *
+ *     floor [echo|broadcast [alone|takeover]]        prints "listening PORT"
  */
 #define _GNU_SOURCE
+#include "codec.h"
 #include "ws.h"
 
 #include <arpa/inet.h>
@@ -37,14 +42,20 @@ struct conn {
     uint8_t key[4];
     uint8_t opcode, held, open, closing;
     uint8_t head[WS_MAX_HEADER]; /* the first `held` bytes of an incomplete header */
-    uint8_t *in;         /* an incomplete request, or message when broadcasting */
+    uint8_t *in;         /* an incomplete request, or message to broadcast or inflate */
     uint8_t *out;        /* what the socket did not take */
     uint32_t in_len;
     size_t out_len;
+    struct codec *codec; /* with context takeover */
 };
 
 static int epfd;
-static bool broadcasting;
+static bool broadcasting, deflating, takeover;
+static struct codec *shared; /* without context takeover */
+/* A message inflated, and frames that go out with one send. */
+#define LARGEST (1024 * 1024)
+static uint8_t inflated[LARGEST], batch[2 * LARGEST];
+static size_t batched;
 static struct conn **all;
 static unsigned count, room;
 /* Room before the bytes received for what was held back from the last read. */
@@ -64,6 +75,7 @@ static void drop(struct conn *c)
     all[c->index]->index = c->index;
     free(c->in);
     free(c->out);
+    codec_free(c->codec);
     c->fd = -1;
     free(c);
 }
@@ -163,6 +175,11 @@ static ssize_t turn_round(struct conn *c, uint8_t *out, uint8_t *in, size_t len)
 
 static bool shake(struct conn *c, uint8_t **data, size_t *len)
 {
+    static const char *const answers[] = {
+        "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
+        "client_no_context_takeover\r\n",
+        "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=12; "
+        "client_max_window_bits=12\r\n" };
     uint8_t *end = memmem(*data, *len, "\r\n\r\n", 4);
     if (!end) {
         if (*len > HELD_MAX || !(c->in = malloc(*len)))
@@ -172,7 +189,7 @@ static bool shake(struct conn *c, uint8_t **data, size_t *len)
         return true;
     }
     *end = 0; /* for strcasestr */
-    char *key = strcasestr((char *)*data, "\r\nSec-WebSocket-Key:"), accept[29], reply[200];
+    char *key = strcasestr((char *)*data, "\r\nSec-WebSocket-Key:"), accept[29], reply[400];
     if (!key)
         return false;
     key += 20;
@@ -180,7 +197,7 @@ static bool shake(struct conn *c, uint8_t **data, size_t *len)
     ws_accept(key, strcspn(key, " \t\r\n"), accept);
     int n = snprintf(reply, sizeof reply,
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Accept: %s\r\n\r\n", accept);
+        "%sSec-WebSocket-Accept: %s\r\n\r\n", deflating ? answers[takeover] : "", accept);
     c->open = true;
     end += 4;
     *len -= (size_t)(end - *data);
@@ -188,7 +205,40 @@ static bool shake(struct conn *c, uint8_t **data, size_t *len)
     return push(c, (uint8_t *)reply, (size_t)n);
 }
 
-static bool send_to_all(struct conn *from, uint8_t *data, size_t len)
+/* Inflate and deflate a message into the batch, as a frame; 0 if that fails. */
+static size_t renew(struct conn *c, int opcode, uint8_t *data, size_t len)
+{
+    struct codec *k = shared;
+    uint8_t *out = batch + batched + WS_MAX_HEADER, head[WS_MAX_HEADER];
+    if (takeover)
+        k = c->codec ? c->codec : (c->codec = codec_new(true, CODEC_BITS));
+    ssize_t n = codec_inflate(k, data, len, inflated, LARGEST);
+    if (n >= 0)
+        n = codec_deflate(k, inflated, (size_t)n, out, LARGEST);
+    if (n < 0)
+        return 0;
+    size_t head_size = ws_header(head, opcode | WS_RSV1, (uint64_t)n, NULL);
+    memmove(batch + batched + head_size, out, (size_t)n);
+    memcpy(batch + batched, head, head_size);
+    return head_size + (size_t)n;
+}
+
+static void send_to_all(const uint8_t *frame, size_t len)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (all[i]->open)
+            push(all[i], frame, len);
+}
+
+static bool push_batch(struct conn *c)
+{
+    size_t len = batched;
+    batched = 0;
+    return !len || push(c, batch, len);
+}
+
+/* Messages which are needed whole; what comes of them goes to all, or back. */
+static bool take_messages(struct conn *from, uint8_t *data, size_t len)
 {
     while (len >= 2) {
         size_t head = 2, size = data[1];
@@ -198,17 +248,27 @@ static bool send_to_all(struct conn *from, uint8_t *data, size_t len)
             break; /* no message of 64 KiB or more here */
         if (head + size > len)
             break;
-        if (data[0] & 8) {
-            if (!push(from, data, head + size))
+        uint8_t *frame = data;
+        size_t frame_len = head + size;
+        if (data[0] & WS_RSV1) {
+            if (batched + LARGEST + WS_MAX_HEADER > sizeof batch && !push_batch(from))
                 return false;
-        } else {
-            for (unsigned i = 0; i < count; i++)
-                if (all[i]->open)
-                    push(all[i], data, head + size);
+            frame = batch + batched;
+            if (!(frame_len = renew(from, data[0] & 15, data + head, size)))
+                return false;
+        }
+        if (broadcasting && !(data[0] & 8)) {
+            send_to_all(frame, frame_len);
+        } else if (frame != data) {
+            batched += frame_len;
+        } else if (!push_batch(from) || !push(from, frame, frame_len)) {
+            return false;
         }
         data += head + size;
         len -= head + size;
     }
+    if (!push_batch(from))
+        return false;
     if (!len)
         return true;
     if (len > HELD_MAX || !(from->in = malloc(len)))
@@ -244,14 +304,14 @@ static bool on_readable(struct conn *c)
     n = turn_round(c, out, in, len);
     if (n < 0)
         return false;
-    if (broadcasting) {
+    if (broadcasting || deflating) {
         if (c->in) {
             memcpy(out -= c->in_len, c->in, c->in_len);
             n += c->in_len;
             free(c->in);
             c->in = NULL;
         }
-        if (!send_to_all(c, out, (size_t)n))
+        if (!take_messages(c, out, (size_t)n))
             return false;
     } else if (n && !push(c, out, (size_t)n)) {
         return false;
@@ -296,10 +356,13 @@ int main(int argc, char **argv)
     struct rlimit lim;
     struct epoll_event events[EVENTS], ev = { .events = EPOLLIN };
     broadcasting = argc > 1 && !strcmp(argv[1], "broadcast");
+    deflating = argc > 2;
+    takeover = deflating && !strcmp(argv[2], "takeover");
+    shared = codec_new(false, 15);
     getrlimit(RLIMIT_NOFILE, &lim);
     lim.rlim_cur = lim.rlim_max;
     setrlimit(RLIMIT_NOFILE, &lim);
-    area = malloc(HELD_MAX + WS_MAX_HEADER + READ_SIZE);
+    area = malloc(HELD_MAX + WS_MAX_HEADER + READ_SIZE + CODEC_TAIL);
     epfd = epoll_create1(EPOLL_CLOEXEC);
     if (!area || epfd < 0)
         die("start");

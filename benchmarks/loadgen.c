@@ -12,6 +12,7 @@
  *   --connections N  --payload BYTES  --depth N  --senders N  --concurrency N  --text
  *   --seconds S  --count N (ends the window early)  --warmup S  --abrupt (end without
  *   a closing handshake)  --echo (idle: one message each at once)
+ *   --deflate none|alone|takeover (what is offered; messages go out compressed)
  *   --pid P (again and again: processes whose CPU time is the server's)
  *
  * The window begins after the warm-up and ends before what is in flight is drained;
@@ -258,7 +259,10 @@ static void report(const char *event)
         latency_at(0.5), latency_at(0.99), latency_at(1), cpu_after[1] - cpu_before[1],
         cpu_after[0] - cpu_before[0]);
     print_text(total.first_error);
-    puts("}");
+    /* Of the answers, at their shares in the whole run. */
+    double answers = total.answers ? (double)total.answers : 1;
+    printf(", \"compressed\": %.4f, \"answer_bytes\": %.1f}\n",
+        (double)total.compressed / answers, (double)total.answer_bytes / answers);
     fflush(stdout);
 }
 
@@ -333,6 +337,7 @@ int main(int argc, char **argv)
         usage("more connections than file descriptors (ulimit -Hn)");
     epfd = epoll_create1(EPOLL_CLOEXEC);
     allot();
+    texts_init();
     verify_init();
     client_init();
     latency_reset();

@@ -1,8 +1,9 @@
-/* The load generator's parts: loadgen.c (modes), options.c, client.c (connections),
- * verify.c (what comes back), stats.c (time, CPU, latency). */
+/* The load generator's parts: loadgen.c (modes), options.c, texts.c (what is sent),
+ * client.c (connections), verify.c (what comes back), stats.c (time, CPU, latency). */
 #ifndef LOADGEN_H
 #define LOADGEN_H
 
+#include "codec.h"
 #include "ws.h"
 
 #include <stdbool.h>
@@ -14,10 +15,12 @@
  * a lost, doubled, misplaced or misdelivered message is noticed. Payloads shorter
  * than this carry none. */
 #define TAG 16
+#define PACKED_TAG (TAG + 1) /* and 3 bits before it, 5 after it */
 #define MAX_SENDERS 16
 #define MAX_PIDS 16
 
 enum mode { ECHO, IDLE, BROADCAST, HANDSHAKE };
+enum deflate { PLAIN, ALONE, TAKEOVER };
 enum state { UNUSED, CONNECTING, SHAKING, OPEN, CLOSING, CLOSED };
 
 struct conn {
@@ -25,7 +28,7 @@ struct conn {
     uint32_t id;
     uint32_t armed;         /* what the epoll was asked for */
     uint8_t state, head_len, opcode;
-    bool fin, in_frame, in_message;
+    bool fin, in_frame, in_message, deflated;
     uint8_t head[WS_MAX_HEADER];
     uint8_t control_len;    /* payload bytes of a control frame so far */
     uint8_t control[125];
@@ -42,10 +45,13 @@ struct conn {
     uint32_t *next_of;      /* broadcast: the next number of each sender */
     uint64_t *stamps;       /* ring of times, one for each message in flight */
     uint64_t started;
+    uint8_t *heap;          /* of a compressed message so far; there are c->at bytes */
+    struct codec *codec;    /* with context takeover */
 };
 
 struct options {
     enum mode mode;
+    enum deflate deflate;
     int port;
     uint32_t connections, depth, senders, concurrency;
     uint64_t payload, count;
@@ -57,6 +63,7 @@ struct options {
 struct totals {
     uint64_t messages;   /* verified; in a broadcast every delivery */
     uint64_t rounds, opened, closed, errors;
+    uint64_t answers, compressed, answer_bytes; /* of the whole run, as on the wire */
     char first_error[160];
 };
 
@@ -78,10 +85,19 @@ void flush(struct conn *c);
 void begin_close(struct conn *c);
 void close_now(struct conn *c);
 
+/* texts.c */
+extern uint32_t n_texts;
+extern uint8_t *texts;     /* payloads, one after the other, without their tags */
+extern uint8_t *packed;    /* the same compressed */
+extern size_t packed_size; /* of each */
+void texts_init(void);
+const uint8_t *text_of(uint32_t number);
+void pack_tag(uint8_t out[PACKED_TAG], const uint8_t tag[TAG], const uint8_t *packed_text);
+
 /* verify.c */
-extern uint8_t *plain;     /* the payload without its tag */
 void verify_init(void);
-void verify(struct conn *c, const uint8_t *data, size_t len);
+/* CODEC_TAIL bytes behind the data are changed and restored. */
+void verify(struct conn *c, uint8_t *data, size_t len);
 void make_tag(uint8_t tag[TAG], uint32_t id, uint32_t number);
 void fail(struct conn *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -22,6 +22,8 @@ FEWEST = 10
 DISTURBANCE = 0.10
 # Before connections are counted, what every first connection loads is loaded.
 MEMORY_WARMUP = ["--connections", "20", "--seconds", "0.2", "--warmup", "0"]
+# So many of 128 bytes are more than a window of 12 bits holds.
+WINDOW_ECHOES = 40
 # Servers may tidy up a little after the last byte.
 SETTLE_SECONDS = 1.0
 
@@ -35,6 +37,8 @@ class Sample:
         server: Share of the window the server was running.
         generator: Share of the window the load generator was running.
         foreign: Largest share of either core that others took.
+        compressed: Share of the answers that came compressed.
+        answer_bytes: Payload of an answer as it came, on average.
         refused: Why the rate is not to be believed; empty if it is.
     """
 
@@ -46,6 +50,8 @@ class Sample:
     server: float
     generator: float
     foreign: float
+    compressed: float
+    answer_bytes: float
     refused: str
 
     def as_json(self) -> dict[str, Any]:
@@ -133,6 +139,8 @@ class Rig:
             server=outcome.server_cpu / seconds,
             generator=outcome.own_cpu / seconds,
             foreign=foreign,
+            compressed=outcome.compressed,
+            answer_bytes=outcome.answer_bytes,
             refused=verdict(outcome),
         )
 
@@ -142,16 +150,21 @@ class Rig:
         Raises:
             rig.RigError: A connection failed.
         """
-        self._run(server, MEMORY_WARMUP)
+        self._run(server, [*MEMORY_WARMUP, "--deflate", cell.deflate])
         start = server.rss_kib()
         found: dict[str, float] = {}
         for again in ("", " again"):
             generator = rig.Generator(self.loadgen, server, self.places, cell.options())
             try:
-                for moment in ("open", "echoed"):
-                    if moment == "echoed":
+                # The first report comes when all are open.
+                moments = {"open": 0, "echoed": 1}
+                if cell.deflate == "takeover":
+                    moments["window full"] = WINDOW_ECHOES
+                outcome = generator.read(120)
+                for moment, echoes in moments.items():
+                    for _ in range(echoes):
                         generator.tell("echo")
-                    outcome = generator.read(120)
+                        outcome = generator.read(120)
                     if outcome.errors:
                         raise rig.RigError(outcome.first_error)
                     time.sleep(SETTLE_SECONDS / 2)

@@ -19,12 +19,14 @@ void usage(const char *problem)
 void parse_options(int argc, char **argv)
 {
     static const char *const modes[] = { "echo", "idle", "broadcast", "handshake" };
+    static const char *const ways[] = { "none", "alone", "takeover" };
     static const struct option names[] = { { "port", 1, 0, 'p' }, { "mode", 1, 0, 'm' },
         { "connections", 1, 0, 'c' }, { "payload", 1, 0, 'b' }, { "depth", 1, 0, 'd' },
         { "senders", 1, 0, 's' }, { "concurrency", 1, 0, 'k' }, { "text", 0, 0, 't' },
         { "seconds", 1, 0, 'S' }, { "count", 1, 0, 'n' }, { "warmup", 1, 0, 'w' },
-        { "abrupt", 0, 0, 'a' }, { "echo", 0, 0, 'e' }, { "pid", 1, 0, 'i' }, { 0, 0, 0, 0 } };
-    int o, mode = 0;
+        { "abrupt", 0, 0, 'a' }, { "echo", 0, 0, 'e' }, { "pid", 1, 0, 'i' },
+        { "deflate", 1, 0, 'z' }, { 0, 0, 0, 0 } };
+    int o, mode = 0, way;
     while ((o = getopt_long(argc, argv, "", names, NULL)) != -1) {
         switch (o) {
         case 'p': opt.port = atoi(optarg); break;
@@ -50,6 +52,12 @@ void parse_options(int argc, char **argv)
                 usage("no such mode");
             opt.mode = (enum mode)mode;
             break;
+        case 'z':
+            for (way = 0; way < 3 && strcmp(ways[way], optarg); way++) { }
+            if (way == 3)
+                usage("no such way to deflate");
+            opt.deflate = (enum deflate)way;
+            break;
         default: usage("no such option");
         }
     }
@@ -60,4 +68,6 @@ void parse_options(int argc, char **argv)
     if (opt.mode == BROADCAST && (opt.senders > MAX_SENDERS || opt.senders > opt.connections
             || opt.payload < TAG))
         usage("broadcast: at most 16 senders, a payload of 16 bytes or more");
+    if (opt.deflate && opt.payload < TAG)
+        usage("deflate: a payload of 16 bytes or more");
 }

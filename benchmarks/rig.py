@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 HERE = Path(__file__).resolve().parent
+_LOADGEN = "loadgen.c options.c texts.c client.c verify.c stats.c"
 PROGRAMS = {
-    "floor": ["floor.c", "ws.c"],
-    "loadgen": ["loadgen.c", "options.c", "client.c", "verify.c", "stats.c", "ws.c"],
+    "floor": ["floor.c", "codec.c", "ws.c"],
+    "loadgen": [*_LOADGEN.split(), "codec.c", "ws.c"],
 }
 FLAGS = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror"]
+LIBRARIES = ["-lz"]
 # An import of a library with its dependencies, on a core that others use too.
 START_SECONDS = 30.0
 TICK = 1 / os.sysconf("SC_CLK_TCK")
@@ -44,7 +46,9 @@ def build() -> dict[str, Path]:
         raise RigError("no C compiler: install one, or name it in CC")
     sources = sorted(HERE.glob("*.[ch]"))
     text = b"".join(path.read_bytes() for path in sources)
-    digest = hashlib.sha256(f"{compiler}{FLAGS}".encode() + text).hexdigest()[:16]
+    digest = hashlib.sha256(f"{compiler}{FLAGS}{PROGRAMS}".encode() + text).hexdigest()[
+        :16
+    ]
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     cache = Path(base) / "trio_fastws-benchmarks" / digest
     cache.mkdir(parents=True, exist_ok=True)
@@ -54,12 +58,13 @@ def build() -> dict[str, Path]:
             continue
         with tempfile.TemporaryDirectory(dir=cache) as scratch:
             target = Path(scratch) / name
-            command = [compiler, *FLAGS, "-o", str(target), *parts]
+            command = [compiler, *FLAGS, "-o", str(target), *parts, *LIBRARIES]
             done = subprocess.run(
                 command, cwd=HERE, capture_output=True, text=True, check=False
             )
             if done.returncode:
-                raise RigError(f"{' '.join(command)}\n{done.stderr}")
+                hint = "zlib.h comes with zlib1g-dev, or zlib-devel"
+                raise RigError(f"{' '.join(command)}\n{done.stderr}({hint})")
             target.replace(built[name])
     return built
 
@@ -209,6 +214,8 @@ class Outcome:
     p99_us: float
     server_cpu: float
     own_cpu: float
+    compressed: float
+    answer_bytes: float
 
     @classmethod
     def parse(cls, line: str) -> Outcome:
@@ -275,11 +282,19 @@ class Generator:
         _end(self._process)
 
 
-def server_command(name: str, built: dict[str, Path], mode: str) -> list[str | Path]:
+def server_command(
+    name: str, built: dict[str, Path], mode: str, deflate: str
+) -> list[str | Path]:
     """The command line of a server by its name in the tables."""
     if name == "floor":
-        return [built["floor"], mode]
-    base, _, handler = name.partition("-")
+        return [built["floor"], mode, *([deflate] if deflate != "none" else [])]
+    base, *variants = name.split("+")
+    base, _, handler = base.partition("-")
     script = HERE / "servers" / f"{base}_server.py"
     command: list[str | Path] = [sys.executable, script, "--mode", mode]
-    return [*command, "--handler", handler] if handler else command
+    command += ["--deflate", deflate]
+    if handler:
+        command += ["--handler", handler]
+    for variant in variants:
+        command += ["--variant", variant]
+    return command

@@ -27,7 +27,9 @@ from cells import (
     QUICK_CELLS,
     QUICK_SERVERS,
     SERVERS,
+    VARIANTS,
     Cell,
+    check_server,
     parse_cell,
 )
 from measure import Rig, Sample
@@ -44,8 +46,14 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="few cells and servers, short rounds"
     )
-    parser.add_argument("--cells", help=f"of {', '.join(CELLS)}; or any CxPxD[-text]")
-    parser.add_argument("--servers", help=f"of {', '.join([*SERVERS, *MORE_SERVERS])}")
+    parser.add_argument(
+        "--cells", help=f"of {', '.join(CELLS)}; or any CxPxD[-text][:deflate]"
+    )
+    parser.add_argument(
+        "--servers",
+        help=f"of {', '.join([*SERVERS, *MORE_SERVERS])}; ours may have +WORD behind "
+        f"them, of {', '.join(VARIANTS)}",
+    )
     parser.add_argument("--rounds", type=int, help="of each server (5; quick: 2)")
     parser.add_argument("--seconds", type=float, help="a window (2; quick: 0.4)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="every sample")
@@ -57,13 +65,12 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     cells = found.cells.split(",") if found.cells else QUICK_CELLS if quick else CELLS
     try:
         found.cells = [parse_cell(name) for name in cells]
+        default = QUICK_SERVERS if quick else SERVERS
+        found.servers = found.servers.split(",") if found.servers else list(default)
+        for name in found.servers:
+            check_server(name)
     except ValueError as error:
         parser.error(str(error))
-    default = QUICK_SERVERS if quick else SERVERS
-    found.servers = found.servers.split(",") if found.servers else list(default)
-    for name in found.servers:
-        if name not in (*SERVERS, *MORE_SERVERS):
-            parser.error(f"no server {name!r}")
     found.rounds = found.rounds or (2 if quick else 5)
     found.seconds = found.seconds or (0.4 if quick else 2.0)
     if found.rounds < 1 or found.seconds <= 0:
@@ -118,8 +125,11 @@ class Runner:
         """Measure a cell."""
         return self._memory(cell) if cell.kind == "memory" else self._rates(cell)
 
+    def _able(self, cell: Cell) -> list[str]:
+        return [name for name in self._servers if cell.takes(name)]
+
     def _start(self, name: str, cell: Cell, stack: ExitStack) -> rig.Server:
-        command = rig.server_command(name, self._built, cell.mode)
+        command = rig.server_command(name, self._built, cell.mode, cell.deflate)
         server = rig.Server(command, self._places)
         stack.callback(server.stop)
         return server
@@ -130,9 +140,10 @@ class Runner:
         They all stay up during the cell; one without connections only sleeps.
         """
         failed: dict[str, str] = {}
-        found: dict[str, list[Sample]] = {name: [] for name in self._servers}
+        names = self._able(cell)
+        found: dict[str, list[Sample]] = {name: [] for name in names}
         with ExitStack() as stack:
-            servers = {name: self._start(name, cell, stack) for name in self._servers}
+            servers = {name: self._start(name, cell, stack) for name in names}
             for name, server in servers.items():
                 try:
                     server.wait()
@@ -140,8 +151,8 @@ class Runner:
                     failed[name] = f"did not start: {error}"
             for turn in range(self._rounds):
                 # Begin with another one each time, so that none is always first.
-                shift = turn % len(self._servers)
-                for name in self._servers[shift:] + self._servers[:shift]:
+                shift = turn % max(1, len(names))
+                for name in names[shift:] + names[:shift]:
                     if name in failed:
                         continue
                     try:
@@ -152,7 +163,7 @@ class Runner:
 
     def _memory(self, cell: Cell) -> list[Row]:
         rows: list[Row] = []
-        for name in self._servers:
+        for name in self._able(cell):
             with ExitStack() as stack:
                 try:
                     server = self._start(name, cell, stack)

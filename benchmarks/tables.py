@@ -91,19 +91,30 @@ def _amount(value: float) -> str:
     return f"{value:.0f}"
 
 
-def _rate_cells(row: Row) -> list[str]:
+def _answers(samples: Sequence[Sample]) -> list[str]:
+    # Whether they came compressed, and how many bytes each had.
+    share = median(sample.compressed for sample in samples)
+    size = median(sample.answer_bytes for sample in samples)
+    return [
+        "yes" if share == 1 else "no" if share == 0 else f"{share:.0%}",
+        f"{size:.0f}",
+    ]
+
+
+def _rate_cells(row: Row, yardsticks: Sequence[str], deflate: bool) -> list[str]:
     samples = row.believed
     rates = [sample.rate for sample in samples]
     low, high = min(rates) / row.rate - 1, max(rates) / row.rate - 1
     ratios = [
         f"{row.ratios[other]:.2f}" if other in row.ratios else "-"
-        for other in YARDSTICKS
+        for other in yardsticks
     ]
     return [
         row.server,
         _amount(row.rate),
         f"{low:+.0%} {high:+.0%}" if len(rates) > 1 else "-",
         *ratios,
+        *(_answers(samples) if deflate else []),
         f"{median(sample.p50_us for sample in samples):.0f}",
         f"{median(sample.p99_us for sample in samples):.0f}",
         f"{median(sample.server for sample in samples):.0%}",
@@ -111,15 +122,16 @@ def _rate_cells(row: Row) -> list[str]:
     ]
 
 
-def _lines(head: list[str], body: list[list[str]], notes: list[str]) -> list[str]:
+def aligned(head: list[str], body: list[list[str]]) -> list[str]:
+    """Lines of text with columns; all but the first stand to the right."""
     widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
     out: list[str] = []
-    for line, note in zip([head, *body], ["", *notes], strict=True):
+    for line in [head, *body]:
         first, *others = (
             f"{text:<{width}}" if i == 0 else f"{text:>{width}}"
             for i, (text, width) in enumerate(zip(line, widths, strict=True))
         )
-        out.append(f"{'  '.join([first, *others])}  {note}".rstrip())
+        out.append("  ".join([first, *others]))
     return out
 
 
@@ -136,11 +148,17 @@ def table(cell: Cell, rows: Sequence[Row]) -> str:
             for row in told
         ]
     else:
-        names = [*YARDSTICKS.values(), "p50 us", "p99 us", "server", "gen"]
+        deflate = cell.deflate != "none"
+        yardsticks = [y for y in YARDSTICKS if any(y in row.ratios for row in told)]
+        names = [YARDSTICKS[name] for name in yardsticks]
+        names += ["deflated", "bytes"] if deflate else []
+        names += ["p50 us", "p99 us", "server", "gen"]
         head = [f"{cell.unit} per CPU-s", "median", "spread", *names]
-        body = [_rate_cells(row) for row in told]
+        body = [_rate_cells(row, yardsticks, deflate) for row in told]
     if told:
-        out += _lines(head, body, [row.note for row in told])
+        notes = ["", *(row.note for row in told)]
+        lines = zip(aligned(head, body), notes, strict=True)
+        out += [f"{line}  {note}".rstrip() for line, note in lines]
     foreign = [median(s.foreign for s in row.samples) for row in told if row.samples]
     if foreign and max(foreign) > UNUSABLE:
         out.append(

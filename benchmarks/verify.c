@@ -1,4 +1,4 @@
-/* Every byte that comes back is parsed and compared. */
+/* Every byte that comes back is parsed, inflated if need be, and compared. */
 #include "loadgen.h"
 
 #include <stdarg.h>
@@ -6,9 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-uint8_t *plain;
+#define MOST_PACKED (4u << 20) /* bytes of a compressed answer, whatever it says */
+
 static uint8_t expected_head[WS_MAX_HEADER];
 static size_t head_size, tag_size;
+static uint8_t *inflated;     /* the last compressed answer */
+static struct codec *shared;  /* without context takeover */
+/* In a broadcast many get the same bytes, which are compared and not inflated. */
+static uint8_t *known;
+static size_t known_size;
 
 void fail(struct conn *c, const char *format, ...)
 {
@@ -45,17 +51,15 @@ static bool read_tag(const uint8_t *tag, uint32_t *id, uint32_t *number)
 
 void verify_init(void)
 {
-    static const char words[] = "{\"kind\":\"tick\",\"symbol\":\"ABCD\",\"price\":101.25,\"size\":300} ";
-    uint32_t x = 2463534242u;
-    plain = malloc(opt.payload + 1);
-    if (!plain)
-        exit(1);
-    for (uint64_t i = 0; i < opt.payload; i++) {
-        x ^= x << 13, x ^= x >> 17, x ^= x << 5;
-        plain[i] = opt.text ? (uint8_t)words[i % (sizeof words - 1)] : (uint8_t)x;
-    }
     head_size = ws_header(expected_head, opt.text ? WS_TEXT : WS_BINARY, opt.payload, NULL);
     tag_size = opt.payload >= TAG ? TAG : 0;
+    if (!opt.deflate)
+        return;
+    inflated = malloc(opt.payload + 1);
+    known = malloc(MOST_PACKED);
+    if (!inflated || !known)
+        usage("out of memory");
+    shared = codec_new(false, 15);
 }
 
 /* A message is complete and everything but its tag has been compared. */
@@ -81,8 +85,32 @@ static bool complete(struct conn *c, const uint8_t *tag)
         return false;
     }
     c->received++;
+    total.answers++;
     on_message(c, id, number);
     return c->state == OPEN || c->state == CLOSING;
+}
+
+static bool complete_deflated(struct conn *c, uint8_t *data, size_t size)
+{
+    bool alone = opt.deflate == ALONE;
+    if (!alone || size != known_size || memcmp(data, known, size)) {
+        if (!alone && !c->codec)
+            c->codec = codec_new(true, CODEC_BITS);
+        ssize_t n = codec_inflate(alone ? shared : c->codec, data, size, inflated,
+            opt.payload + 1);
+        if (n != (ssize_t)opt.payload) {
+            fail(c, "message %u inflates to %zd bytes", c->received, n);
+            return false;
+        }
+        if (alone)
+            memcpy(known, data, known_size = size);
+    }
+    if (memcmp(inflated + TAG, text_of(c->received) + TAG, opt.payload - TAG)) {
+        fail(c, "wrong bytes in compressed message %u", c->received);
+        return false;
+    }
+    total.compressed++;
+    return complete(c, inflated);
 }
 
 static void control_frame(struct conn *c)
@@ -109,13 +137,21 @@ static bool frame_header(struct conn *c, const uint8_t *h, size_t n)
     c->opcode = h[0] & 15;
     c->in_frame = true;
     c->control_len = 0;
-    if (h[0] & 0x70 || h[1] & 0x80) {
+    bool first = !(c->opcode & 8) && !c->in_message;
+    if (first)
+        c->deflated = h[0] & WS_RSV1 && opt.deflate;
+    if (h[0] & (first && opt.deflate ? 0x30 : 0x70) || h[1] & 0x80) {
         fail(c, "reserved or mask bit in header %02x %02x", h[0], h[1]);
     } else if (c->opcode & 8) {
         if (c->left > 125 || !c->fin)
             fail(c, "bad control frame %02x", h[0]);
     } else if (c->opcode != (c->in_message ? WS_CONT : opt.text ? WS_TEXT : WS_BINARY)) {
         fail(c, "opcode %d", c->opcode);
+    } else if (c->deflated) {
+        if (c->left > MOST_PACKED - c->at)
+            fail(c, "%llu bytes compressed", (unsigned long long)(c->at + c->left));
+        else if (!(c->heap = realloc(c->heap, c->at + c->left + CODEC_TAIL)))
+            usage("out of memory");
     } else if (c->at + c->left > opt.payload || (c->fin && c->at + c->left != opt.payload)) {
         fail(c, "length %llu", (unsigned long long)(c->at + c->left));
     }
@@ -125,12 +161,18 @@ static bool frame_header(struct conn *c, const uint8_t *h, size_t n)
 /* Compare a piece of a message that starts at c->at. */
 static bool payload_piece(struct conn *c, const uint8_t *p, size_t n)
 {
+    total.answer_bytes += n;
+    if (c->deflated) {
+        memcpy(c->heap + c->at, p, n);
+        c->at += n;
+        return true;
+    }
     if (c->at < tag_size) {
         size_t m = tag_size - (size_t)c->at < n ? tag_size - (size_t)c->at : n;
         memcpy(c->tag + c->at, p, m);
         c->at += m, p += m, n -= m;
     }
-    if (memcmp(p, plain + c->at, n)) {
+    if (memcmp(p, text_of(c->received) + c->at, n)) {
         fail(c, "wrong bytes in message %u", c->received);
         return false;
     }
@@ -148,19 +190,43 @@ static bool frame_end(struct conn *c)
     c->in_message = !c->fin;
     if (!c->fin)
         return true;
+    size_t size = (size_t)c->at;
     c->at = 0;
-    return complete(c, c->tag);
+    if (!c->deflated)
+        return complete(c, c->tag);
+    uint8_t *whole = c->heap;
+    c->heap = NULL;
+    bool good = complete_deflated(c, whole, size);
+    free(whole);
+    return good;
 }
 
-void verify(struct conn *c, const uint8_t *p, size_t len)
+/* The whole of a short compressed message, the most common answer; 0 if it is not. */
+static size_t short_deflated(const uint8_t *p, size_t have)
+{
+    if (have < 2 || p[0] != (0x80 | WS_RSV1 | (opt.text ? WS_TEXT : WS_BINARY)))
+        return 0;
+    return p[1] < 126 && have >= 2u + p[1] ? 2u + p[1] : 0;
+}
+
+void verify(struct conn *c, uint8_t *p, size_t len)
 {
     const uint8_t *end = p + len;
     const size_t whole = head_size + opt.payload;
     while (p < end) {
-        if (!c->in_frame && !c->in_message && !c->head_len && (size_t)(end - p) >= whole
-            && !memcmp(p, expected_head, head_size)) {
+        const bool between = !c->in_frame && !c->in_message && !c->head_len;
+        const size_t deflated = between && opt.deflate ? short_deflated(p, (size_t)(end - p)) : 0;
+        if (deflated) {
+            total.answer_bytes += deflated - 2;
+            if (!complete_deflated(c, p + 2, deflated - 2))
+                return;
+            p += deflated;
+            continue;
+        }
+        if (between && (size_t)(end - p) >= whole && !memcmp(p, expected_head, head_size)) {
             const uint8_t *body = p + head_size;
-            if (memcmp(body + tag_size, plain + tag_size, opt.payload - tag_size)) {
+            total.answer_bytes += opt.payload;
+            if (memcmp(body + tag_size, text_of(c->received) + tag_size, opt.payload - tag_size)) {
                 fail(c, "wrong bytes in message %u", c->received);
                 return;
             }

@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { WS_CONT = 0, WS_TEXT = 1, WS_BINARY = 2, WS_CLOSE = 8, WS_PING = 9, WS_PONG = 10 };
+enum { WS_CONT = 0, WS_TEXT = 1, WS_BINARY = 2, WS_CLOSE = 8, WS_PING = 9, WS_PONG = 10,
+    WS_RSV1 = 0x40 /* with the opcode of a compressed message */ };
 
 /* Longest header: 2 bytes, 8 of length, 4 of masking key. */
 #define WS_MAX_HEADER 14

@@ -1,6 +1,8 @@
 """trio_fastws: hooks (`callback`) or a task per connection (`async`).
 
-With `nowait` the task takes all there is before it waits.
+With `nowait` the task takes all there is before it waits. The variants `zlib-ng` and
+`isal` compress with another library, `window` keeps a context as bytes and not as a
+compressor, and `unprepared` broadcasts messages as they are.
 """
 
 # ruff: noqa: D102 - hooks, documented where they are inherited from
@@ -9,23 +11,45 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Literal
 
 import trio
-from serving import HOST, MAX_MESSAGE, arguments, listening
+from serving import (
+    HOST,
+    LEVEL,
+    MAX_MESSAGE,
+    MEMORY_LEVEL,
+    WINDOW_BITS,
+    arguments,
+    listening,
+)
 
 from trio_fastws import (
     ConnectionBroken,
     EventHandler,
     Limits,
+    PerMessageDeflate,
+    PreparedMessage,
     Server,
     Timeouts,
     WebSocket,
     serve_websocket,
 )
 
-JOB = arguments("callback", "async", "nowait")
+JOB = arguments(
+    "callback",
+    "async",
+    "nowait",
+    variants=("zlib-ng", "isal", "window", "unprepared"),
+)
 MEMBERS: set[WebSocket] = set()
 Handler = Callable[[WebSocket], Awaitable[None]] | EventHandler
+
+
+def send_to_all(message: str | bytes) -> None:
+    prepared = message if "unprepared" in JOB.variants else PreparedMessage(message)
+    for member in MEMBERS:
+        member.send_nowait(prepared)
 
 
 class Echo(EventHandler):
@@ -45,8 +69,7 @@ class Broadcast(EventHandler):
         MEMBERS.discard(ws)
 
     def on_message(self, ws: WebSocket, message: str | bytes) -> None:
-        for member in MEMBERS:
-            member.send_nowait(message)
+        send_to_all(message)
 
 
 async def echo(ws: WebSocket) -> None:
@@ -70,12 +93,26 @@ async def broadcast(ws: WebSocket) -> None:
     MEMBERS.add(ws)
     try:
         async for message in ws:
-            for member in MEMBERS:
-                member.send_nowait(message)
+            send_to_all(message)
     except ConnectionBroken:
         pass
     finally:
         MEMBERS.discard(ws)
+
+
+def deflate() -> PerMessageDeflate:
+    libraries: tuple[Literal["zlib-ng", "isal"], ...] = ("zlib-ng", "isal")
+    return PerMessageDeflate(
+        server_context_takeover=JOB.takeover,
+        client_context_takeover=JOB.takeover,
+        server_window_bits=WINDOW_BITS,
+        client_window_bits=WINDOW_BITS,
+        context="window" if "window" in JOB.variants else "persistent",
+        level=LEVEL,
+        memory_level=MEMORY_LEVEL,
+        threshold=0,
+        library=next((name for name in libraries if name in JOB.variants), "zlib"),
+    )
 
 
 async def main() -> None:
@@ -91,6 +128,7 @@ async def main() -> None:
                 handlers[JOB.handler],
                 0,
                 host=HOST,
+                deflate=deflate() if JOB.deflate else None,
                 limits=Limits(message_size=MAX_MESSAGE),
                 timeouts=Timeouts() if JOB.keepalive else Timeouts(ping_interval=None),
             )

@@ -5,8 +5,17 @@ from __future__ import annotations
 from functools import partial
 
 import trio
-from serving import HOST, MAX_MESSAGE, arguments, listening
+from serving import (
+    HOST,
+    LEVEL,
+    MAX_MESSAGE,
+    MEMORY_LEVEL,
+    WINDOW_BITS,
+    arguments,
+    listening,
+)
 from websockets.exceptions import ConnectionClosed
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.trio.connection import broadcast as send_to_all
 from websockets.trio.server import Server, ServerConnection, serve
 
@@ -33,6 +42,18 @@ async def broadcast(ws: ServerConnection) -> None:
         MEMBERS.discard(ws)
 
 
+def deflate() -> list[ServerPerMessageDeflateFactory]:
+    return [
+        ServerPerMessageDeflateFactory(
+            server_no_context_takeover=not JOB.takeover,
+            client_no_context_takeover=not JOB.takeover,
+            server_max_window_bits=WINDOW_BITS,
+            client_max_window_bits=WINDOW_BITS,
+            compress_settings={"level": LEVEL, "memLevel": MEMORY_LEVEL},
+        )
+    ]
+
+
 async def main() -> None:
     async with trio.open_nursery() as nursery:
         server: Server = await nursery.start(
@@ -42,6 +63,7 @@ async def main() -> None:
                 0,
                 host=HOST,
                 compression=None,
+                extensions=deflate() if JOB.deflate else None,
                 max_size=MAX_MESSAGE,
                 ping_interval=20 if JOB.keepalive else None,
             )

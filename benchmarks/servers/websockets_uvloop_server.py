@@ -5,10 +5,20 @@ from __future__ import annotations
 import asyncio
 
 import uvloop
-from serving import BACKLOG, HOST, MAX_MESSAGE, arguments, listening
+from serving import (
+    BACKLOG,
+    HOST,
+    LEVEL,
+    MAX_MESSAGE,
+    MEMORY_LEVEL,
+    WINDOW_BITS,
+    arguments,
+    listening,
+)
 from websockets.asyncio.connection import broadcast as send_to_all
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 
 JOB = arguments()
 MEMBERS: set[ServerConnection] = set()
@@ -33,12 +43,25 @@ async def broadcast(ws: ServerConnection) -> None:
         MEMBERS.discard(ws)
 
 
+def deflate() -> list[ServerPerMessageDeflateFactory]:
+    return [
+        ServerPerMessageDeflateFactory(
+            server_no_context_takeover=not JOB.takeover,
+            client_no_context_takeover=not JOB.takeover,
+            server_max_window_bits=WINDOW_BITS,
+            client_max_window_bits=WINDOW_BITS,
+            compress_settings={"level": LEVEL, "memLevel": MEMORY_LEVEL},
+        )
+    ]
+
+
 async def main() -> None:
     async with serve(
         broadcast if JOB.broadcast else echo,
         HOST,
         0,
         compression=None,
+        extensions=deflate() if JOB.deflate else None,
         max_size=MAX_MESSAGE,
         ping_interval=20 if JOB.keepalive else None,
         backlog=BACKLOG,
