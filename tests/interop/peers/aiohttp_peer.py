@@ -42,12 +42,13 @@ async def main():
         await site.start()
         common.say(runner.addresses[0][1])
         await asyncio.Event().wait()
-    async with ClientSession() as session:
-        for port in common.ports():
-            async with session.ws_connect(
-                f"ws://127.0.0.1:{port}/", max_msg_size=0
-            ) as ws:
-                await echo(ws)
+    for port in common.ports():
+        # A session keeps TCP connections, and a server waits for them to be closed.
+        async with (
+            ClientSession() as session,
+            session.ws_connect(f"ws://127.0.0.1:{port}/", max_msg_size=0) as ws,
+        ):
+            await echo(ws)
 
 
 asyncio.run(main())
