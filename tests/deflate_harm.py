@@ -1,0 +1,43 @@
+"""What shows that a peer harmed nobody: the others' echoes, the memory used."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from typing import Self
+
+from tests.deflated import Wire
+from tests.raw import TEXT
+from trio_fastws import EventHandler
+
+
+class Used:
+    """The most memory that was used at once since the block began."""
+
+    def __enter__(self) -> Self:
+        gc.collect()
+        tracemalloc.start()
+        self._before, _ = tracemalloc.get_traced_memory()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        tracemalloc.stop()
+
+    def peak(self) -> int:
+        return tracemalloc.get_traced_memory()[1] - self._before
+
+
+class Echo(EventHandler):
+    def __init__(self) -> None:
+        self.reasons = []
+
+    def on_message(self, ws, message) -> None:
+        ws.send_nowait(message)
+
+    def on_close(self, ws) -> None:
+        self.reasons.append((ws.close_code, ws.close_reason))
+
+
+async def echo(peer: Wire, message: bytes) -> None:
+    await peer.send(TEXT, message)
+    assert (await peer.message()).payload == message

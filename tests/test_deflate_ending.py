@@ -1,0 +1,124 @@
+"""Connections that end while a large message is being compressed."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from tests.deflate_cases import deflating, linked
+from tests.deflate_large import DENSE, JSON, both_handlers
+from tests.deflated import Frame, Wire
+from tests.raw import CLOSE, PING, TEXT
+from trio_fastws import ConnectionBroken, serve_websocket
+
+pytestmark = pytest.mark.usefixtures("transport")
+
+
+@pytest.fixture(params=["server", "client"])
+def side(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+async def read_begin(peer: Wire, count: int = 3) -> None:
+    for _ in range(count):
+        frame = await peer.frame()
+        assert frame.opcode == PING or peer.assemble(frame) is None
+
+
+async def test_the_peers_close_in_the_middle_ends_well(side, no_errors_logged):
+    async with linked(side, deflating("persistent"), small=True) as (ws, peer):
+        async with trio.open_nursery() as nursery:
+            await ws.send(DENSE)
+
+            async def send() -> None:
+                with pytest.raises(ConnectionBroken):
+                    await ws.send("late")
+
+            nursery.start_soon(send)
+            await read_begin(peer)
+            await peer.write_close(1000)
+            # Either the rest of it comes first or it does not; nothing is torn.
+            while (frame := await peer.frame()).opcode != CLOSE:
+                message = peer.assemble(frame)
+                assert message is None or message.payload == DENSE
+            assert frame == Frame(CLOSE, (1000).to_bytes(2))
+            if side == "client":
+                await peer.stream.send_eof()
+            assert await peer.rest() == []
+            await ws.wait_closed()
+        assert ws.close_code == 1000
+
+
+@pytest.mark.parametrize("how", ["fin", "reset"])
+async def test_a_connection_lost_in_the_middle_wakes_all_and_keeps_nothing(side, how):
+    payload = bytes(bytearray(DENSE))
+    held = sys.getrefcount(payload)
+    async with linked(side, deflating("persistent"), small=True) as (ws, peer):
+        woken = []
+
+        async def wait(async_fn, *args) -> None:
+            with pytest.raises(ConnectionBroken):
+                await async_fn(*args)
+            woken.append(async_fn.__name__)
+
+        async with trio.open_nursery() as nursery:
+            await ws.send(payload)
+            for args in ((ws.send, "late"), (ws.ping,), (ws.receive,)):
+                nursery.start_soon(wait, *args)
+            await wait_all_tasks_blocked()
+            assert sys.getrefcount(payload) > held
+            await read_begin(peer)
+            if how == "reset":
+                peer.reset()
+            else:
+                await trio.aclose_forcefully(peer.stream)
+            await ws.wait_closed()
+        assert sorted(woken) == ["ping", "receive", "send"]
+        assert ws.close_code == 1006
+        await wait_all_tasks_blocked()
+        assert sys.getrefcount(payload) == held
+
+
+async def test_an_abort_in_the_middle_keeps_nothing(side):
+    payload = bytes(bytearray(DENSE))
+    held = sys.getrefcount(payload)
+    async with linked(side, deflating("persistent"), small=True) as (ws, peer):
+        await ws.send(payload)
+        await read_begin(peer)
+        with trio.move_on_after(0) as scope:
+            await ws.aclose()
+        assert scope.cancelled_caught
+        await ws.wait_closed()
+        await wait_all_tasks_blocked()
+        assert sys.getrefcount(payload) == held
+
+
+@both_handlers
+async def test_a_shutdown_in_the_middle_sends_it_whole_and_then_1001(handler):
+    scope = trio.CancelScope()
+
+    async def serve(task_status) -> None:
+        with scope:
+            await serve_websocket(
+                handler,
+                0,
+                host="127.0.0.1",
+                deflate=deflating("persistent"),
+                task_status=task_status,
+            )
+
+    async with trio.open_nursery() as nursery:
+        server = await nursery.start(serve)
+        peer = Wire(await trio.open_tcp_stream("127.0.0.1", server.port))
+        await peer.shake()
+        await peer.send(TEXT, b"large")
+        await read_begin(peer)
+        scope.cancel()
+        assert (await peer.message()).payload == JSON
+        assert (await peer.close_code())[0] == 1001
+        await peer.write_close(1001)
+        assert await peer.rest() == []
+        await trio.aclose_forcefully(peer.stream)

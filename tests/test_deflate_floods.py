@@ -1,0 +1,91 @@
+"""Compressed messages of nothing, without end."""
+
+from __future__ import annotations
+
+import zlib
+
+import pytest
+import trio
+
+from tests.deflate_cases import MODES, deflating, dial, each_side, epoll_only, linked
+from tests.deflate_harm import Echo, Used, echo
+from tests.raw import BINARY, CONTINUATION, TEXT, serving
+from trio_fastws import Limits
+
+pytestmark = pytest.mark.usefixtures("transport")
+
+EMPTY_BLOCK = b"\0\0\0\xff\xff"
+FINAL_BLOCK = b"\1\0\0\xff\xff"
+SMALLEST_FINAL_BLOCK = b"\3\0"
+
+
+@epoll_only
+@pytest.mark.parametrize("block", [FINAL_BLOCK, SMALLEST_FINAL_BLOCK])
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_flood_of_final_blocks_is_bounded(mode, block):
+    handler = Echo()
+    async with serving(handler, deflate=deflating(mode)) as site:
+        innocent, guilty = await dial(site), await dial(site)
+        frame = guilty.encode(BINARY, block * 100_000, rsv1=True)
+        with Used() as used:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(guilty.stream.send_all, frame)
+                await echo(innocent, b"alive")
+                code, reason = await guilty.close_code()
+                nursery.cancel_scope.cancel()
+            assert code in (1007, 1008, 1009)
+            assert reason
+            assert used.peak() < 4 * 2**20
+        await echo(innocent, b"still alive")
+
+
+@each_side
+async def test_some_final_blocks_are_read(side):
+    # RFC 7692 7.2.3.4: a block with BFINAL, and another behind it
+    async with linked(side, deflating("persistent")) as (ws, peer):
+        for _ in range(3):
+            compressor = zlib.compressobj(6, zlib.DEFLATED, -15)
+            data = compressor.compress(b"Hello ") + compressor.flush()
+            await peer.write(TEXT, data + b"\0", rsv1=True)
+            assert await ws.receive() == "Hello "
+
+
+async def test_endless_empty_fragments_are_1009():
+    limits = Limits(fragments=500)
+    async with serving(Echo(), deflate=deflating("persistent"), limits=limits) as site:
+        innocent, guilty = await dial(site), await dial(site)
+        empty = guilty.encode(CONTINUATION, b"", False)
+        first = guilty.encode(TEXT, b"", False, True)
+        await guilty.stream.send_all(first + empty * 499)
+        assert await guilty.fence() == []
+        await guilty.stream.send_all(empty)
+        code, reason = await guilty.close_code()
+        assert (code, reason) == (1009, "message of more than 500 fragments")
+        await echo(innocent, b"alive")
+
+
+async def test_endless_empty_blocks_cost_others_nothing():
+    # 8 MB that inflate to nothing: they hold up nobody, and are not collected.
+    async with serving(Echo(), deflate=deflating("persistent")) as site:
+        innocent, guilty = await dial(site), await dial(site)
+        first = guilty.encode(TEXT, EMPTY_BLOCK * 20_000, False, True)
+        more = guilty.encode(CONTINUATION, EMPTY_BLOCK * 20_000, False)
+        echoes, ended = 0, False
+        with Used() as used:
+
+            async def flood() -> None:
+                nonlocal ended
+                await guilty.stream.send_all(first)
+                for _ in range(79):
+                    await guilty.stream.send_all(more)
+                await guilty.write(CONTINUATION, b"\0")
+                assert (await guilty.message()).payload == b""
+                ended = True
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(flood)
+                while not ended:
+                    await echo(innocent, b"%d" % echoes)
+                    echoes += 1
+            assert echoes >= 20
+            assert used.peak() < 4 * 2**20

@@ -1,0 +1,257 @@
+"""Large messages that are sent compressed: others and control frames pass."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from tests.cutting import cut
+from tests.deflate_cases import MODES, Story, deflating, dial, linked
+from tests.deflate_large import DENSE, JSON, Hooks, both_handlers
+from tests.deflated import Wire
+from tests.raw import PING, PONG, TEXT, serving
+from trio_fastws import (
+    EventHandler,
+    PreparedMessage,
+    Sending,
+)
+
+pytestmark = pytest.mark.usefixtures("transport")
+
+ROOMY = Sending(high_water=2**26, hard_limit=2**26)
+
+
+@pytest.fixture(params=["server", "client"])
+def side(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(params=MODES)
+def mode(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@both_handlers
+async def test_others_are_served_between_the_steps(handler):
+    # Told by the order of events: how many echoes between which fragments.
+    async with serving(handler, deflate=deflating("persistent")) as site:
+        large, small = await dial(site), await dial(site)
+        echoes, seen = 0, []
+
+        async def read_large() -> None:
+            message = None
+            await large.send(TEXT, b"large")
+            while message is None:
+                frame = await large.frame()
+                seen.append(echoes)
+                message = large.assemble(frame)
+            assert message.payload == JSON
+            assert message.compressed
+
+        async def read_small() -> None:
+            nonlocal echoes
+            while True:
+                message = b"%d" % echoes
+                await small.send(TEXT, message)
+                assert (await small.message()).payload == message
+                echoes += 1
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read_small)
+            await read_large()
+            nursery.cancel_scope.cancel()
+        assert len(seen) >= 256
+        assert seen[-1] - seen[0] >= 20
+        # Nor did they all pass in one gap.
+        assert len(set(seen)) >= 20
+
+
+async def test_two_large_messages_are_made_side_by_side():
+    async with serving(Hooks(), deflate=deflating("persistent")) as site:
+        peers = [await dial(site) for _ in range(2)]
+        events = []
+
+        async def read(peer: Wire, name: str) -> None:
+            await peer.send(TEXT, b"large")
+            message = None
+            while message is None:
+                frame = await peer.frame()
+                events.append(name)
+                message = peer.assemble(frame)
+            assert message.payload == JSON
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read, peers[0], "a")
+            nursery.start_soon(read, peers[1], "b")
+        changes = sum(a != b for a, b in pairwise(events))
+        assert changes >= 20
+
+
+async def test_what_is_sent_behind_it_stays_behind_it(side, mode):
+    story = Story(1)
+    sent = [story.tell(), DENSE, *(story.tell() for _ in range(4)), DENSE, b"", b"."]
+
+    async def send(ws) -> None:
+        for number, message in enumerate(sent):
+            if number == 3:
+                ws.send_nowait(message, compress=False)
+            elif number == 4:
+                ws.send_nowait(PreparedMessage(message))
+            else:
+                ws.send_nowait(message)
+        async with ws.open_message() as message:
+            await message.write(sent[0])
+        ws.close_nowait(4000, "done")
+
+    async with (
+        linked(side, deflating(mode), sending=ROOMY) as (ws, peer),
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(send, ws)
+        found = [await peer.message() for _ in sent]
+        assert [message.payload for message in found] == sent
+        assert (await peer.message()).payload == sent[0]
+        assert not found[3].compressed
+        assert len(found[1].sizes) > 10
+        assert max(found[1].sizes) < 2**16
+        assert await peer.close_code() == (4000, "done")
+
+
+async def test_control_frames_pass_between_its_fragments(side):
+    async with (
+        linked(side, deflating("persistent"), sending=ROOMY) as (ws, peer),
+        trio.open_nursery() as nursery,
+    ):
+        ws.send_nowait(JSON)
+        assert peer.assemble(await peer.frame()) is None
+        await peer.write(PING, b"between")
+        nursery.start_soon(ws.ping)
+        message, kinds = None, []
+        while message is None:
+            frame = await peer.frame()
+            if frame.opcode == PING:
+                await peer.write(PONG, frame.payload)
+            if frame.opcode in (PING, PONG):
+                assert not frame.rsv1
+                kinds.append(frame.opcode)
+            else:
+                message = peer.assemble(frame)
+        assert sorted(kinds) == [PING, PONG]
+        assert message.payload == JSON
+
+
+async def test_a_cancelled_sender_has_sent_all_or_nothing(side):
+    story = Story(2)
+    large = [DENSE[number:300_000] for number in range(12)]
+    async with linked(side, deflating("persistent"), sending=ROOMY) as (ws, peer):
+        sent, number = [], 0
+
+        async def send() -> None:
+            await ws.send(large[number])
+            sent.append(large[number])
+            # Queued; now nothing can take it back.
+            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()
+
+        for number in range(len(large)):
+            await cut(number + 1, send)
+            sent.append(story.tell())
+            await ws.send(sent[-1])
+        assert await peer.payloads(len(sent)) == sent
+        assert len(sent) < 2 * len(large)
+        assert await peer.fence() == []
+
+
+async def test_a_handler_that_returns_has_sent_it_whole():
+    async def handler(ws) -> None:
+        await ws.send(DENSE)
+
+    async with serving(handler, deflate=deflating("persistent")) as site:
+        peer = await dial(site)
+        assert (await peer.message()).payload == DENSE
+        assert (await peer.close_code())[0] == 1000
+
+
+# --- for a peer that does not read ------------------------------------------
+
+
+async def test_it_counts_as_what_waits(side, mode):
+    story = Story(3)
+    deflate = deflating(mode)
+    async with (
+        linked(side, deflate, small=True) as (ws, peer),
+        trio.open_nursery() as nursery,
+    ):
+        sent = [DENSE]
+        await ws.send(DENSE)
+        await wait_all_tasks_blocked(0.001)
+        assert len(DENSE) / 2 < ws.statistics().send_queue < 2 * len(DENSE)
+        with pytest.raises(trio.WouldBlock):
+            ws.send_nowait("no")
+        for _ in range(5):
+            sent.append(story.tell())
+            nursery.start_soon(ws.send, sent[-1])
+            await wait_all_tasks_blocked()
+        assert await peer.payloads(6) == sent
+        await wait_all_tasks_blocked()
+        assert ws.statistics().send_queue == 0
+
+
+async def test_it_is_not_compressed_before_there_is_room(side, mode):
+    async with linked(side, deflating(mode), small=True) as (ws, peer):
+        await ws.send(DENSE)
+        await wait_all_tasks_blocked(0.001)
+        assert ws.statistics().encoded_sent < len(DENSE) / 2
+        assert (await peer.message()).payload == DENSE
+
+
+async def test_in_a_hook_it_counts_towards_the_hard_limit():
+    class Twice(EventHandler):
+        def on_message(self, ws, message) -> None:
+            try:
+                for _ in range(5):
+                    ws.send_nowait(DENSE)
+                    sent.append(DENSE)
+            except trio.WouldBlock:
+                sent.append(b"no room")
+
+    sent: list[bytes] = []
+    sending = Sending(hard_limit=2 * len(DENSE))
+    deflate = deflating("persistent")
+    async with serving(Twice(), small=True, sending=sending, deflate=deflate) as site:
+        peer = await dial(site)
+        await peer.send(TEXT, b"go")
+        assert (await peer.message()).payload == DENSE
+        assert 2 <= sent.count(DENSE) <= 3
+        assert sent[-1] == b"no room"
+        rest = sent.count(DENSE) - 1
+        assert await peer.payloads(rest) == [DENSE] * rest
+        assert await peer.fence() == []
+
+
+# --- with a policy, a delay -------------------------------------------------
+
+
+@pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest", "close"])
+async def test_a_peer_that_reads_loses_nothing_to_a_policy(side, policy):
+    # It is we who take our time, not the peer.
+    sending = Sending(policy=policy)
+    large = JSON[:500_000]
+    deflate = deflating("persistent")
+    async with linked(side, deflate, sending=sending) as (ws, peer):
+        await ws.send(large)
+        await ws.send("next")
+        assert await peer.payloads(2) == [large, b"next"]
+        assert ws.statistics().dropped == 0
+
+
+async def test_a_delay_keeps_the_order(autojump_clock, mode):
+    sent = [b"before", DENSE, b"behind", DENSE, b"after"]
+    sending = Sending(high_water=2**26, hard_limit=2**26, delay=1)
+    async with linked("server", deflating(mode), sending=sending) as (ws, peer):
+        for message in sent:
+            ws.send_nowait(message)
+        assert await peer.payloads(5) == sent

@@ -1,0 +1,139 @@
+"""Messages that are compressed piece by piece."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from tests.cutting import cut
+from tests.deflate_cases import MODES, Story, deflating, linked
+from tests.raw import BINARY, CLOSE, TEXT
+from trio_fastws import ConnectionBroken, PerMessageDeflate
+
+pytestmark = pytest.mark.usefixtures("transport")
+
+ALIKE = b"all alike " * 20
+
+
+@pytest.fixture(params=["server", "client"])
+def side(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(params=MODES)
+def mode(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+async def write_pieces(ws, pieces: list[bytes], **options) -> None:
+    async with ws.open_message(**options) as message:
+        for piece in pieces:
+            await message.write(piece.decode() if options.get("text") else piece)
+
+
+@pytest.mark.parametrize("text", [True, False])
+async def test_pieces_are_compressed_as_one_message(side, mode, text):
+    story = Story(3)
+    async with linked(side, deflating(mode)) as (ws, peer):
+        for count in (1, 2, 7):
+            before, after = story.tell(), story.tell()
+            pieces = [story.tell() for _ in range(count)]
+            await ws.send(before)
+            await write_pieces(ws, pieces, text=text)
+            await ws.send(after)
+            assert (await peer.message()).payload == before
+            found = await peer.message()
+            assert found.opcode == (TEXT if text else BINARY)
+            assert found.payload == b"".join(pieces)
+            assert found.compressed
+            assert sum(found.sizes) < len(found.payload)
+            assert (await peer.message()).payload == after
+
+
+async def test_a_compressed_piece_is_on_its_way_before_the_message_ends(side, mode):
+    async with (
+        linked(side, deflating(mode)) as (ws, peer),
+        ws.open_message() as message,
+    ):
+        await message.write(ALIKE)
+        frame = await peer.frame()
+        assert (frame.opcode, frame.fin, frame.rsv1) == (BINARY, False, True)
+        assert peer.inflate(frame.payload) == ALIKE
+
+
+async def test_pieces_have_no_threshold_and_compress_false_is_plain(side):
+    async with linked(side, PerMessageDeflate(threshold=1000)) as (ws, peer):
+        await write_pieces(ws, [b"a", b"b"])
+        await write_pieces(ws, [b"a", b"b"], compress=True)
+        await write_pieces(ws, [ALIKE, ALIKE], compress=False)
+        found = [await peer.message() for _ in range(3)]
+        assert [m.payload for m in found] == [b"ab", b"ab", ALIKE + ALIKE]
+        assert [m.compressed for m in found] == [True, True, False]
+
+
+async def test_pieces_that_are_all_empty_are_an_empty_message(side, mode):
+    async with linked(side, deflating(mode)) as (ws, peer):
+        await write_pieces(ws, [])
+        await write_pieces(ws, [b"", b""])
+        await ws.send(ALIKE)
+        assert await peer.payloads(3) == [b"", b"", ALIKE]
+
+
+async def test_a_large_piece_waits_its_turn_and_arrives(side, mode):
+    story = Story(4)
+    pieces = [story.random.randbytes(200_000).hex().encode() for _ in range(3)]
+    async with linked(side, deflating(mode)) as (ws, peer):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(write_pieces, ws, pieces)
+            await wait_all_tasks_blocked()
+            nursery.start_soon(ws.send, "behind")
+            assert (await peer.message()).payload == b"".join(pieces)
+        assert await peer.payloads(1) == [b"behind"]
+
+
+async def test_a_cancelled_write_of_a_piece_never_reached_the_compressor(mode):
+    story = Story(5)
+    async with linked("server", deflating(mode)) as (ws, peer):
+        pieces = []
+        async with ws.open_message() as message:
+
+            async def write() -> None:
+                piece = story.tell()
+                await message.write(piece)
+                pieces.append(piece)
+
+            step, reached = 0, True
+            while reached:
+                step += 1
+                reached, _ = await cut(step, write)
+        assert len(story.told) > len(pieces) > 0
+        await ws.send(story.tell())
+        assert await peer.payloads(2) == [b"".join(pieces), story.told[-1]]
+
+
+async def break_off(ws, piece: bytes) -> None:
+    async with ws.open_message() as message:
+        await message.write(piece)
+        raise ZeroDivisionError
+
+
+async def test_a_compressed_message_that_is_broken_off_never_has_its_end(side):
+    async with linked(side, deflating("persistent")) as (ws, peer):
+        with pytest.raises(ZeroDivisionError):
+            await break_off(ws, ALIKE)
+        with pytest.raises(ConnectionBroken):
+            await ws.send("more")
+        first, last = await peer.frame(), await peer.frame()
+        assert (first.fin, first.rsv1) == (False, True)
+        assert (last.opcode, last.payload[:2]) == (CLOSE, (1011).to_bytes(2))
+
+
+async def test_control_frames_pass_between_pieces(side, mode):
+    async with linked(side, deflating(mode)) as (ws, peer):
+        async with ws.open_message() as message:
+            await message.write(ALIKE)
+            assert await peer.fence() == []
+            await message.write(ALIKE)
+            assert await peer.fence() == []
+        assert (await peer.message()).payload == ALIKE * 2
