@@ -118,13 +118,13 @@ def test_it_reads_what_it_sends(module: Any) -> None:
             assert receive(client, send(server, message, 100, 0)) == [message]
 
 
-def verdicts(module: Any, payload: bytes) -> list[bytes | None]:
-    """Return what may become of ``payload``."""
-    found = [judged(payload)]
-    if module.__name__ == "isal.isal_zlib":
+def check_verdict(module: Any, payload: bytes, found: bytes | None) -> None:
+    """Check what became of ``payload``."""
+    if module.__name__ == "isal.isal_zlib" and found != judged(payload):
         # igzip takes codes that leave room for more, of which the RFC is silent.
-        found.append(judged(payload, complete=False))
-    return found
+        assert found == judged(payload, complete=False)
+    else:
+        assert found == judged(payload)
 
 
 @pytest.mark.parametrize("name", PAYLOADS)
@@ -133,7 +133,7 @@ def test_it_refuses_what_is_cut_off(module: Any, name: str) -> None:
     for size in range(len(payload)):
         data = message_of(Role.SERVER, BINARY, payload[:size], size // 2)
         found = receive(agreed(Role.SERVER, module=module), data)
-        assert delivered(found) in verdicts(module, payload[:size]), size
+        check_verdict(module, payload[:size], delivered(found))
 
 
 @pytest.mark.parametrize("name", PAYLOADS)
@@ -144,7 +144,7 @@ def test_it_refuses_what_is_corrupt(module: Any, name: str) -> None:
         turned[at >> 3] ^= 1 << (at & 7)
         data = message_of(Role.SERVER, BINARY, bytes(turned))
         found = receive(agreed(Role.SERVER, module=module), data)
-        assert delivered(found) in verdicts(module, bytes(turned)), at
+        check_verdict(module, bytes(turned), delivered(found))
 
 
 @pytest.mark.parametrize("style", STYLES)

@@ -37,8 +37,8 @@ pytestmark = pytest.mark.skipif(
     PURE, reason="the pure build runs: there is no compiled one to compare it with"
 )
 # In the order in which they import each other.
-MODULES = ["codes", "errors", "events", "mask"]
-MODULES += ["utf8", "frames", "messages", "endpoint"]
+MODULES = ["codes", "errors", "events", "mask", "utf8", "frames", "agreement"]
+MODULES += ["deflate", "messages", "compressed", "prepared", "endpoint"]
 RUNS = settings(
     max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
