@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from tests.protocol.deflating import (
     receive,
 )
 from tests.protocol.wire import BINARY, PING, ROOM, TEXT, for_role, frame, plain
-from tests.protocol.zlib_peer import STYLES, Deflater, Message, stored
+from tests.protocol.zlib_peer import STYLES, TAIL, Deflater, Message, stored
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.endpoint import Endpoint
 from trio_fastws._protocol.events import WORKING
@@ -184,6 +185,24 @@ def test_a_step_inflates_no_more_than_its_share(
     assert steps >= size // MOST
 
 
+@pytest.mark.parametrize("size", [100, 60_000])
+def test_a_call_inflates_no_more_than_its_share_of_fragments(size: int) -> None:
+    # Each is inflated in one step; thousands of them may lie in one buffer.
+    module = Counting()
+    endpoint = agreed(Role.SERVER, module=module, max_message=2**24)
+    count = min(2**24 // size, 1000)
+    part = Deflater(strategy=zlib.Z_FIXED).compress(bytes(size)) + TAIL
+    payloads = [part] * (count - 1) + [part.removesuffix(TAIL)]
+    lend(endpoint, b"".join(frames(Role.SERVER, BINARY, payloads)))
+    event: Any = WORKING
+    before = 0
+    while event is WORKING:
+        event = endpoint.next_event()
+        assert module.got - before <= 2 * MOST
+        before = module.got
+    assert event == bytes(size * count)
+
+
 @pytest.mark.parametrize("filler", [b"\0\0\0\xff\xff", b"\x02\0\0\0\xff\xff"])
 def test_a_step_reads_no_more_than_its_share(filler: bytes) -> None:
     # Nothing comes of this input, so the output bounds nothing.
@@ -191,8 +210,10 @@ def test_a_step_reads_no_more_than_its_share(filler: bytes) -> None:
     endpoint = agreed(Role.SERVER, module=module)
     payload = filler * (2**20 // len(filler)) + b"\0"
     lend(endpoint, message_of(Role.SERVER, BINARY, payload))
+    event: Any = WORKING
     before = 0
-    while (event := endpoint.next_event()) is WORKING:
+    while event is WORKING:
+        event = endpoint.next_event()
         assert module.given - before <= MOST
         before = module.given
     assert event == b""

@@ -6,11 +6,10 @@ import pytest
 
 from tests.protocol.counting import Counting
 from tests.protocol.deflating import agreed, brief, check, message_of, receive
-from tests.protocol.wire import BINARY, ROOM
-from tests.protocol.zlib_peer import Deflater, Way, stored
+from tests.protocol.wire import BINARY
+from tests.protocol.zlib_peer import Way, stored
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.endpoint import Endpoint
-from trio_fastws._protocol.events import WORKING
 
 TOO_BIG = ("Failure", 1009)
 
@@ -66,20 +65,3 @@ def test_final_blocks_count_as_fragments() -> None:
     for most, expected in ((30, b""), (15, TOO_BIG)):
         endpoint = Endpoint(Role.SERVER, max_fragments=most, agreement=agreement)
         assert brief(receive(endpoint, data)) == [expected]
-
-
-@pytest.mark.parametrize("size", [2**20, 2**24])
-def test_steps_are_bounded(size: int) -> None:
-    module = Counting()
-    endpoint = agreed(Role.SERVER, module=module, max_message=size)
-    data = message_of(Role.SERVER, BINARY, Deflater().compress(bytes(size)))
-    buffer = bytearray(ROOM) + data
-    endpoint.feed(buffer, ROOM, len(buffer))
-    steps, before = 0, 0
-    while (event := endpoint.next_event()) is WORKING:
-        steps += 1
-        assert module.got - before <= 2**16
-        before = module.got
-    assert event == bytes(size)
-    assert steps >= size // 2**16 - 1
-    assert endpoint.next_event() is None
