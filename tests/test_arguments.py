@@ -12,6 +12,7 @@ from trio.testing import memory_stream_pair
 import trio_fastws
 from trio_fastws import (
     EventHandler,
+    PerMessageDeflate,
     Request,
     Timeouts,
     WebSocket,
@@ -69,6 +70,12 @@ WRONG = [
     ({"limits": Timeouts()}, TypeError, "limits must be a Limits, not Timeouts"),
     ({"timeouts": 5}, TypeError, "timeouts must be a Timeouts, not 5"),
     ({"sending": "wait"}, TypeError, "sending must be a Sending, not 'wait'"),
+    ({"deflate": True}, TypeError, "deflate must be a PerMessageDeflate, not True"),
+    (
+        {"deflate": PerMessageDeflate},
+        TypeError,
+        "deflate must be a PerMessageDeflate, not <class",
+    ),
 ]
 OF_SERVERS = [
     ({"subprotocols": "v1"}, TypeError, "subprotocols is a list of names, not 'v1'"),

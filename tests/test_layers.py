@@ -25,6 +25,8 @@ FLOORS = {
     "_protocol": 1,
     "_transport": 2,
     "_connection": 3,
+    "_deflate": 3,
+    "_encoding": 3,
     "_exceptions": 3,
     "_handler": 3,
     "_options": 3,

@@ -7,9 +7,10 @@ from dataclasses import FrozenInstanceError, fields
 
 import pytest
 
-from trio_fastws import Limits, Sending, Timeouts
+from trio_fastws import Limits, PerMessageDeflate, Sending, Timeouts
 
-GROUPS = (Limits, Timeouts, Sending)
+# More of the last one is in test_deflate_options.
+GROUPS = (Limits, Timeouts, Sending, PerMessageDeflate)
 
 
 @pytest.mark.parametrize("group", GROUPS)

@@ -24,6 +24,8 @@ NAMES = {
     "InvalidURL",
     "Limits",
     "OutgoingMessage",
+    "PerMessageDeflate",
+    "PreparedMessage",
     "Request",
     "Response",
     "Sending",

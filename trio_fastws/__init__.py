@@ -12,7 +12,12 @@ from ._exceptions import (
     HandshakeRefused as HandshakeRefused,
 )
 from ._handler import EventHandler as EventHandler
-from ._options import Limits as Limits, Sending as Sending, Timeouts as Timeouts
+from ._options import (
+    Limits as Limits,
+    PerMessageDeflate as PerMessageDeflate,
+    Sending as Sending,
+    Timeouts as Timeouts,
+)
 from ._protocol.codes import CloseCode as CloseCode
 from ._protocol.handshake import (
     HandshakeError as HandshakeError,
@@ -21,6 +26,7 @@ from ._protocol.handshake import (
     Request as Request,
     Response as Response,
 )
+from ._protocol.prepared import PreparedMessage as PreparedMessage
 from ._pure import COMPILED as COMPILED
 from ._serve import serve_websocket as serve_websocket
 from ._server import Server as Server

@@ -34,7 +34,8 @@ from trio_fastws._transport.dispatcher import Dispatcher, SocketLink
 from trio_fastws._transport.links import Owner, Turn
 from trio_fastws._transport.streams import StreamLink
 
-from ._arguments import check_tls, fill_in
+from ._arguments import check_deflate, check_tls, fill_in
+from ._deflate import Negotiator
 from ._exceptions import HandshakeRefused
 from ._scopes import closing, owning, single_connection
 from ._service import Service
@@ -43,7 +44,7 @@ from ._websocket import WebSocket
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
-    from ._options import Limits, Sending, Timeouts
+    from ._options import Limits, PerMessageDeflate, Sending, Timeouts
 
 logger = logging.getLogger("trio_fastws")
 
@@ -58,6 +59,7 @@ class Dialing(Owner):
         "_data",
         "_key",
         "_limits",
+        "_negotiator",
         "_out",
         "_preludes",
         "_response",
@@ -75,12 +77,15 @@ class Dialing(Owner):
         request: bytes,
         key: str,
         subprotocols: Sequence[str],
+        negotiator: Negotiator | None,
     ) -> None:
         super().__init__()
         self._service = service
         self._limits = limits
         self._key = key
         self._subprotocols = subprotocols
+        # Of compression; None without it.
+        self._negotiator = negotiator
         self._out = request
         self._data = bytearray()
         # Bytes of 1xx heads: they share the limit of the one that counts.
@@ -146,15 +151,20 @@ class Dialing(Owner):
         return False
 
     def _open(self, response: Response, start: int, stop: int) -> None:
+        negotiator = self._negotiator
+        offer = None if negotiator is None else negotiator.offer()
         try:
-            subprotocol = check_accept(response, self._key, self._subprotocols)
+            subprotocol = check_accept(response, self._key, self._subprotocols, offer)
+            agreement = None if negotiator is None else negotiator.judge(response)
         except HandshakeError as error:
             self._fail(error.reason, response)
             return
         link = self.link
         assert link is not None
         limits = self._limits
-        endpoint = Endpoint(Role.CLIENT, limits.message_size, limits.fragments)
+        endpoint = Endpoint(
+            Role.CLIENT, limits.message_size, limits.fragments, agreement
+        )
         # RFC 6455 4.1: bytes after the head are frames already. They lie at the
         # end of this read.
         self.ws = WebSocket(self._service, endpoint, link)
@@ -229,6 +239,7 @@ async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
     limits: Limits | None = None,
     timeouts: Timeouts | None = None,
     sending: Sending | None = None,
+    deflate: PerMessageDeflate | None = None,
 ) -> AsyncGenerator[WebSocket, None]:
     """Connect to a WebSocket server for the length of a block.
 
@@ -248,6 +259,8 @@ async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
         limits: What the server may make us hold; see `Limits`.
         timeouts: How long to wait for it; see `Timeouts`.
         sending: What happens to messages if it is slow; see `Sending`.
+        deflate: Offer to compress messages; see `PerMessageDeflate`. Whether
+            the server does so too, `WebSocket.deflate` tells.
 
     Raises:
         InvalidURL: ``url`` is not a WebSocket URL.
@@ -261,7 +274,9 @@ async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
     if tls is not None and not target.secure:
         raise ValueError(f"tls is given, but URL {url!r} is not wss://")
     check_tls(tls)
+    check_deflate(deflate)
     limits, timeouts, sending = fill_in(limits, timeouts, sending)
+    negotiator = None if deflate is None else Negotiator(Role.CLIENT, deflate)
     key = generate_key()
     request = build_request(
         target.host_header,
@@ -269,12 +284,13 @@ async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
         key,
         origin=origin,
         subprotocols=subprotocols,
+        extensions=None if negotiator is None else negotiator.offer(),
         headers=headers,
     )
     turn, loop = loops.new_turn()
     async with owning(stream), single_connection(turn, loop) as spawn:
-        service = Service(turn, None, limits, timeouts, sending, spawn)
-        dialing = Dialing(service, limits, request, key, subprotocols)
+        service = Service(turn, None, limits, timeouts, sending, deflate, spawn)
+        dialing = Dialing(service, limits, request, key, subprotocols, negotiator)
         with trio.move_on_after(timeouts.handshake) as scope:
             connected = stream if stream is not None else await _connect(target)
             if target.secure:

@@ -205,11 +205,14 @@ class Opening(Owner):
             subprotocol = choose(request, request.subprotocols)
         else:
             subprotocol = choose_subprotocol(request, choose)
-        accept = build_accept(request, subprotocol)
+        extensions = agreement = None
+        if server.negotiator is not None:
+            extensions, agreement = server.negotiator.accept(request)
+        accept = build_accept(request, subprotocol, extensions)
         link = self.link
         assert link is not None
         self._leave()
-        server.welcome(link, request, subprotocol, accept, start, stop)
+        server.welcome(link, request, subprotocol, agreement, accept, start, stop)
 
     def _refuse(self, error: HandshakeError) -> None:
         logger.debug("handshake refused: %d %s", error.status, error.reason)

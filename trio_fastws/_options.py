@@ -196,8 +196,8 @@ class PerMessageDeflate:
 
     A *window* is what a message may refer to: the last bytes that were sent
     compressed. A server gets what it asks for, except that a client must be
-    able to limit its own window; a client may be told to use less than it asks
-    for, and `open_websocket` fails if a server says it will use more.
+    able to limit its own window. A client may be told to use less than it asks
+    for, and refuses a server that does not grant what it asked for.
 
     Attributes:
         server_context_takeover: Messages from the server may refer to earlier
@@ -205,8 +205,8 @@ class PerMessageDeflate:
             every message is compressed by itself.
         client_context_takeover: The same for messages from the client.
         server_window_bits: Largest window of the server, 2 to the power of 9 to
-            15 bytes.
-        client_window_bits: The same of the client.
+            15 bytes. None: a server takes 12, a client leaves it to the server.
+        client_window_bits: The same of the client. None: 12, on both sides.
         context: How takeover is kept for what we send. ``"persistent"``: a
             compressor for each connection, faster. ``"window"``: only the
             window, less memory; and a message that goes to many is compressed
@@ -225,8 +225,8 @@ class PerMessageDeflate:
 
     server_context_takeover: bool = True
     client_context_takeover: bool = True
-    server_window_bits: int = 12
-    client_window_bits: int = 12
+    server_window_bits: int | None = None
+    client_window_bits: int | None = None
     context: Literal["persistent", "window"] = "persistent"
     level: int = 1
     memory_level: int = 5
@@ -240,8 +240,10 @@ class PerMessageDeflate:
             if not isinstance(value, bool):
                 raise TypeError(f"{name} must be True or False, not {value!r}")
         # RFC 7692 allows 8, with which zlib cannot compress.
-        _check_range("server_window_bits", self.server_window_bits, 9, 15)
-        _check_range("client_window_bits", self.client_window_bits, 9, 15)
+        if self.server_window_bits is not None:
+            _check_range("server_window_bits", self.server_window_bits, 9, 15)
+        if self.client_window_bits is not None:
+            _check_range("client_window_bits", self.client_window_bits, 9, 15)
         _check_range("memory_level", self.memory_level, 1, 9)
         _check_choice("context", self.context, ("persistent", "window"))
         _check_choice("library", self.library, tuple(_LIBRARIES))

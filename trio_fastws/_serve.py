@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
 import trio
 
+from trio_fastws._protocol.codes import Role
 from trio_fastws._transport.listening import open_listeners
 
 from ._arguments import (
     check_callable,
+    check_deflate,
     check_handler,
     check_listeners,
     check_origins,
@@ -18,6 +20,7 @@ from ._arguments import (
     check_tls,
     fill_in,
 )
+from ._deflate import Negotiator
 from ._handler import EventHandler
 from ._server import ChooseSubprotocol, Handler, OnRequest, Origins, Server
 from ._service import Service
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Sequence
 
-    from ._options import Limits, Sending, Timeouts
+    from ._options import Limits, PerMessageDeflate, Sending, Timeouts
 
 
 async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
@@ -39,6 +42,7 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
     limits: Limits | None = None,
     timeouts: Timeouts | None = None,
     sending: Sending | None = None,
+    deflate: PerMessageDeflate | None = None,
     subprotocols: Sequence[str] | ChooseSubprotocol = (),
     origins: Origins | None = None,
     on_request: OnRequest | None = None,
@@ -64,6 +68,7 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
         limits: What a peer may make us hold; see `Limits`.
         timeouts: How long to wait for a peer; see `Timeouts`.
         sending: What happens to messages for slow peers; see `Sending`.
+        deflate: Compress messages if the peer can too; see `PerMessageDeflate`.
         subprotocols: What the server speaks, its favourite first; or a function
             of the request and the client's offers that returns one of them.
         origins: What the Origin header may be: strings, compiled patterns that
@@ -90,6 +95,7 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
         raise TypeError("host goes with a port, not with listeners")
     check_handler(handler)
     check_tls(tls)
+    check_deflate(deflate)
     check_callable("on_request", on_request)
     if on_disconnect not in ("deliver", "cancel"):
         raise ValueError(
@@ -105,11 +111,14 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
 
     def make_service(turn: Any, spawn: Callable[..., None]) -> Service:
         events = handler if isinstance(handler, EventHandler) else None
-        service = Service(turn, events, limits, timeouts, sending, spawn)
+        service = Service(turn, events, limits, timeouts, sending, deflate, spawn)
         service.cancel_on_disconnect = on_disconnect == "cancel"
         return service
 
-    server = Server(handler, limits, timeouts, subprotocols, origins, on_request)
+    negotiator = None if deflate is None else Negotiator(Role.SERVER, deflate)
+    server = Server(
+        handler, limits, timeouts, subprotocols, origins, on_request, negotiator
+    )
     try:
         await server.run(listeners, tls, make_service, task_status)
     finally:

@@ -34,8 +34,10 @@ from ._websocket import WebSocket
 if TYPE_CHECKING:
     import ssl
 
+    from trio_fastws._protocol.agreement import Agreement
     from trio_fastws._transport.links import Link, Turn
 
+    from ._deflate import Negotiator
     from ._options import Limits, Timeouts
     from ._service import Service
 
@@ -62,6 +64,7 @@ class Server:
         subprotocols: Sequence[str] | ChooseSubprotocol,
         origins: Origins | None,
         on_request: OnRequest | None,
+        negotiator: Negotiator | None,
     ) -> None:
         self.limits = limits
         self.timeouts = timeouts
@@ -70,6 +73,8 @@ class Server:
             None if origins is None else tuple(origins)
         )
         self.on_request = on_request
+        # Of compression; None without it.
+        self.negotiator = negotiator
         self._handler = handler
         self._accepted = 0
         self._closing = False
@@ -136,13 +141,16 @@ class Server:
         link: Link,
         request: Request,
         subprotocol: str | None,
+        agreement: Agreement | None,
         accept: bytes,
         start: int,
         stop: int,
     ) -> None:
         """Make a WebSocket of a connection whose handshake is good."""
         limits = self.limits
-        endpoint = Endpoint(Role.SERVER, limits.message_size, limits.fragments)
+        endpoint = Endpoint(
+            Role.SERVER, limits.message_size, limits.fragments, agreement
+        )
         ws = WebSocket(self.service, endpoint, link)
         ws.subprotocol = subprotocol
         ws.adopt_request(request)

@@ -27,7 +27,8 @@ from trio_fastws._transport import loop as loops
 from trio_fastws._transport.links import HEADROOM, READ_SIZE, Owner
 from trio_fastws._transport.streams import StreamLink
 
-from ._arguments import check_origins, check_subprotocols, fill_in
+from ._arguments import check_deflate, check_origins, check_subprotocols, fill_in
+from ._deflate import Negotiator
 from ._scopes import closing, owning, single_connection
 from ._service import Service
 from ._websocket import WebSocket
@@ -35,11 +36,11 @@ from ._websocket import WebSocket
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Sequence
 
-    from ._options import Limits, Sending, Timeouts
+    from ._options import Limits, PerMessageDeflate, Sending, Timeouts
 
 
 @asynccontextmanager
-async def upgrade(
+async def upgrade(  # noqa: PLR0913 - one connection, its parts grouped
     stream: trio.abc.Stream,
     request: Request,
     *,
@@ -49,6 +50,7 @@ async def upgrade(
     limits: Limits | None = None,
     timeouts: Timeouts | None = None,
     sending: Sending | None = None,
+    deflate: PerMessageDeflate | None = None,
 ) -> AsyncGenerator[WebSocket, None]:
     """Answer an upgrade request that was read elsewhere, and serve one peer.
 
@@ -66,6 +68,7 @@ async def upgrade(
         limits: What the peer may make us hold; see `Limits`.
         timeouts: How long to wait for it; see `Timeouts`.
         sending: What happens to messages if it is slow; see `Sending`.
+        deflate: As for `serve_websocket`.
 
     Raises:
         HandshakeError: The request cannot be accepted. The client was told so
@@ -73,6 +76,7 @@ async def upgrade(
         ValueError: ``early`` is larger than one read.
     """
     limits, timeouts, sending = fill_in(limits, timeouts, sending)
+    check_deflate(deflate)
     subprotocols = check_subprotocols(subprotocols)
     origins = check_origins(origins)
     if len(early) > READ_SIZE:
@@ -90,17 +94,22 @@ async def upgrade(
                 await stream.send_all(encode_response(refuse(error)))
         raise
     subprotocol = choose_subprotocol(request, subprotocols)
+    extensions = agreement = None
+    if deflate is not None:
+        extensions, agreement = Negotiator(Role.SERVER, deflate).accept(request)
     turn, loop = loops.new_turn()
     async with owning(stream), single_connection(turn, loop) as spawn:
-        service = Service(turn, None, limits, timeouts, sending, spawn)
+        service = Service(turn, None, limits, timeouts, sending, deflate, spawn)
         service.keep_request = True
         link = StreamLink(turn, Owner(), stream)
         spawn(link.run)
-        endpoint = Endpoint(Role.SERVER, limits.message_size, limits.fragments)
+        endpoint = Endpoint(
+            Role.SERVER, limits.message_size, limits.fragments, agreement
+        )
         ws = WebSocket(service, endpoint, link)
         ws.subprotocol = subprotocol
         ws.adopt_request(request)
-        ws.write_raw(build_accept(request, subprotocol))
+        ws.write_raw(build_accept(request, subprotocol, extensions))
         stop = HEADROOM + len(early)
         turn.buffer[HEADROOM:stop] = early
         ws.open(HEADROOM, stop)

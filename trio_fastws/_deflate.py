@@ -1,0 +1,124 @@
+"""What a server or a client says about compression in its handshakes.
+
+Turns `PerMessageDeflate` into offers and answers, and what was agreed into what
+connections share. The rules are on the protocol floor.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from trio_fastws._protocol.agreement import Agreement
+from trio_fastws._protocol.codes import Role
+from trio_fastws._protocol.extension import (
+    MAX_BITS,
+    Parameters,
+    accept_offer,
+    build_offer,
+    check_answer,
+)
+
+from ._options import find_library
+
+if TYPE_CHECKING:
+    from trio_fastws._protocol.handshake import Request, Response
+
+    from ._options import PerMessageDeflate
+
+# zlib's numbers; the other libraries have the same.
+_STRATEGIES = {"default": 0, "filtered": 1, "huffman": 2, "rle": 3, "fixed": 4}
+
+# 4 KiB: most of what 15 bits save, for an eighth of the memory.
+DEFAULT_BITS = 12
+
+# An agreement holds a compressor that is used again, 256 KiB at most, and which
+# one it takes is the peer's choice, out of 256. Nobody needs so many; further
+# ones replace that which was not asked for the longest. Its connections keep it.
+MOST_AGREEMENTS = 32
+
+_Agreements = dict[tuple[Role, "PerMessageDeflate", Parameters], Agreement]
+
+# Connections that are dialled, or taken over, one by one share them too. They
+# belong to one thread, as does a run.
+_agreements: trio.lowlevel.RunVar[_Agreements] = trio.lowlevel.RunVar("_agreements")
+
+
+class Negotiator:
+    """Agrees on compression for the connections of one server or one client.
+
+    Belongs to the trio run in which it was made.
+    """
+
+    __slots__ = ("_agreements", "_module", "_options", "_role", "wanted")
+
+    def __init__(self, role: Role, options: PerMessageDeflate) -> None:
+        self._role = role
+        self._options = options
+        self._module: Any = find_library(options.library)
+        try:
+            agreements = _agreements.get()
+        except LookupError:
+            agreements = _Agreements()
+            _agreements.set(agreements)
+        self._agreements: _Agreements = agreements
+        # Many servers, most of those in Go, cannot limit their window: a client
+        # that asks for it without need would refuse them.
+        default_bits = DEFAULT_BITS if role == Role.SERVER else MAX_BITS
+        self.wanted = Parameters(
+            not options.server_context_takeover,
+            not options.client_context_takeover,
+            options.server_window_bits or default_bits,
+            options.client_window_bits or DEFAULT_BITS,
+        )
+
+    def accept(self, request: Request) -> tuple[str | None, Agreement | None]:
+        """Answer the offers of a request that passed `check_upgrade`.
+
+        Returns:
+            The value of Sec-WebSocket-Extensions and what is agreed by it; None
+            and None if there was no offer that is acceptable.
+        """
+        offers = request.fields.joined(b"sec-websocket-extensions")
+        if offers is None:
+            return None, None
+        accepted = accept_offer(offers.decode("latin-1"), self.wanted)
+        if accepted is None:
+            return None, None
+        answer, parameters = accepted
+        return answer, self._agree(parameters)
+
+    def offer(self) -> str:
+        """Return a client's value of Sec-WebSocket-Extensions."""
+        return build_offer(self.wanted)
+
+    def judge(self, response: Response) -> Agreement | None:
+        """Return what a server's 101 agrees to; None if it is not compression.
+
+        Raises:
+            HandshakeError: It is not an answer to our offer.
+        """
+        values = response.headers.get_all("Sec-WebSocket-Extensions")
+        parameters = check_answer(",".join(values), self.wanted)
+        return None if parameters is None else self._agree(parameters)
+
+    def _agree(self, parameters: Parameters) -> Agreement:
+        agreements, options = self._agreements, self._options
+        key = self._role, options, parameters
+        agreement = agreements.pop(key, None)
+        if agreement is None:
+            agreement = Agreement(
+                self._role,
+                parameters,
+                self._module,
+                level=options.level,
+                memory_level=options.memory_level,
+                strategy=_STRATEGIES[options.strategy],
+                persistent=options.context == "persistent",
+            )
+            if len(agreements) == MOST_AGREEMENTS:
+                del agreements[next(iter(agreements))]
+        # To the end: the first one is that which was not asked for the longest.
+        agreements[key] = agreement
+        return agreement
