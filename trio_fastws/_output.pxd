@@ -38,7 +38,9 @@ cdef class Output(Encoder):
     cdef bint _may_write_now(self, Turn turn) except? -1
     cdef bint _make_room(self, Outbox outbox, Py_ssize_t size) except? -1
     cpdef bint _takes_fragment(self) except? -1
-    @cython.locals(turn=Turn, outbox=Outbox, parts=list, size=Py_ssize_t)
+    @cython.locals(
+        turn=Turn, outbox=Outbox, parts=list, size=Py_ssize_t, large=LargeMessage,
+    )
     cpdef _commit_fragment(self, int opcode, bytes payload, bint fin)
     @cython.locals(turn=Turn, outbox=Outbox)
     cpdef _commit(self, bytes data)

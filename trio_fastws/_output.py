@@ -212,7 +212,11 @@ class Output(Encoder):
             outbox = self._new_outbox()
         elif self._service.policy != WAIT and not self._make_room(outbox, len(payload)):
             return
-        outbox.put((opcode, payload, True), len(payload))
+        if outbox.takes():
+            # Committed at once, as it would be without compression.
+            self._begin_steps(outbox, LargeMessage(opcode, payload, True))
+        else:
+            outbox.put((opcode, payload, True), len(payload))
         self._mark_outbox(outbox, turn)
 
     def _may_write_now(self, turn: Turn) -> bool:
@@ -229,6 +233,12 @@ class Output(Encoder):
     def _make_room(self, outbox: Outbox, size: int) -> bool:
         # The policy for a peer that is too slow; False if the message goes.
         service = self._service
+        if (
+            outbox.rest is not None
+            and not outbox.blocked
+            and outbox.size() < service.hard_limit
+        ):
+            return True  # it is we who are slow: a large message is compressed
         while (
             outbox.size() + size + ITEM_OVERHEAD > service.high_water
             or outbox.count() >= service.max_messages
@@ -254,6 +264,11 @@ class Output(Encoder):
     def _commit_fragment(self, opcode: int, payload: bytes, fin: bool) -> None:
         turn = self._service.turn
         outbox = self._outbox
+        if outbox is not None and type(outbox.rest) is LargeMessage:
+            # The end of a message whose last piece is being encoded.
+            large = outbox.rest
+            large.fin = fin
+            return
         if opcode & RSV1 and self.endpoint.in_steps(len(payload)):
             if outbox is None:
                 outbox = self._new_outbox()

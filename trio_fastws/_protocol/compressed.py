@@ -14,7 +14,7 @@ from .deflate import INPUT_STEP
 from .errors import ProtocolError
 from .events import WORKING
 from .mask import unmask, unmask_in_place
-from .messages import MessageParser, not_utf8
+from .messages import MessageParser, not_utf8, too_many
 
 if TYPE_CHECKING:
     from .events import Piece, Working
@@ -50,7 +50,9 @@ class CompressedParser(MessageParser):
             data = deflate.inflate(self._max_message - self._size + 1)
             if deflate.streams > streams:
                 # Each costs as much as a fragment, and there may be thousands.
-                self._count_fragment()
+                self._fragments += 1
+                if self._fragments > self._max_fragments:
+                    raise too_many(self._max_fragments)
         return self._take_inflated(data, deflate.busy())
 
     def _take_inflated(

@@ -30,9 +30,10 @@ cdef class DeflateContext:
     cpdef feed(self, bytes payload, bint ended)
     @cython.locals(agreement=Agreement, done=bint, data=bytes, left=bytes)
     cpdef bytes inflate(self, Py_ssize_t room)
+    cdef bint _end_message(self, inflater) except? -1
     cdef bint _end_stream(self, bytes rest) except? -1
     cdef int _keep_received(self, bytes data, bint done) except -1
-    cpdef end_message(self, Py_ssize_t size)
+    cpdef count(self, Py_ssize_t size)
     cpdef drop_message(self)
 
 

@@ -6,9 +6,9 @@ were compressed in one direction, which the next one may refer to. What may be
 agreed upon is in `extension`; which frames there are is not known here.
 
 Inflating needs no object that lives on. Each message gets a new inflater with
-the window as its preset dictionary, and an empty final block behind its end:
-so nothing but the window is kept between messages, and a message that was cut
-off, or ended by a final block of its own, shows itself exactly.
+the window as its preset dictionary, and at its end an empty final block: so
+nothing but the window is kept between messages, and a message that was cut off,
+or ended by a final block of its own, shows itself exactly.
 
 Compressing has three ways. Without takeover one compressor serves every
 connection, because a full flush makes it forget. With it, either a compressor
@@ -26,8 +26,8 @@ from .errors import ProtocolError
 
 # RFC 7692 7.2.2: append 4 octets 0x00 0x00 0xff 0xff to the tail of the payload
 TAIL = b"\x00\x00\xff\xff"
-# That, and an empty block which is marked as the last one: its end can be seen.
-END = TAIL + b"\x01\x00\x00\xff\xff"
+# An empty block that is marked as the last one: the end can be seen.
+FINAL = b"\x01\x00\x00\xff\xff"
 # An empty block without its tail (RFC 7692 7.2.3.6).
 EMPTY = b"\x00"
 # So much is compressed in one step: 0.2 ms at level 1, at most 3 ms at level 9.
@@ -184,7 +184,7 @@ class DeflateContext:
         self._taken += len(payload)
         self._ended = ended
         if ended:
-            self._input = payload + END
+            self._input = payload + TAIL
         elif payload:
             self._input = payload
 
@@ -200,38 +200,45 @@ class DeflateContext:
         agreement = self.agreement
         inflater = self._inflater
         if inflater is None:
-            if self.streams > 0 and self._ended and self._input == END:
-                self._keep_received(b"", self._end_stream(END))
+            if self.streams > 0 and self._ended and self._input == TAIL:
+                self._keep_received(b"", self._end_stream(TAIL))
                 return b""
             inflater = agreement.new_inflater(self._received)
         room = min(room, INFLATED_STEP)
         data: bytes
         left: bytes
+        done = False
         try:
             data = inflater.decompress(self._input, room)
+            if inflater.eof:
+                self._inflater = None
+                done = self._end_stream(inflater.unused_data)
+            else:
+                self._inflater = inflater
+                left = inflater.unconsumed_tail
+                if left or len(data) == room:
+                    self._input = left
+                elif self._ended:
+                    done = self._end_message(inflater)
+                else:
+                    self._input = None
         except agreement.error as error:
             raise ProtocolError(1007, f"compressed data is corrupt: {error}") from None
-        if inflater.eof:
-            self._inflater = None
-            done = self._end_stream(inflater.unused_data)
-        else:
-            self._inflater = inflater
-            done = False
-            left = inflater.unconsumed_tail
-            if left or len(data) == room:
-                self._input = left
-            elif self._ended:
-                raise ProtocolError(1007, "compressed message is cut off")
-            else:
-                self._input = None
         self._keep_received(data, done)
         return data
 
+    def _end_message(self, inflater: Any) -> bool:
+        # By itself: a final block that was cut off would swallow it with the tail.
+        if inflater.decompress(FINAL) or not inflater.eof or inflater.unused_data:
+            raise ProtocolError(1007, "compressed message is cut off")
+        return self._end_stream(b"")
+
     def _end_stream(self, rest: bytes) -> bool:
         # After a final block: ours, or the peer's; True if the message ends.
-        if self._ended and (not rest or rest == END):
+        if self._ended and (not rest or rest == TAIL):
             # RFC 7692 7.2.3.4 wants an empty block behind a final one of the
             # peer's. Some send none, and what they mean is as clear.
+            self._inflater = None
             self._input = None
             self.streams = 0
             return True
@@ -248,7 +255,7 @@ class DeflateContext:
         elif self._received is not None:
             self._received = None
 
-    def end_message(self, size: int) -> None:
+    def count(self, size: int) -> None:
         """Count a message that was inflated to ``size`` bytes."""
         self.saved_received += size - self._taken
         self._taken = 0

@@ -23,7 +23,6 @@ cdef class MessageParser(FrameParser):
 
     cdef bint _holds(self) except -1
     cdef int _begin_data(self) except -1
-    cdef int _count_fragment(self) except -1
     @cython.locals(at=Py_ssize_t, available=Py_ssize_t, take=Py_ssize_t)
     cdef _read_data(self)
     @cython.locals(data=bytearray)

@@ -134,14 +134,9 @@ class MessageParser(FrameParser):
             else:
                 reason = f"message of {self._size} bytes with {self._length} more"
             raise ProtocolError(1009, f"{reason} is over the limit of {limit}")
-        self._count_fragment()
-
-    def _count_fragment(self) -> None:
         self._fragments += 1
         if self._fragments > self._max_fragments:
-            raise ProtocolError(
-                1009, f"message of more than {self._max_fragments} fragments"
-            )
+            raise too_many(self._max_fragments)
 
     def _read_data(self) -> str | bytes | Piece | Working | None:
         """Read what is there of a data frame; None if nothing comes of it yet."""
@@ -194,7 +189,7 @@ class MessageParser(FrameParser):
 
     def _end_message(self, size: int) -> None:
         if self._deflated and self.deflate is not None:
-            self.deflate.end_message(size)
+            self.deflate.count(size)
         self.messages_received += 1
         self.bytes_received += size
         self._opcode = 0
@@ -336,6 +331,11 @@ class MessageParser(FrameParser):
         self.wants_buffer = False
         if self.deflate is not None:
             self.deflate.drop_message()
+
+
+def too_many(limit: int) -> ProtocolError:
+    """Return what a message fails with that has too many fragments."""
+    return ProtocolError(1009, f"message of more than {limit} fragments")
 
 
 def not_utf8(error: UnicodeDecodeError) -> ProtocolError:
