@@ -86,7 +86,9 @@ class CompressedParser(MessageParser):
             event = self._give_piece(piece)
         elif final:
             event = self._finish_message()
-        if event is None and self._in_payload and (busy or self._stop > self._position):
+        if event is None and (
+            size > 0 or busy or (self._in_payload and self._stop > self._position)
+        ):
             return WORKING
         return event
 
