@@ -16,6 +16,7 @@ import trio
 
 import trio_fastws
 
+from ._cli_deflate import add_deflate
 from ._cli_dial import dial
 from ._cli_serve import serve
 
@@ -122,6 +123,7 @@ def _make_parser() -> argparse.ArgumentParser:
         help="largest message taken, in bytes (default: %(default)s); one byte more "
         "ends the connection with code 1009",
     )
+    add_deflate(common)
     _add_serve(
         commands.add_parser(
             "serve",

@@ -17,6 +17,7 @@ import trio
 
 from trio_fastws import Limits, WebSocket, open_websocket
 
+from ._cli_deflate import chosen_deflate, describe
 from ._cli_screen import Screen, read_lines
 from ._cli_words import CommandFailed, complain, explain
 
@@ -61,15 +62,19 @@ async def _obey(signals: AsyncIterator[int], scopes: list[trio.CancelScope]) -> 
 async def _talk(options: argparse.Namespace, scopes: list[trio.CancelScope]) -> None:
     interactive = options.send is None and sys.stdin is not None and sys.stdin.isatty()
     screen = Screen(interactive)
+    deflate = chosen_deflate(options)
     async with open_websocket(
         options.url,
         subprotocols=options.subprotocol,
         headers=options.header,
         tls=_make_tls(options),
         limits=Limits(message_size=options.max_message_size),
+        deflate=deflate,
     ) as ws:
         chosen = f", subprotocol {ws.subprotocol}" if ws.subprotocol else ""
         screen.note(f"connected to {options.url}{chosen}; Ctrl-D closes")
+        if deflate is not None:
+            screen.note(describe(ws.deflate), always=True)
         try:
             with trio.CancelScope() as scope:
                 scopes.append(scope)

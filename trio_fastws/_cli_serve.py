@@ -30,6 +30,7 @@ from trio_fastws import (
 )
 
 from ._chat import SENDING, ChatHandler, Room, chat_in, on_request
+from ._cli_deflate import chosen_deflate
 from ._cli_words import complain, say
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ async def _run(
         limits=Limits(message_size=options.max_message_size),
         sending=service.sending,
         on_request=service.on_request,
+        deflate=chosen_deflate(options),
     )
     async with trio.open_nursery() as nursery:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
