@@ -13,7 +13,7 @@ from websockets.sync.client import connect
 from tests.programs import ROOT, TIMEOUT, dial, running, wait_for
 
 EXAMPLES = ROOT / "examples"
-SERVERS = ("echo.py", "push.py", "chat/server.py")
+SERVERS = ("echo.py", "push.py", "ticker.py", "chat/server.py")
 
 
 def example(name: str):
@@ -68,6 +68,19 @@ def test_push_reaches_everybody() -> None:
                 for _ in range(3):
                     assert json.loads(client.recv(timeout=20))["price"] > 0
         assert dial(server.url, "--expect", "2").stdout.count("price") == 2
+
+
+def test_a_ticker_reaches_who_can_inflate_and_who_cannot() -> None:
+    with example("ticker.py") as server:
+        for args, notes in (
+            ((), ""),
+            (("--deflate",), "deflate: server 12 bits, client 12 bits, takeover\n"),
+        ):
+            done = dial(server.url, "--expect", "3", *args)
+            assert (done.returncode, done.stderr) == (0, notes)
+            boards = [json.loads(line)["prices"] for line in done.stdout.splitlines()]
+            assert [len(board) for board in boards] == [50] * 3
+            assert boards[0].keys() == boards[2].keys()
 
 
 def test_the_chat_is_the_one_in_the_package() -> None:
