@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
+import zlib
 from typing import Self
 
 from tests.deflated import Wire
@@ -41,3 +42,11 @@ class Echo(EventHandler):
 async def echo(peer: Wire, message: bytes) -> None:
     await peer.send(TEXT, message)
     assert (await peer.message()).payload == message
+
+
+def bomb(size: int, bits: int = 15) -> bytes:
+    """Return zeros, compressed as well as can be: 1 to 1,000."""
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -bits)
+    data = b"".join(compressor.compress(bytes(2**16)) for _ in range(size >> 16))
+    data += compressor.compress(bytes(size & 0xFFFF))
+    return (data + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]

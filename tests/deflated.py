@@ -131,6 +131,10 @@ class Wire:
         """Shake hands as a client."""
         line = b"" if offer is None else extensions_line(offer)
         await self.stream.send_all(REQUEST[:-2] + line + b"\r\n")
+        await self.welcomed()
+
+    async def welcomed(self) -> None:
+        """Read the server's answer to a request."""
         head = await self._read_head()
         assert head.startswith(b"HTTP/1.1 101 "), head
         self._agree(find_extensions(head))
@@ -308,11 +312,3 @@ def extensions_line(value: str) -> bytes:
 def find_extensions(head: bytes) -> str | None:
     found = re.search(rb"(?i)\r\nSec-WebSocket-Extensions: *(.*)\r\n", head)
     return None if found is None else found[1].decode()
-
-
-def bomb(size: int, bits: int = 15) -> bytes:
-    """Return zeros, compressed as well as can be: 1 to 1,000."""
-    compressor = zlib.compressobj(9, zlib.DEFLATED, -bits)
-    data = b"".join(compressor.compress(bytes(2**16)) for _ in range(size >> 16))
-    data += compressor.compress(bytes(size & 0xFFFF))
-    return (data + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]

@@ -1,4 +1,4 @@
-"""Connections that end while a large message is being compressed."""
+"""Connections that end in the middle of a large message."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.deflate_cases import deflating, linked
+from tests.deflate_cases import deflating, each_side, linked
+from tests.deflate_harm import bomb
 from tests.deflate_large import DENSE, JSON, both_handlers
 from tests.deflated import Frame, Wire
-from tests.raw import CLOSE, PING, TEXT
-from trio_fastws import ConnectionBroken, serve_websocket
+from tests.raw import BINARY, CLOSE, PING, TEXT
+from trio_fastws import ConnectionBroken, Limits, serve_websocket
 
 pytestmark = pytest.mark.usefixtures("transport")
+
+UNLIMITED = Limits(message_size=None)
 
 
 @pytest.fixture(params=["server", "client"])
@@ -122,3 +125,39 @@ async def test_a_shutdown_in_the_middle_sends_it_whole_and_then_1001(handler):
         await peer.write_close(1001)
         assert await peer.rest() == []
         await trio.aclose_forcefully(peer.stream)
+
+
+# --- while it is received
+
+
+@each_side
+@pytest.mark.parametrize("how", ["fin", "reset", "close"])
+async def test_an_end_in_the_middle_of_a_message(side, how):
+    async with linked(side, deflating("persistent"), limits=UNLIMITED) as (ws, peer):
+        await peer.send(TEXT, b"before")
+        frames = peer.pack(BINARY, JSON[: 2**20], 20_000)
+        await peer.stream.send_all(b"".join(frames[:3]))
+        await wait_all_tasks_blocked(0.001)
+        if how == "close":
+            await peer.write_close(1000)
+        elif how == "reset":
+            peer.reset()
+        else:
+            await peer.stream.send_eof()
+        assert await ws.receive() == "before"
+        expected = trio.EndOfChannel if how == "close" else ConnectionBroken
+        with pytest.raises(expected):
+            await ws.receive()
+        assert ws.close_code == (1000 if how == "close" else 1006)
+
+
+@each_side
+async def test_our_close_while_it_is_inflated(side):
+    async with linked(side, deflating("persistent"), limits=UNLIMITED) as (ws, peer):
+        await peer.write(BINARY, bomb(64 * 2**20), rsv1=True)
+        await trio.lowlevel.checkpoint()
+        ws.close_nowait()
+        assert (await peer.close_code())[0] == 1000
+        assert await peer.finish() == []
+        with pytest.raises(trio.ClosedResourceError):
+            await ws.receive()

@@ -9,7 +9,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.cutting import cut
-from tests.deflate_cases import MODES, Story, deflating, dial, linked
+from tests.deflate_cases import Story, deflating, dial, each_way, linked
 from tests.deflate_large import DENSE, JSON, Hooks, both_handlers
 from tests.deflated import Wire
 from tests.raw import PING, PONG, TEXT, serving
@@ -26,11 +26,6 @@ ROOMY = Sending(high_water=2**26, hard_limit=2**26)
 
 @pytest.fixture(params=["server", "client"])
 def side(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
-@pytest.fixture(params=MODES)
-def mode(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
@@ -90,6 +85,7 @@ async def test_two_large_messages_are_made_side_by_side():
         assert changes >= 20
 
 
+@each_way
 async def test_what_is_sent_behind_it_stays_behind_it(side, mode):
     story = Story(1)
     sent = [story.tell(), DENSE, *(story.tell() for _ in range(4)), DENSE, b"", b"."]
@@ -178,6 +174,7 @@ async def test_a_handler_that_returns_has_sent_it_whole():
 # --- for a peer that does not read ------------------------------------------
 
 
+@each_way
 async def test_it_counts_as_what_waits(side, mode):
     story = Story(3)
     deflate = deflating(mode)
@@ -200,6 +197,7 @@ async def test_it_counts_as_what_waits(side, mode):
         assert ws.statistics().send_queue == 0
 
 
+@each_way
 async def test_it_is_not_compressed_before_there_is_room(side, mode):
     async with linked(side, deflating(mode), small=True) as (ws, peer):
         await ws.send(DENSE)
@@ -248,10 +246,11 @@ async def test_a_peer_that_reads_loses_nothing_to_a_policy(side, policy):
         assert ws.statistics().dropped == 0
 
 
-async def test_a_delay_keeps_the_order(autojump_clock, mode):
+@each_way
+async def test_a_delay_keeps_the_order(autojump_clock, side, mode):
     sent = [b"before", DENSE, b"behind", DENSE, b"after"]
     sending = Sending(high_water=2**26, hard_limit=2**26, delay=1)
-    async with linked("server", deflating(mode), sending=sending) as (ws, peer):
+    async with linked(side, deflating(mode), sending=sending) as (ws, peer):
         for message in sent:
             ws.send_nowait(message)
         assert await peer.payloads(5) == sent

@@ -16,8 +16,8 @@ from tests.deflate_cases import (
     epoll_only,
     linked,
 )
-from tests.deflate_harm import Echo, Used, echo
-from tests.deflated import OFFER, bomb, cut_up
+from tests.deflate_harm import Echo, Used, bomb, echo
+from tests.deflated import OFFER, cut_up
 from tests.raw import BINARY, CONTINUATION, TEXT, serving
 from trio_fastws import ConnectionBroken, Limits
 

@@ -9,7 +9,7 @@ from trio.testing import wait_all_tasks_blocked
 from tests.cutting import cut
 from tests.deflate_cases import MODES, Story, deflating, linked
 from tests.raw import BINARY, CLOSE, TEXT
-from trio_fastws import ConnectionBroken, PerMessageDeflate
+from trio_fastws import ConnectionBroken, PerMessageDeflate, Sending
 
 pytestmark = pytest.mark.usefixtures("transport")
 
@@ -127,6 +127,52 @@ async def test_a_compressed_message_that_is_broken_off_never_has_its_end(side):
         first, last = await peer.frame(), await peer.frame()
         assert (first.fin, first.rsv1) == (False, True)
         assert (last.opcode, last.payload[:2]) == (CLOSE, (1011).to_bytes(2))
+
+
+async def test_a_large_piece_that_is_broken_off_never_has_its_end(side):
+    # Cut off by an exception, while it is being compressed.
+    large = Story(6).random.randbytes(500_000).hex().encode()
+    async with linked(side, deflating("persistent")) as (ws, peer):
+        with pytest.raises(ZeroDivisionError):
+            await break_off(ws, large)
+        fins = []
+        while (frame := await peer.frame()).opcode != CLOSE:
+            fins.append(frame.fin)
+        assert frame.payload[:2] == (1011).to_bytes(2)
+        assert fins
+        assert not any(fins)
+        assert await peer.finish(1011) == []
+
+
+@pytest.mark.parametrize("small", [True, False])
+async def test_leaving_cancelled_behind_a_large_piece_is_1011(side, small):
+    large = Story(7).random.randbytes(2**20).hex().encode()
+    async with linked(side, deflating("persistent"), small=small) as (ws, peer):
+        with trio.CancelScope() as scope:
+            async with ws.open_message() as message:
+                await message.write(large)
+                scope.cancel()
+        assert scope.cancelled_caught
+        while (frame := await peer.frame()).opcode != CLOSE:
+            assert not frame.fin
+        assert frame.payload[:2] == (1011).to_bytes(2)
+
+
+async def test_pieces_wait_for_room_and_pass_their_turn_on(side, mode):
+    story = Story(8)
+    sending = Sending(high_water=100_000, low_water=10_000)
+    deflate = deflating(mode)
+    async with linked(side, deflate, small=True, sending=sending) as (ws, peer):
+        pieces = [story.random.randbytes(20_000).hex().encode() for _ in range(30)]
+        behind = [story.tell() for _ in range(3)]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(write_pieces, ws, pieces)
+            await wait_all_tasks_blocked()
+            for message in behind:
+                nursery.start_soon(ws.send, message)
+                await wait_all_tasks_blocked()
+            assert ws.statistics().send_queue < 300_000
+            assert await peer.payloads(4) == [b"".join(pieces), *behind]
 
 
 async def test_control_frames_pass_between_pieces(side, mode):

@@ -8,11 +8,11 @@ from trio.testing import wait_all_tasks_blocked
 
 from tests.cutting import cut
 from tests.deflate_cases import Story, deflating, dial, each_side, linked
-from tests.deflate_harm import Used
+from tests.deflate_harm import Used, bomb
 from tests.deflate_large import JSON
-from tests.deflated import Frame, bomb, cut_up
+from tests.deflated import Frame, cut_up
 from tests.raw import BINARY, CONTINUATION, PING, PONG, TEXT, serving
-from trio_fastws import ConnectionBroken, EventHandler, Limits
+from trio_fastws import EventHandler, Limits
 
 pytestmark = pytest.mark.usefixtures("transport")
 
@@ -52,7 +52,7 @@ class Tasks:
 @pytest.mark.parametrize("kind", ["hooks", "tasks"])
 async def test_others_are_served_between_the_steps(kind):
     # So small on the wire that one read has all of it.
-    size = 64 * 2**20
+    size = 32 * 2**20
     data = bomb(size)
     assert len(data) < 2**17
     handler = Tasks() if kind == "tasks" else Hooks()
@@ -74,7 +74,7 @@ async def test_others_are_served_between_the_steps(kind):
 @each_side
 @pytest.mark.parametrize("size", [None, 50_000, 500])
 async def test_a_large_message_arrives_whole_whatever_its_fragments(side, size):
-    data = JSON[: 4 * 2**20]
+    data = JSON[: 3 * 2**20]
     deflate = deflating("persistent")
     limits = Limits(message_size=2**23, receive_buffer=2**23)
     async with linked(side, deflate, limits=limits) as (ws, peer):
@@ -254,7 +254,7 @@ async def test_a_hook_pauses_in_the_middle_of_a_message():
 
 async def test_pausing_between_the_steps_of_one_frame():
     handler = Hooks()
-    size = 64 * 2**20
+    size = 32 * 2**20
     deflate = deflating("persistent")
     async with serving(handler, deflate=deflate, limits=UNLIMITED) as site:
         peer, other = await dial(site), await dial(site)
@@ -274,39 +274,3 @@ async def test_pausing_between_the_steps_of_one_frame():
         await peer.send(TEXT, b"behind")
         assert (await peer.message()).payload == b"behind"
         assert handler.large == [bytes(size)]
-
-
-# --- and then it ends -------------------------------------------------------
-
-
-@each_side
-@pytest.mark.parametrize("how", ["fin", "reset", "close"])
-async def test_an_end_in_the_middle_of_a_message(side, how):
-    async with linked(side, deflating("persistent"), limits=UNLIMITED) as (ws, peer):
-        await peer.send(TEXT, b"before")
-        frames = peer.pack(BINARY, JSON[: 2**20], 20_000)
-        await peer.stream.send_all(b"".join(frames[:3]))
-        await wait_all_tasks_blocked(0.001)
-        if how == "close":
-            await peer.write_close(1000)
-        elif how == "reset":
-            peer.reset()
-        else:
-            await peer.stream.send_eof()
-        assert await ws.receive() == "before"
-        expected = trio.EndOfChannel if how == "close" else ConnectionBroken
-        with pytest.raises(expected):
-            await ws.receive()
-        assert ws.close_code == (1000 if how == "close" else 1006)
-
-
-@each_side
-async def test_our_close_while_it_is_inflated(side):
-    async with linked(side, deflating("persistent"), limits=UNLIMITED) as (ws, peer):
-        await peer.write(BINARY, bomb(64 * 2**20), rsv1=True)
-        await trio.lowlevel.checkpoint()
-        ws.close_nowait()
-        assert (await peer.close_code())[0] == 1000
-        assert await peer.finish() == []
-        with pytest.raises(trio.ClosedResourceError):
-            await ws.receive()
