@@ -1,13 +1,20 @@
 """The code in the guides does what the guides say."""
 
 import re
+from functools import partial
 from typing import Any
 
 import pytest
 import trio
 
 from tests.programs import ROOT
-from trio_fastws import HandshakeRefused, Limits, open_websocket
+from trio_fastws import (
+    HandshakeRefused,
+    Limits,
+    PerMessageDeflate,
+    WebSocket,
+    open_websocket,
+)
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
@@ -27,7 +34,8 @@ def run_block(text: str, monkeypatch) -> tuple[dict[str, Any], tuple[Any, ...]]:
 
 
 def test_every_block_is_run_here() -> None:
-    assert (len(blocks("server.md")), len(blocks("client.md"))) == (4, 1)
+    pages = ("server.md", "client.md", "deflate.md")
+    assert [len(blocks(page)) for page in pages] == [4, 1, 6]
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -81,3 +89,75 @@ async def test_dialling(serve, monkeypatch, capsys) -> None:
     _, (main,) = run_block(text, monkeypatch)
     await main()
     assert capsys.readouterr().out == "hello\n"
+
+
+# --- compression -------------------------------------------------------------
+
+
+async def test_compression_is_turned_on_with_one_argument(
+    serve, monkeypatch, capsys
+) -> None:
+    _, (program,) = run_block(blocks("deflate.md")[0], monkeypatch)
+    assert isinstance(program, partial)
+    _, echo, port = (program.func, *program.args)
+    assert port == 8765
+    server = await serve(echo, **program.keywords)
+    text = blocks("deflate.md")[1].replace("localhost:8765", f"127.0.0.1:{server.port}")
+    _, (main,) = run_block(text, monkeypatch)
+    await main()
+    characters, sizes = capsys.readouterr().out.splitlines()
+    assert characters == "600 characters"
+    received, encoded = map(int, re.findall(r"\d+", sizes))
+    assert received == 600
+    assert 0 < encoded < received
+
+
+async def test_options_are_agreed_on(serve, monkeypatch) -> None:
+    names, _ = run_block(blocks("deflate.md")[2], monkeypatch)
+    names.update(run_block(blocks("deflate.md")[5], monkeypatch)[0])
+    for options in (names["FEED"], names["BROADCAST"]):
+        server = await serve(WebSocket.receive, deflate=options)
+        url = f"ws://127.0.0.1:{server.port}/"
+        async with open_websocket(url, deflate=PerMessageDeflate()) as ws:
+            agreed = ws.deflate
+        assert agreed is not None
+        takeover = options.server_context_takeover
+        assert agreed.server_no_context_takeover is not takeover
+
+
+async def test_messages_choose(serve, monkeypatch) -> None:
+    names, _ = run_block(blocks("deflate.md")[3], monkeypatch)
+    picture, token = bytes(1000), "secret" * 100
+    report = "a report, in as many pieces as there are"
+
+    async def handler(ws: WebSocket) -> None:
+        await names["answer"](ws, picture, token)
+
+    server = await serve(handler, deflate=PerMessageDeflate())
+    url = f"ws://127.0.0.1:{server.port}/"
+    async with open_websocket(url, deflate=PerMessageDeflate()) as ws:
+        assert [message async for message in ws] == [picture, token, report]
+        encoded = ws.statistics().encoded_received - len(picture) - len(token)
+    # The first two went as they are, the third did not.
+    assert encoded > 0
+    assert encoded != len(report)
+
+
+async def test_a_broadcast_reaches_everybody(serve, nursery, monkeypatch) -> None:
+    names, _ = run_block(blocks("deflate.md")[4], monkeypatch)
+    names.update(run_block(blocks("deflate.md")[5], monkeypatch)[0])
+    text = "the same for all " * 20
+    server = await serve(WebSocket.wait_closed, deflate=names["BROADCAST"])
+    url = f"ws://127.0.0.1:{server.port}/"
+    async with (
+        open_websocket(url, deflate=PerMessageDeflate()) as one,
+        open_websocket(url, deflate=PerMessageDeflate()) as other,
+        open_websocket(url) as plain,
+    ):
+        for _ in range(2):
+            names["tell_all"](server, text)
+            for ws in (one, other, plain):
+                assert await ws.receive() == text
+        assert one.statistics().encoded_received < len(text)
+        assert other.statistics().encoded_received < len(text)
+        assert plain.statistics().encoded_received == 2 * len(text)
