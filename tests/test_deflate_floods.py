@@ -39,6 +39,29 @@ async def test_a_flood_of_final_blocks_is_bounded(mode, block):
         await echo(innocent, b"still alive")
 
 
+@pytest.mark.parametrize("block", [FINAL_BLOCK, SMALLEST_FINAL_BLOCK])
+async def test_others_are_served_between_final_blocks(block):
+    # One read has all of them, and each of them costs an inflater.
+    data = block * (200_000 // len(block)) + b"\0"
+    limits = Limits(message_size=None)
+    async with serving(Echo(), deflate=deflating("persistent"), limits=limits) as site:
+        innocent, guilty = await dial(site), await dial(site)
+        echoes, ended = 0, False
+
+        async def flood() -> None:
+            nonlocal ended
+            await guilty.write(BINARY, data, rsv1=True)
+            assert (await guilty.message()).payload == b""
+            ended = True
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(flood)
+            while not ended:
+                await echo(innocent, b"%d" % echoes)
+                echoes += 1
+        assert echoes >= 20
+
+
 @each_side
 async def test_some_final_blocks_are_read(side):
     # RFC 7692 7.2.3.4: a block with BFINAL, and another behind it

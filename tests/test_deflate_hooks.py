@@ -9,9 +9,11 @@ from tests.deflate_cases import MODES, Story, deflating, dial
 from tests.deflate_large import DENSE, JSON
 from tests.deflated import Frame, Wire
 from tests.raw import PING, PONG, TEXT, serving
-from trio_fastws import EventHandler, PreparedMessage, Request, Sending, upgrade
+from trio_fastws import EventHandler, PreparedMessage, Request, upgrade
 
 pytestmark = pytest.mark.usefixtures("transport")
+
+LARGE = JSON[: 2**22]
 
 
 @pytest.fixture(params=MODES)
@@ -32,10 +34,10 @@ class Diary(EventHandler):
     def on_message(self, ws, message) -> None:
         self.diary.append(message)
         if message == "large":
-            ws.send_nowait(JSON)
+            ws.send_nowait(LARGE)
         elif message == "to all":
             for other in self.sockets:
-                other.send_nowait(JSON)
+                other.send_nowait(LARGE)
                 other.send_nowait(PreparedMessage("behind"))
         else:
             ws.send_nowait(message)
@@ -53,7 +55,7 @@ async def test_reading_goes_on_behind_a_large_answer():
             frames = [b"".join(peer.pack(TEXT, word)) for word in words]
             await peer.stream.send_all(b"".join(frames))
             await peer.write(PING, b"last")
-            expected = [b"before", JSON, b"behind", JSON, b"after"]
+            expected = [b"before", LARGE, b"behind", LARGE, b"after"]
             received = []
             while (frame := await peer.frame()) != Frame(PONG, b"last"):
                 message = peer.assemble(frame)
@@ -74,19 +76,18 @@ async def test_reading_stops_while_the_peer_does_not_read_a_large_answer():
         await peer.send(TEXT, b"behind")
         await wait_all_tasks_blocked(0.001)
         assert handler.diary == ["large"]
-        assert await peer.payloads(2) == [JSON, b"behind"]
+        assert await peer.payloads(2) == [LARGE, b"behind"]
         assert await peer.fence() == []
         assert handler.diary == ["large", "drain", "behind"]
 
 
 async def test_a_hook_sends_a_large_message_to_all(mode):
     handler = Diary()
-    sending = Sending(hard_limit=2**25)
-    async with serving(handler, sending=sending, deflate=deflating(mode)) as site:
+    async with serving(handler, deflate=deflating(mode)) as site:
         peers = [await dial(site) for _ in range(3)]
         await peers[0].send(TEXT, b"to all")
         for peer in peers:
-            assert await peer.payloads(2) == [JSON, b"behind"]
+            assert await peer.payloads(2) == [LARGE, b"behind"]
             assert await peer.fence() == []
 
 

@@ -175,6 +175,37 @@ async def test_pieces_wait_for_room_and_pass_their_turn_on(side, mode):
             assert await peer.payloads(4) == [b"".join(pieces), *behind]
 
 
+@pytest.mark.parametrize("pieces", [[], [b""], [b"a", b"b"]])
+async def test_pieces_behind_a_large_message_stay_behind_it(side, pieces):
+    story = Story(9)
+    large = story.random.randbytes(2**20).hex().encode()
+    sending = Sending(high_water=2**26, hard_limit=2**26)
+    deflate = deflating("persistent")
+    async with linked(side, deflate, small=True, sending=sending) as (ws, peer):
+        told = story.tell()
+        ws.send_nowait(large)
+        ws.send_nowait(told)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(write_pieces, ws, pieces)
+            await wait_all_tasks_blocked()
+            nursery.start_soon(ws.send, "behind")
+            await wait_all_tasks_blocked()
+            assert await peer.payloads(4) == [large, told, b"".join(pieces), b"behind"]
+
+
+@pytest.mark.parametrize("pieces", [[], [b""], [b"a", b"b"]])
+async def test_pieces_in_the_middle_of_a_large_message_stay_behind_it(side, pieces):
+    large = Story(10).random.randbytes(2**20).hex().encode()
+    sending = Sending(high_water=2**26, hard_limit=2**26)
+    deflate = deflating("persistent")
+    async with linked(side, deflate, small=True, sending=sending) as (ws, peer):
+        ws.send_nowait(large)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(write_pieces, ws, pieces)
+            assert peer.assemble(await peer.frame()) is None
+            assert await peer.payloads(2) == [large, b"".join(pieces)]
+
+
 async def test_control_frames_pass_between_pieces(side, mode):
     async with linked(side, deflating(mode)) as (ws, peer):
         async with ws.open_message() as message:
