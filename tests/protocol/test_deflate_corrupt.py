@@ -173,6 +173,9 @@ def test_a_payload_of_nothing_is_no_message() -> None:
     # RFC 7692 7.2.3.6: an empty message is one octet; the tail alone is no block.
     assert judged(b"") is None
     check(Role.SERVER, message_of(Role.SERVER, TEXT, b""), [BROKEN])
+    for before in (fixed(b"x"), fixed(b"x", "final"), fixed(b"x", "final")[:-1]):
+        data = message_of(Role.SERVER, TEXT, before)
+        check(Role.SERVER, data + message_of(Role.SERVER, TEXT, b""), ["x", BROKEN])
     check(Role.SERVER, message_of(Role.SERVER, TEXT, b"", 0, 0), [BROKEN])
 
 

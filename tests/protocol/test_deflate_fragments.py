@@ -84,6 +84,23 @@ def test_whole_messages_and_fragmented_ones_in_turn(
         assert found.message == word
 
 
+def test_the_first_fragment_decides() -> None:
+    endpoint = agreed(Role.SERVER)
+    reader = Reader(Role.SERVER)
+    assert reader.read_one(send(endpoint, "before " * 9, 10)).compressed
+    parts: list[bytes] = []
+    endpoint.encode(TEXT, b"plain, ", False, parts)
+    endpoint.encode(CONTINUATION | RSV1, b"whatever ", False, parts)
+    endpoint.encode(CONTINUATION | RSV1, b"comes", True, parts)
+    found = reader.read_one(b"".join(parts))
+    assert found == (
+        "plain, whatever comes",
+        False,
+        [b"plain, ", b"whatever ", b"comes"],
+    )
+    assert reader.read_one(send(endpoint, "after " * 9, 10)).message == "after " * 9
+
+
 def test_control_frames_between_our_fragments() -> None:
     endpoint = agreed(Role.SERVER)
     reader = Reader(Role.SERVER)

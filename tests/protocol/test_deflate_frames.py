@@ -172,6 +172,20 @@ def test_what_looks_like_the_end_behind_a_final_block() -> None:
     check(Role.SERVER, data[: -len(frame(0, b"\0"))], [("Failure", 1007)])
 
 
+@pytest.mark.parametrize("cuts", [(2, 4), (2, 4, 1), (2, 9), (1, 1, 4, 0), (1, 5)])
+def test_a_stored_block_begins_like_the_tail(cuts: tuple[int, ...]) -> None:
+    # 65,280 bytes, behind a final block: 00, LEN 00 FF, NLEN FF 00.
+    message = bytes(range(255)) * 256
+    payload = b"\x03\0" + stored(message)
+    assert payload[2:6] == TAIL
+    data = message_of(Role.SERVER, BINARY, payload, *cuts)
+    assert receive(agreed(Role.SERVER), data) == [message]
+    # The same by reads: of the frame's header, and then of these sizes.
+    whole = message_of(Role.SERVER, BINARY, payload)
+    header = len(whole) - len(payload)
+    assert receive(agreed(Role.SERVER), *cut(whole, [header, *cuts])) == [message]
+
+
 @pytest.mark.parametrize("kind", ["sync", "final", "finals", "stored", "blocks"])
 def test_cut_by_frames_and_by_reads(kind: str) -> None:
     message = b"any of it may be cut, any of it, anywhere " * 2

@@ -46,7 +46,7 @@ def module(request: pytest.FixtureRequest) -> Any:
     return import_module(request.param)
 
 
-@pytest.mark.parametrize("bits", range(9, 16))
+@pytest.mark.parametrize("bits", [9, 10, 12, 15])
 @pytest.mark.parametrize(("takeover", "persistent"), WAYS)
 def test_what_it_sends(
     module: Any, bits: int, takeover: bool, persistent: bool
@@ -139,7 +139,8 @@ def test_it_refuses_what_is_cut_off(module: Any, name: str) -> None:
 @pytest.mark.parametrize("name", PAYLOADS)
 def test_it_refuses_what_is_corrupt(module: Any, name: str) -> None:
     payload = PAYLOADS[name]
-    for at in range(8 * len(payload)):
+    # zlib sees every bit turned in `test_deflate_corrupt`.
+    for at in range(0, 8 * len(payload), 3):
         turned = bytearray(payload)
         turned[at >> 3] ^= 1 << (at & 7)
         data = message_of(Role.SERVER, BINARY, bytes(turned))

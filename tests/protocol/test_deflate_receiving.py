@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from typing import Any
 
 import pytest
@@ -103,113 +102,6 @@ def test_examples_fragmented_anywhere(payload: bytes) -> None:
         for first in in_pieces(Role.SERVER, opcode, payload):
             data = first + message_of(Role.SERVER, TEXT, REFERRING)
             assert receive(agreed(Role.SERVER), data) == [expected, "Hello"]
-
-
-# --- the window -----------------------------------------------------------------
-
-
-def dissimilar(count: int) -> list[bytes]:
-    """Return messages that have nothing in common, each easy to compress."""
-    return [bytes([65 + i, 97 + i, 48 + i % 10]) * 30 for i in range(count)]
-
-
-@pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("style", STYLES)
-def test_plain_messages_enter_no_window(role: Role, style: str) -> None:
-    first, plain, second = dissimilar(3)
-    deflater = Deflater(strategy=zlib.Z_FIXED)
-    data = message_of(role, BINARY, deflater.compress(first, style))
-    data += for_role(role, BINARY, plain)
-    data += message_of(role, BINARY, deflater.compress(second, style))
-    data += for_role(role, BINARY, plain[:7], fin=False) + for_role(role, 0, b"x")
-    refers = deflater.compress(first + second)
-    assert len(refers) < 20  # it does refer back, over the plain ones
-    data += message_of(role, BINARY, refers)
-    check(role, data, [first, plain, second, plain[:7] + b"x", first + second])
-
-
-@pytest.mark.parametrize("style", STYLES)
-@pytest.mark.parametrize("next_style", STYLES)
-def test_every_style_and_context_takeover(style: str, next_style: str) -> None:
-    # A message refers to the one before, over the end of a final block too.
-    words = [b"the quick brown fox", b"jumps over the lazy dog", b"the quick brown fox"]
-    for takeover in (True, False):
-        way = Way(takeover=takeover)
-        deflater = Deflater(way)
-        data = b""
-        for word, chosen in zip(words, (style, next_style, "sync"), strict=True):
-            data += message_of(Role.SERVER, BINARY, deflater.compress(word, chosen))
-        check(Role.SERVER, data, words, theirs=way)
-
-
-@pytest.mark.parametrize("bits", range(8, 16))
-def test_references_as_far_back_as_agreed(bits: int) -> None:
-    # One stored message as long as the window, and one that refers to its start.
-    window = 2**bits
-    first = bytes(i * i % 251 for i in range(3)) + b"." * (window - 3)
-    data = message_of(Role.SERVER, BINARY, stored(first))
-    distance = back_reference(window)
-    data += message_of(Role.SERVER, BINARY, distance)
-    endpoint = agreed(Role.SERVER, theirs=Way(bits))
-    assert receive(endpoint, data) == [first, first[:3]]
-
-
-def back_reference(distance: int) -> bytes:
-    """Return a message of three bytes from so far back, in a fixed block."""
-    # RFC 1951 3.2.5: a power of two is the last distance of its code.
-    power = distance.bit_length() - 1
-    code, extra = 2 * power - 1, power - 2
-    bits = "0" + "10"  # BFINAL, BTYPE
-    bits += "0000001"  # 257: three bytes
-    bits += f"{code:05b}" + "1" * extra
-    bits += "0000000"  # 256: the end of the block
-    bits += "000"  # of the empty block to come
-    bits += "0" * (-len(bits) % 8)
-    octets = [bits[i : i + 8][::-1] for i in range(0, len(bits), 8)]
-    return bytes(int(octet, 2) for octet in octets)
-
-
-def test_references_to_before_the_first_message() -> None:
-    for distance in (256, 512, 2**15):
-        data = message_of(Role.SERVER, BINARY, back_reference(distance))
-        check(Role.SERVER, data, [("Failure", 1007)])
-    first = message_of(Role.SERVER, BINARY, stored(b"x" * 255))
-    data = first + message_of(Role.SERVER, BINARY, back_reference(256))
-    check(Role.SERVER, data, [b"x" * 255, ("Failure", 1007)])
-
-
-def test_an_empty_message_leaves_the_window() -> None:
-    data = b"".join(
-        message_of(Role.SERVER, TEXT, payload)
-        for payload in (EXAMPLE, b"\0", b"\x03\0\0", b"\x02\0", REFERRING)
-    )
-    check(Role.SERVER, data, ["Hello", "", "", "", "Hello"])
-
-
-@pytest.mark.parametrize("style", STYLES)
-def test_incompressible(style: str) -> None:
-    noise = [zlib.compress(bytes(range(i, 256)) * 9, 9)[2:] for i in (1, 5, 9)]
-    deflater = Deflater()
-    data, expected = b"", []
-    for message in [*noise, *noise]:
-        data += message_of(Role.SERVER, BINARY, deflater.compress(message, style))
-        expected.append(message)
-    check(Role.SERVER, data, expected)
-
-
-@pytest.mark.parametrize("size", [2**14, 2**15, 2**15 + 1, 2**16, 100_000])
-@pytest.mark.parametrize("style", ["sync", "finals", "blocks"])
-def test_messages_longer_than_the_window(size: int, style: str) -> None:
-    for bits in (9, 15):
-        deflater = Deflater(Way(bits))
-        message = b"".join(i.to_bytes(3, "big") for i in range(size // 3))
-        data = message_of(Role.SERVER, BINARY, deflater.compress(message, style))
-        tail = message[-200:]
-        referring = deflater.compress(tail)
-        assert len(referring) < 150
-        data += message_of(Role.SERVER, BINARY, referring)
-        endpoint = agreed(Role.SERVER, theirs=Way(bits))
-        assert receive(endpoint, data) == [message, tail]
 
 
 # --- text -----------------------------------------------------------------------

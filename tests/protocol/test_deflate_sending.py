@@ -17,7 +17,9 @@ from tests.protocol.deflating import (
     receive,
     send,
 )
+from tests.protocol.wire import BINARY, frame
 from tests.protocol.zlib_peer import (
+    TAIL,
     Deflater,
     Reader,
     Way,
@@ -124,6 +126,21 @@ def test_the_window_is_used(bits: int, persistent: bool) -> None:
     assert max(sizes[1:]) < 30
 
 
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("persistent", [True, False])
+def test_the_whole_window_is_used(bits: int, persistent: bool) -> None:
+    # But for 262 bytes, which zlib keeps for itself.
+    way = Way(bits)
+    start = NOISE[:100]
+    first = start + bytes(2**bits - 262 - 100 - 3)
+    endpoint = agreed(Role.SERVER, way, persistent=persistent)
+    reader = Reader(Role.SERVER, way, exact=True)
+    assert reader.read_one(send(endpoint, first)).message == first
+    data = send(endpoint, start)
+    assert len(data) < 20
+    assert reader.read_one(data).message == start
+
+
 # --- no takeover: no message refers to another ----------------------------------
 
 
@@ -182,6 +199,22 @@ def test_what_does_not_get_smaller_goes_plain(
             assert found.message == NOISE[:size]
             assert not found.compressed
     assert reader.read_one(send(endpoint, bytes(100))).compressed
+
+
+def test_what_stays_as_large_goes_plain() -> None:
+    # A peer had better not have to inflate it.
+    for takeover in (True, False):
+        found = 0
+        for size in range(10, 40):
+            message = bytes(range(size)) + b"00000"
+            deflater = zlib.compressobj(1, wbits=-15, memLevel=5)
+            data = deflater.compress(message) + deflater.flush(zlib.Z_SYNC_FLUSH)
+            if len(data) - len(TAIL) == len(message):
+                found += 1
+                way = Way(takeover=takeover)
+                endpoint = agreed(Role.SERVER, way, persistent=False)
+                assert send(endpoint, message) == frame(BINARY, message, key=None)
+        assert found > 0
 
 
 def test_a_persistent_compressor_has_seen_it_and_sends_it() -> None:

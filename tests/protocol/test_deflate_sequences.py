@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any, NamedTuple
 
 from hypothesis import HealthCheck, given, settings, strategies as st
@@ -26,11 +27,17 @@ RUNS = settings(
 WORDS = st.sampled_from(
     ["trio ", "web", "socket ", "κόσμε", "𝄞", "0123456789" * 9, "\0", "ab" * 40]
 )
-TEXTS = st.lists(WORDS, max_size=12).map("".join) | st.text(max_size=30)
+PHRASES = st.lists(WORDS, min_size=1, max_size=5).map("".join)
+# Most of them refer to themselves, or to each other.
+TEXTS = st.one_of(
+    st.lists(WORDS, min_size=3, max_size=12).map("".join),
+    st.tuples(PHRASES, st.integers(2, 9)).map(lambda drawn: drawn[0] * drawn[1]),
+    st.text(max_size=30),
+)
+SOME = random.Random(6).randbytes(3000)
 BINARY = st.one_of(
-    TEXTS.map(str.encode),
-    st.binary(max_size=200),
-    st.randoms(use_true_random=False).map(lambda random: random.randbytes(300)),
+    st.binary(max_size=100),
+    st.sampled_from([1, 100, 300, 3000]).map(lambda size: SOME[:size]),
     st.sampled_from([10, 600, 40_000, 140_000]).map(
         lambda size: b"large " * (size // 6)
     ),
@@ -38,7 +45,7 @@ BINARY = st.one_of(
         lambda size: bytes(i * i >> 7 & 255 for i in range(size))
     ),
 )
-MESSAGES: st.SearchStrategy[Message] = TEXTS | BINARY
+MESSAGES: st.SearchStrategy[Message] = TEXTS | TEXTS.map(str.encode) | BINARY
 WAYS = st.builds(Way, st.integers(9, 15), st.booleans())
 SIZES = st.lists(st.integers(0, 40) | st.just(30_000), max_size=3)
 # How the bytes come: in chunks of these sizes, over and over.
