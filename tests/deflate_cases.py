@@ -124,5 +124,6 @@ class Story:
             parts.append(part)
             length += len(part) + 1
         message = b" ".join(parts)[:size]
-        self.told.append(message)
+        if message:
+            self.told.append(message)
         return message

@@ -12,7 +12,7 @@ from tests.cutting import cut
 from tests.deflate_cases import Story, deflating, dial, each_way, linked
 from tests.deflate_large import DENSE, JSON, Hooks, both_handlers
 from tests.deflated import Wire
-from tests.raw import PING, PONG, TEXT, serving
+from tests.raw import PING, PONG, TEXT, Keeper, serving
 from trio_fastws import (
     EventHandler,
     PreparedMessage,
@@ -228,6 +228,35 @@ async def test_in_a_hook_it_counts_towards_the_hard_limit():
         rest = sent.count(DENSE) - 1
         assert await peer.payloads(rest) == [DENSE] * rest
         assert await peer.fence() == []
+
+
+async def test_others_are_served_between_many_that_waited():
+    # None is large, but together they are; on the wire they are next to nothing.
+    keeper, count = Keeper(), 500
+    message = b"abcdefgh" * 3750
+    deflate = deflating("persistent")
+    async with serving(keeper, small=True, sending=ROOMY, deflate=deflate) as site:
+        large, small = await dial(site), await dial(site)
+        ws, other = await keeper.next(), await keeper.next()
+        ws.send_nowait(bytes(2**20), compress=False)
+        for _ in range(count):
+            ws.send_nowait(message)
+        turns, seen = 0, []
+
+        async def read_large() -> None:
+            assert await large.payloads(1) == [bytes(2**20)]
+            for _ in range(count):
+                assert await large.payloads(1) == [message]
+                seen.append(turns)
+            nursery.cancel_scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read_large)
+            while True:
+                await other.send(b"%d" % turns)
+                assert await small.payloads(1) == [b"%d" % turns]
+                turns += 1
+        assert seen[-1] - seen[0] >= 10
 
 
 # --- with a policy, a delay -------------------------------------------------
