@@ -158,6 +158,18 @@ def test_what_is_held_between_two_steps_is_counted() -> None:
     assert endpoint.buffered == 0
 
 
+def test_input_that_waits_between_two_pieces_is_counted() -> None:
+    payload = Deflater().compress(bytes(10**6))
+    endpoint = agreed(Role.SERVER)
+    endpoint.streaming = True
+    lend(endpoint, message_of(Role.SERVER, BINARY, payload))
+    held = []
+    while endpoint.next_event() is not None:
+        held.append(endpoint.buffered)
+    assert len(payload) > held[0] > held[5] > 0
+    assert held[-1] == 0
+
+
 def test_compressed_messages_are_not_received_in_place() -> None:
     # What is to come of the frame is unknown: its length says nothing.
     payload = stored(bytes(200_000))
