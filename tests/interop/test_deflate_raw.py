@@ -13,6 +13,8 @@ from tests.interop.deflating import (
     echo_all,
     served,
 )
+from tests.interop.material import make_messages
+from trio_fastws import PerMessageDeflate
 
 pytestmark = pytest.mark.slow
 
@@ -109,3 +111,14 @@ async def test_server_in_go_gets_every_message_back(deflate_peer, combination):
     result = await peer.ended()
     assert result["code"] == 1000
     assert result["compressed"] > 100
+
+
+async def test_defaults_are_good_for_a_server_in_go(deflate_peer):
+    # So they ask for no window of the server's: it would grant that without a word,
+    # and RFC 7692 7.1.2.1 does not let us take silence for a yes.
+    peer = deflate_peer("raw")
+    order = {"style": "go", "extension": write(NO_TAKEOVER)}
+    async with dialed(peer, PerMessageDeflate(), **order) as ws:
+        assert ws.deflate == (True, True, 15, 12)
+        await echo_all(ws, make_messages(0, 100, large=True), "0")
+    assert (await peer.ended())["code"] == 1000
