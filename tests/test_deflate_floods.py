@@ -59,7 +59,8 @@ async def test_others_are_served_between_final_blocks(block):
             while not ended:
                 await echo(innocent, b"%d" % echoes)
                 echoes += 1
-        assert echoes >= 20
+        # At once, it would be two or three.
+        assert echoes >= 6
 
 
 @each_side
@@ -110,5 +111,5 @@ async def test_endless_empty_blocks_cost_others_nothing():
                 while not ended:
                     await echo(innocent, b"%d" % echoes)
                     echoes += 1
-            assert echoes >= 20
+            assert echoes >= 6
             assert used.peak() < 4 * 2**20
