@@ -59,9 +59,9 @@ async def test_others_are_served_between_the_steps(handler):
             await read_large()
             nursery.cancel_scope.cancel()
         assert len(seen) >= 256
-        assert seen[-1] - seen[0] >= 20
-        # Nor did they all pass in one gap.
-        assert len(set(seen)) >= 20
+        # At once, it would be two or three; nor did they all pass in one gap.
+        assert seen[-1] - seen[0] >= 6
+        assert len(set(seen)) >= 6
 
 
 async def test_two_large_messages_are_made_side_by_side():
@@ -82,7 +82,7 @@ async def test_two_large_messages_are_made_side_by_side():
             nursery.start_soon(read, peers[0], "a")
             nursery.start_soon(read, peers[1], "b")
         changes = sum(a != b for a, b in pairwise(events))
-        assert changes >= 20
+        assert changes >= 6
 
 
 @each_way
@@ -232,22 +232,22 @@ async def test_in_a_hook_it_counts_towards_the_hard_limit():
 
 async def test_others_are_served_between_many_that_waited():
     # None is large, but together they are; on the wire they are next to nothing.
-    keeper, count = Keeper(), 500
-    message = b"abcdefgh" * 3750
+    keeper, count = Keeper(), 1500
+    first, message = bytes(2**23), b"abcdefgh" * 3750
     deflate = deflating("persistent")
-    async with serving(keeper, small=True, sending=ROOMY, deflate=deflate) as site:
+    async with serving(keeper, sending=ROOMY, deflate=deflate) as site:
         large, small = await dial(site), await dial(site)
         ws, other = await keeper.next(), await keeper.next()
-        ws.send_nowait(bytes(2**20), compress=False)
+        ws.send_nowait(first, compress=False)
+        assert ws.statistics().send_queue > 2**16, "it has left at once"
         for _ in range(count):
             ws.send_nowait(message)
-        turns, seen = 0, []
+        turns, sent = 0, set()
 
         async def read_large() -> None:
-            assert await large.payloads(1) == [bytes(2**20)]
+            assert await large.payloads(1) == [first]
             for _ in range(count):
                 assert await large.payloads(1) == [message]
-                seen.append(turns)
             nursery.cancel_scope.cancel()
 
         async with trio.open_nursery() as nursery:
@@ -256,7 +256,9 @@ async def test_others_are_served_between_many_that_waited():
                 await other.send(b"%d" % turns)
                 assert await small.payloads(1) == [b"%d" % turns]
                 turns += 1
-        assert seen[-1] - seen[0] >= 10
+                # How far it was, whenever others had their turn.
+                sent.add(ws.statistics().messages_sent)
+        assert len(sent) >= 6
 
 
 # --- with a policy, a delay -------------------------------------------------
