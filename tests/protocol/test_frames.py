@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.protocol.deflating import agreed
 from tests.protocol.wire import (
     BINARY,
     CLOSE,
@@ -24,6 +25,7 @@ from tests.protocol.wire import (
     parse,
     receive,
 )
+from tests.protocol.zlib_peer import stored
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.endpoint import Endpoint
 from trio_fastws._protocol.frames import JOIN_BELOW, MaskingKeys, encode_frame
@@ -224,9 +226,8 @@ def test_rsv1_only_on_data_and_once_agreed_upon() -> None:
         (BINARY, 1, False),
         (PING, 4, False),
     ]:
-        endpoint = Endpoint(Role.SERVER)
-        endpoint.rsv1_allowed = True
-        (event,) = receive(endpoint, frame(opcode, b"x", rsv=rsv))
+        endpoint = agreed(Role.SERVER)
+        (event,) = receive(endpoint, frame(opcode, stored(b"x"), rsv=rsv))
         assert (event == b"x") == good
         assert endpoint.failed != good
 

@@ -6,6 +6,7 @@ import tracemalloc
 
 import pytest
 
+from tests.protocol.deflating import agreed
 from tests.protocol.wire import (
     BINARY,
     CONTINUATION,
@@ -75,9 +76,8 @@ def test_must_not_continue_what_has_not_begun(fin: bool) -> None:
 
 
 def test_rsv1_belongs_to_the_first_fragment() -> None:
-    endpoint = Endpoint(Role.SERVER)
-    endpoint.rsv1_allowed = True
-    data = frame(BINARY, b"a", fin=False, rsv=4) + frame(CONTINUATION, b"b", rsv=4)
+    endpoint = agreed(Role.SERVER)
+    data = frame(BINARY, b"", fin=False, rsv=4) + frame(CONTINUATION, b"b", rsv=4)
     expected = failure(1002, "RSV1 is set on a continuation")
     assert receive(endpoint, data) == [expected]
 
