@@ -35,6 +35,7 @@ HOT = (
     "_protocol.endpoint",
     "_transport.wheel",
     "_transport.links",
+    "_transport._calls",
     "_transport.dispatcher",
     "_transport.outbox",
     "_service",
@@ -60,7 +61,7 @@ class SourceFinder:
             spec = finder.find_spec(name, target)
             if spec is not None and spec.loader is not None:
                 return spec
-        if name.rpartition(".")[2] == "_xor":
+        if name.rpartition(".")[2] in {"_xor", "_calls"}:
             raise ModuleNotFoundError(f"{name} is ignored: pure build", name=name)
         return None
 

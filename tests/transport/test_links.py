@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import math
-import socket
+import os
 
 import pytest
 
@@ -195,16 +195,21 @@ def test_only_an_earlier_deadline_unparks(turn) -> None:
 # --- the end of a link ------------------------------------------------------
 
 
-def is_open(sock: socket.socket) -> bool:
-    return sock.fileno() >= 0
+def is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
 
 
 @pytest.fixture
 def ending(dispatcher, tcp_pair):
-    """Give a link that lingers for 10 s, both its sockets, and its old owner."""
-    ours, theirs = tcp_pair()
+    """Give a link that lingers for 10 s: descriptor, peer, and its old owner."""
+    sock, theirs = tcp_pair()
+    ours = sock.fileno()
     owner = Recorder()
-    link = SocketLink(dispatcher, owner, ours)
+    link = SocketLink(dispatcher, owner, sock)
     link.write([b"last words"], 10)
     Linger(link, 10.0)
     return ours, theirs, owner

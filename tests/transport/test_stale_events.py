@@ -14,8 +14,8 @@ def test_a_link_is_unregistered_before_its_descriptor_is_closed(
 ) -> None:
     # A duplicate elsewhere would keep a closed registration alive, and spin.
     ours, _theirs = pair = unix_pair()
-    _owner, link, peer = connect(pair=pair)
     copy = os.dup(ours.fileno())
+    _owner, link, peer = connect(pair=pair)
     try:
         link.close()
         peer.send(b"for nobody")

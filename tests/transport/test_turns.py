@@ -8,7 +8,7 @@ import pytest
 
 from tests.transport.support import Recorder, events_of, reset
 from trio_fastws._transport import dispatcher as dispatchers, links, wheel as wheels
-from trio_fastws._transport.dispatcher import MAX_EVENTS
+from trio_fastws._transport.calls import MAX_EVENTS
 from trio_fastws._transport.links import TURN_SECONDS
 from trio_fastws._transport.wheel import Timer
 

@@ -1,17 +1,19 @@
 cimport cython
 
+from ._calls cimport (
+    event_fd, event_mask, look, new_events, receive, receive_into, send,
+)
 from .links cimport Link, Owner, Turn
 
 
 cdef class SocketLink(Link):
-    cdef object _socket
     cdef int _fd
     cdef unsigned int _mask
 
+    @cython.locals(size=Py_ssize_t)
     cdef _receive(self, Owner owner)
     cdef _end(self, Owner owner, error)
     cdef _check_hangup(self, Owner owner)
-    @cython.locals(count=Py_ssize_t)
     cpdef Py_ssize_t write(self, list parts, Py_ssize_t size) except -1
     cdef _break(self, error)
     @cython.locals(mask="unsigned int")
@@ -25,12 +27,13 @@ cdef class SocketLink(Link):
 cdef class Dispatcher(Turn):
     cdef public object epoll
     cdef list _links
-    cdef list _events
+    cdef bytearray _events
+    cdef Py_ssize_t _count
     cdef Py_ssize_t _position
 
     cpdef register(self, int fd, Link link, unsigned int mask)
     cpdef unregister(self, int fd)
     @cython.locals(late=bint, looked=bint)
     cpdef bint turn(self) except? -1
-    @cython.locals(links=list, link=Link, fd=int, mask="unsigned int")
+    @cython.locals(links=list, events=bytearray, link=Link, mask="unsigned int")
     cdef _handle(self)

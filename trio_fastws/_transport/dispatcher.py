@@ -22,42 +22,48 @@ once for a FIN and once for a reset, and unread bytes stay readable.
 
 from __future__ import annotations
 
+import errno
+import os
 import select
 import socket
+from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from .links import Link, Owner, Turn
+from .calls import (
+    event_fd,
+    event_mask,
+    look,
+    new_events,
+    receive,
+    receive_into,
+    send,
+)
+from .links import HEADROOM, Link, Owner, Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
 EPOLLIN, EPOLLOUT = 0x001, 0x004
 EPOLLERR, EPOLLHUP = 0x008, 0x010
 EPOLLRDHUP = 0x2000
 EPOLLET = 1 << 31
 
-# How many events one look at the kernel may bring: enough to amortise a turn of
-# trio's own loop over, little enough that a list of them stays in the cache.
-MAX_EVENTS = 512
-# Parts above this average size are handed to sendmsg as they are; smaller ones
-# are cheaper to join first.
-JOIN_BELOW = 4096
-# Fewer than any system's IOV_MAX, and already far more than pays.
-MAX_PARTS = 256
-
 
 class SocketLink(Link):
-    """A connected, non-blocking socket in a dispatcher's epoll."""
+    """A connected, non-blocking socket in a dispatcher's epoll.
 
-    __slots__ = ("_fd", "_mask", "_socket")
+    Takes over the descriptor: `socket` objects are only lent one to answer what
+    is asked rarely.
+    """
+
+    __slots__ = ("_fd", "_mask")
 
     def __init__(
         self, dispatcher: Dispatcher, owner: Owner, sock: socket.socket
     ) -> None:
         super().__init__(dispatcher, owner)
-        self._socket = sock
-        self._fd = sock.fileno()
+        self._fd = sock.detach()
         self._mask = EPOLLIN
         dispatcher.register(self._fd, self, EPOLLIN)
 
@@ -80,20 +86,31 @@ class SocketLink(Link):
         turn = self.turn
         try:
             if target is None:
-                size = self._socket.recv_into(turn.window)
+                size = receive(self._fd, turn.buffer, HEADROOM)
             else:
-                size = self._socket.recv_into(target)
-        except (BlockingIOError, InterruptedError):
-            return
+                size = receive_into(self._fd, target)
         except OSError as error:
             self._end(owner, error)
+            return
+        if size < 0:
             return
         if size == 0:
             self._end(owner, None)
         elif target is None:
-            owner.on_data(16, 16 + size)
+            owner.on_data(HEADROOM, HEADROOM + size)
         else:
             owner.on_filled(size)
+
+    @contextmanager
+    def _lend(self) -> Generator[socket.socket]:
+        # An object for the descriptor, for one question.
+        if self._fd < 0:
+            raise OSError(errno.EBADF, "the link is closed")
+        sock = socket.socket(fileno=self._fd)
+        try:
+            yield sock
+        finally:
+            sock.detach()
 
     def _end(self, owner: Owner, error: OSError | None) -> None:
         # Nothing more to read, ever: without this, level-triggered EPOLLIN
@@ -103,26 +120,18 @@ class SocketLink(Link):
 
     def _check_hangup(self, owner: Owner) -> None:
         # A stale event, or a FIN from each side, is no reset.
-        if self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        with self._lend() as sock:
+            error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
             self.broken = True
             owner.on_hangup()
 
     def write(self, parts: list[bytes], size: int) -> int:
-        """See `Link.write`; one syscall."""
+        """See `Link.write`; one syscall, unless there are very many parts."""
         if self.broken or self._fd < 0:
             return size
         try:
-            count = len(parts)
-            if count == 1:
-                return self._socket.send(parts[0])
-            # More than MAX_PARTS are joined too: only a full socket may cut a
-            # write short, or the edge-triggered EPOLLOUT of a paused link would
-            # never come.
-            if size < count * JOIN_BELOW or count > MAX_PARTS:
-                return self._socket.send(b"".join(parts))
-            return self._socket.sendmsg(parts)
-        except (BlockingIOError, InterruptedError):
-            return 0
+            return send(self._fd, parts, size)
         except OSError as error:
             self._break(error)
             return size
@@ -154,7 +163,8 @@ class SocketLink(Link):
     def shutdown(self, unread: bool = False) -> None:
         """See `Link.shutdown`."""
         try:
-            self._socket.shutdown(socket.SHUT_WR)
+            with self._lend() as sock:
+                sock.shutdown(socket.SHUT_WR)
         except OSError:
             # ENOTCONN: the peer has reset the connection; reading says so too.
             self.broken = True
@@ -168,19 +178,21 @@ class SocketLink(Link):
             self.owner.link = None
             self.owner = None
         self._dispatcher().unregister(fd)
-        self._socket.close()
+        os.close(fd)
 
     def peer_address(self) -> object:
         """Return the socket's peer address, None once it is gone."""
         try:
-            return self._socket.getpeername()
+            with self._lend() as sock:
+                return sock.getpeername()
         except OSError:
             return None
 
     def local_address(self) -> object:
         """Return the socket's own address, None once it is closed."""
         try:
-            return self._socket.getsockname()
+            with self._lend() as sock:
+                return sock.getsockname()
         except OSError:
             return None
 
@@ -188,7 +200,7 @@ class SocketLink(Link):
 class Dispatcher(Turn):
     """A turn over an epoll of its own."""
 
-    __slots__ = ("_events", "_links", "_position", "epoll")
+    __slots__ = ("_count", "_events", "_links", "_position", "epoll")
 
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__(clock)
@@ -199,8 +211,9 @@ class Dispatcher(Turn):
         # What the last look at the kernel brought, and how far we are in it: a
         # turn that runs out of time goes on from here. Dropping the rest would
         # lose the edge-triggered events in it.
-        self._events: list[tuple[int, int]] = []
-        self._position = 0
+        self._events = new_events()
+        self._count: int = 0
+        self._position: int = 0
 
     def register(self, fd: int, link: Link, mask: int) -> None:
         """Watch ``fd``; `Link.on_ready` is called with its events."""
@@ -224,16 +237,16 @@ class Dispatcher(Turn):
         late = self.tick()
         self.go_on()
         while True:
-            looked = self._position == len(self._events)
+            looked = self._position == self._count
             if looked:
-                self._events = self.epoll.poll(0, MAX_EVENTS)
+                self._count = look(self.epoll, self._events)
                 self._position = 0
             self._handle()
             late = self.flush() or late
             # Looking once more costs one syscall; a turn of trio's loop costs
             # some fifty. But tasks that were woken want to run.
             if (
-                (looked and len(self._events) == 0)
+                (looked and self._count == 0)
                 or self.woken
                 # They go on in the next turn; until then a link that has more
                 # to read would be reported again and again.
@@ -242,14 +255,15 @@ class Dispatcher(Turn):
             ):
                 break
         self.woken = False
-        return late or self._position < len(self._events) or not self.idle()
+        return late or self._position < self._count or not self.idle()
 
     def _handle(self) -> None:
         links = self._links
-        while self._position < len(self._events):
-            fd, mask = self._events[self._position]
+        events = self._events
+        while self._position < self._count:
+            link = links[event_fd(events, self._position)]
+            mask = event_mask(events, self._position)
             self._position += 1
-            link = links[fd]
             if link is not None:
                 link.on_ready(mask)
             if self._position & 7 == 0 and perf_counter() >= self.until:

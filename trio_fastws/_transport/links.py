@@ -254,7 +254,7 @@ class Turn:
         if marked:
             self._marked = []
             for index, owner in enumerate(marked):
-                if index & 7 == 7 and perf_counter() >= self.until:
+                if index & 3 == 3 and perf_counter() >= self.until:
                     self._marked = marked[index:] + self._marked
                     break
                 owner.marked = False

@@ -35,6 +35,7 @@ class Outbox:
     __slots__ = (
         "_owner",
         "blocked",
+        "interrupted",
         "patience",
         "pending",
         "pending_size",
@@ -42,6 +43,7 @@ class Outbox:
         "rest",
         "rest_size",
         "since",
+        "stalled",
         "wire",
         "wire_size",
     )
@@ -55,8 +57,12 @@ class Outbox:
         # What is left of an item that is encoded in steps; the owner sets both.
         self.rest: object = None
         self.rest_size = 0
+        # Set by the owner when encoding has taken its time.
+        self.interrupted = False
         # Set while the link does not take all we have.
         self.blocked = False
+        # Whether it ever did not.
+        self.stalled = False
         # How many more turns to wait for a task that may add something.
         self.patience = 0
         # When the link last took a byte, for the write-stall deadline.
@@ -116,7 +122,7 @@ class Outbox:
         self.rest_size = 0
 
     def _promote(self) -> bool:
-        # False after a step of a long item: others come first, then the next.
+        # False if others are to have their turn before the next item or step.
         # The Pong first: the last item may be a Close, and nothing follows that.
         if self.pong is not None and self.wire_size < WIRE_SIZE:
             self.wire.append(self.pong)
@@ -130,8 +136,9 @@ class Outbox:
             else:
                 return True
             self.wire_size += self._owner.encode(item, self.wire)
-            if self.rest is not None:
-                return False
+            if self.interrupted:
+                self.interrupted = False
+                return self.rest is None and self.pending is None
         return True
 
     def flush(self, link: Link, now: float) -> bool:
@@ -150,7 +157,7 @@ class Outbox:
                 self.since = now
                 self.advance(taken)
             if self.wire_size > 0:
-                self.blocked = True
+                self.blocked = self.stalled = True
                 return False
             if not promoted:
                 self.blocked = False

@@ -1,0 +1,185 @@
+"""The C bodies of `calls`: the same functions, without Python's socket objects.
+
+The lock of the interpreter is kept: none of these calls waits, and to let it go
+and take it again would cost as much as a short call.
+"""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
+from cpython.exc cimport PyErr_SetFromErrno
+from libc.errno cimport EAGAIN, EINTR, errno
+from libc.stdint cimport uint32_t
+from libc.string cimport memcpy, memset
+
+
+cdef extern from "<sys/uio.h>" nogil:
+    cdef struct iovec:
+        void *iov_base
+        size_t iov_len
+
+
+cdef extern from "<sys/socket.h>" nogil:
+    cdef struct msghdr:
+        iovec *msg_iov
+        size_t msg_iovlen
+
+    int MSG_NOSIGNAL
+    Py_ssize_t c_recv "recv"(int fd, void *buffer, size_t size, int flags)
+    Py_ssize_t c_send "send"(int fd, const void *buffer, size_t size, int flags)
+    Py_ssize_t c_sendmsg "sendmsg"(int fd, const msghdr *message, int flags)
+
+
+cdef extern from "<sys/epoll.h>" nogil:
+    ctypedef union epoll_data_t:
+        int fd
+
+    cdef struct epoll_event:
+        uint32_t events
+        epoll_data_t data
+
+    int c_epoll_wait "epoll_wait"(int fd, epoll_event *found, int most, int timeout)
+
+
+cdef enum:
+    MAX_EVENTS = 512
+    JOIN_BELOW = 4096
+    MAX_PARTS = 64
+    ROOM = 256 * 1024
+
+# Where small parts are joined. One thread at a time has the interpreter's lock.
+cdef char _joined[ROOM]
+
+
+cdef inline bint _later() noexcept:
+    return errno == EAGAIN or errno == EINTR
+
+
+cdef Py_ssize_t _receive(int fd, char *at, Py_ssize_t size) except? -2:
+    cdef Py_ssize_t came = c_recv(fd, at, size, 0)
+    if came >= 0:
+        return came
+    if _later():
+        return -1
+    PyErr_SetFromErrno(OSError)
+    return -2
+
+
+cpdef Py_ssize_t receive(int fd, bytearray buffer, Py_ssize_t start) except? -2:
+    """See `calls.receive`."""
+    cdef Py_ssize_t size = PyByteArray_GET_SIZE(buffer) - start
+    if start < 0 or size < 0:
+        raise IndexError("start lies outside the buffer")
+    return _receive(fd, PyByteArray_AS_STRING(buffer) + start, size)
+
+
+cpdef Py_ssize_t receive_into(int fd, room) except? -2:
+    """See `calls.receive_into`."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(room, &view, PyBUF_WRITABLE)
+    try:
+        return _receive(fd, <char *> view.buf, view.len)
+    finally:
+        PyBuffer_Release(&view)
+
+
+cdef Py_ssize_t _sent(Py_ssize_t taken, Py_ssize_t before) except? -2:
+    # What to answer after a call that took ``taken``, or failed.
+    if taken >= 0:
+        return before + taken
+    if before > 0 or _later():
+        return before  # an error comes again with the next call
+    PyErr_SetFromErrno(OSError)
+    return -2
+
+
+cdef Py_ssize_t _send_joined(int fd, list parts) except? -2:
+    cdef Py_buffer view
+    cdef Py_ssize_t size = 0
+    for part in parts:
+        PyObject_GetBuffer(part, &view, PyBUF_SIMPLE)
+        if size + view.len > ROOM:
+            PyBuffer_Release(&view)
+            raise IndexError("parts are larger than their size")
+        memcpy(_joined + size, view.buf, view.len)
+        size += view.len
+        PyBuffer_Release(&view)
+    return _sent(c_send(fd, _joined, size, MSG_NOSIGNAL), 0)
+
+
+cdef Py_ssize_t _send_some(
+    int fd, list parts, Py_ssize_t at, Py_ssize_t stop, Py_ssize_t before, bint *full
+) except? -2:
+    # The parts from ``at`` to ``stop``, at most `MAX_PARTS`, in one call.
+    cdef Py_buffer views[MAX_PARTS]
+    cdef iovec vector[MAX_PARTS]
+    cdef msghdr message
+    cdef Py_ssize_t held = 0, size = 0, taken, i
+    memset(&message, 0, sizeof(message))
+    message.msg_iov = vector
+    message.msg_iovlen = stop - at
+    try:
+        while at + held < stop:
+            PyObject_GetBuffer(parts[at + held], &views[held], PyBUF_SIMPLE)
+            vector[held].iov_base = views[held].buf
+            vector[held].iov_len = views[held].len
+            size += views[held].len
+            held += 1
+        taken = c_sendmsg(fd, &message, MSG_NOSIGNAL)
+        full[0] = taken < size
+        return _sent(taken, before)
+    finally:
+        for i in range(held):
+            PyBuffer_Release(&views[i])
+
+
+cpdef Py_ssize_t send(int fd, list parts, Py_ssize_t size) except? -2:
+    """See `calls.send`."""
+    cdef Py_ssize_t count = len(parts), at = 0, done = 0
+    cdef Py_buffer view
+    cdef bint full = False
+    if count == 1:
+        PyObject_GetBuffer(parts[0], &view, PyBUF_SIMPLE)
+        try:
+            return _sent(c_send(fd, view.buf, view.len, MSG_NOSIGNAL), 0)
+        finally:
+            PyBuffer_Release(&view)
+    if size < count * JOIN_BELOW and size <= ROOM:
+        return _send_joined(fd, parts)
+    while at < count and not full:
+        done = _send_some(fd, parts, at, min(at + MAX_PARTS, count), done, &full)
+        at += MAX_PARTS
+    return done
+
+
+cpdef bytearray new_events():
+    """See `calls.new_events`."""
+    return bytearray(sizeof(epoll_event) * MAX_EVENTS)
+
+
+cpdef int look(epoll, bytearray events) except -1:
+    """See `calls.look`."""
+    cdef epoll_event *found = <epoll_event *> PyByteArray_AS_STRING(events)
+    cdef int most = PyByteArray_GET_SIZE(events) // sizeof(epoll_event)
+    cdef int count = c_epoll_wait(epoll.fileno(), found, most, 0)
+    if count < 0:
+        if errno == EINTR:
+            return 0
+        PyErr_SetFromErrno(OSError)
+        return -1
+    return count
+
+
+cdef epoll_event *_event(bytearray events, Py_ssize_t index) except NULL:
+    if not 0 <= index < PyByteArray_GET_SIZE(events) // <Py_ssize_t> sizeof(epoll_event):
+        raise IndexError("there is no such event")
+    return <epoll_event *> PyByteArray_AS_STRING(events) + index
+
+
+cpdef int event_fd(bytearray events, Py_ssize_t index) except? -1:
+    """See `calls.event_fd`."""
+    return _event(events, index).data.fd
+
+
+cpdef unsigned int event_mask(bytearray events, Py_ssize_t index) except? 0:
+    """See `calls.event_mask`."""
+    return _event(events, index).events

@@ -1,0 +1,112 @@
+"""System calls on a descriptor: the readable twin of `_calls`.
+
+Non-blocking, and without an object between the descriptor and the kernel: a
+socket of Python's is 100 bytes for each connection, and its methods cost more
+than what they call spends in our buffer. Where there is a compiler the same
+functions come from `_calls`.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from contextlib import suppress
+from typing import Any
+
+# How many events one look at the kernel may bring: enough to amortise a turn of
+# trio's own loop over, little enough that they stay in the cache.
+MAX_EVENTS = 512
+# Parts above this average size are handed to the kernel as they are; smaller
+# ones are cheaper to join first.
+JOIN_BELOW = 4096
+# Fewer than any system's IOV_MAX, and already far more than pays.
+MAX_PARTS = 64
+
+
+def receive(fd: int, buffer: bytearray, start: int) -> int:
+    """Receive into ``buffer[start:]``.
+
+    Returns:
+        How many bytes came: 0 at the end of the stream, -1 if nothing is there.
+
+    Raises:
+        OSError: The connection is broken.
+    """
+    with memoryview(buffer) as whole, whole[start:] as room:
+        return receive_into(fd, room)
+
+
+def receive_into(fd: int, room: memoryview) -> int:
+    """Receive into all of ``room``; see `receive`."""
+    try:
+        return os.readv(fd, [room])
+    except (BlockingIOError, InterruptedError):
+        return -1
+
+
+def send(fd: int, parts: list[bytes], size: int) -> int:
+    """Send ``parts``, which are ``size`` bytes together.
+
+    Returns:
+        How many bytes were taken: fewer only if the socket is full.
+
+    Raises:
+        OSError: The connection is broken, and nothing was taken.
+    """
+    done = 0
+    try:
+        if len(parts) == 1:
+            return os.write(fd, parts[0])
+        if size < len(parts) * JOIN_BELOW:
+            return os.write(fd, b"".join(parts))
+        for at in range(0, len(parts), MAX_PARTS):
+            some = parts[at : at + MAX_PARTS]
+            taken = os.writev(fd, some)
+            done += taken
+            if taken < sum(map(len, some)):
+                break
+    except (BlockingIOError, InterruptedError):
+        pass
+    except OSError:
+        if not done:
+            raise
+    return done
+
+
+def new_events() -> bytearray:
+    """Return room for what `look` finds, in a layout of its own."""
+    return bytearray(_EVENT.size * MAX_EVENTS)
+
+
+def look(epoll: Any, events: bytearray) -> int:
+    """Look for events without waiting; return how many there are now in ``events``."""
+    found = epoll.poll(0, MAX_EVENTS)
+    for index, (fd, mask) in enumerate(found):
+        _EVENT.pack_into(events, index * _EVENT.size, fd, mask)
+    return len(found)
+
+
+def event_fd(events: bytearray, index: int) -> int:
+    """Return the descriptor of an event."""
+    fd: int = _EVENT.unpack_from(events, index * _EVENT.size)[0]
+    return fd
+
+
+def event_mask(events: bytearray, index: int) -> int:
+    """Return what happened to it."""
+    mask: int = _EVENT.unpack_from(events, index * _EVENT.size)[1]
+    return mask
+
+
+_EVENT = struct.Struct("iI")
+
+with suppress(ImportError):  # where there was no compiler, or no epoll
+    from ._calls import (
+        event_fd as event_fd,
+        event_mask as event_mask,
+        look as look,
+        new_events as new_events,
+        receive as receive,
+        receive_into as receive_into,
+        send as send,
+    )
