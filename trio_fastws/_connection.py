@@ -278,7 +278,7 @@ class Connection(Input):
         if self._service.handler is not None:
             self._pause(BY_OUTBOX)
 
-    def _on_written(self, was_blocked: bool) -> None:
+    def _on_written(self, stalled: bool) -> None:
         service = self._service
         outbox = self._outbox
         if self._ending:
@@ -290,10 +290,10 @@ class Connection(Input):
                 self._resume(BY_OUTBOX)
             if self._waiting is not None:
                 self._waiting.room()
-        if was_blocked and (outbox is None or not outbox.blocked):
+        if stalled and (outbox is None or not outbox.blocked):
             self._update_interest()
         link = self.link
-        if outbox is None and was_blocked and link is not None and not link.broken:
+        if outbox is None and stalled and link is not None and not link.broken:
             turn = service.turn
             turn.corked = self
             self._call_hook("on_drain")

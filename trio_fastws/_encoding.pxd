@@ -2,7 +2,7 @@ cimport cython
 
 from trio_fastws._protocol.endpoint cimport Endpoint
 from trio_fastws._protocol.prepared cimport PreparedMessage
-from trio_fastws._transport.links cimport Owner
+from trio_fastws._transport.links cimport Link, Owner
 from trio_fastws._transport.outbox cimport Outbox
 
 
@@ -19,6 +19,8 @@ cdef class Encoder(Owner):
 
     cdef bint _in_steps(self, Py_ssize_t size, PreparedMessage prepared) except? -1
     cdef Py_ssize_t _encode(self, int opcode, bytes payload, PreparedMessage prepared, list parts) except -1
+    @cython.locals(outbox=Outbox, link=Link)
+    cdef _check_time(self)
     cdef _begin_steps(self, Outbox outbox, LargeMessage large)
     @cython.locals(
         outbox=Outbox, start=Py_ssize_t, stop=Py_ssize_t, last=bint, chunk=bytes,

@@ -8,6 +8,7 @@ neither when something is promoted nor where it is written.
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from trio_fastws._protocol.endpoint import STEP
@@ -76,11 +77,20 @@ class Encoder(Owner):
             data = self.endpoint.encode_close(payload, extra)
             parts.append(data)
             return len(data)
+        if opcode & RSV1:
+            self._check_time()
         if type(payload) is PreparedMessage:
             return self._encode(opcode, payload.payload, payload, parts)
         if opcode & RSV1 and self.endpoint.in_steps(len(payload)):
             return self._encode_step(LargeMessage(opcode, payload, True), parts)
         return self.endpoint.encode(opcode, payload, extra, parts)
+
+    def _check_time(self) -> None:
+        # What is compressed now is the last in this turn, if that has lasted long
+        # enough. Many small messages take as long as a large one.
+        outbox, link = self._outbox, self.link
+        if outbox is not None and link is not None:
+            outbox.interrupted = perf_counter() >= link.turn.until
 
     def _begin_steps(self, outbox: Outbox, large: LargeMessage) -> None:
         outbox.rest = large
@@ -89,6 +99,7 @@ class Encoder(Owner):
     def _encode_step(self, large: LargeMessage, parts: list[bytes]) -> int:
         outbox = self._outbox
         assert outbox is not None
+        self._check_time()
         start, stop = large.at, large.at + STEP
         last = stop >= len(large.payload)
         chunk = large.payload[start:stop]

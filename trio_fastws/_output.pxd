@@ -23,7 +23,7 @@ cdef class Output(Encoder):
     cpdef _get_waiting(self)
     cdef _on_blocked(self)
     cdef _on_crowded(self)
-    cdef _on_written(self, bint was_blocked)
+    cdef _on_written(self, bint stalled)
     cdef _on_too_slow(self)
     cdef _check_room(self)
     cpdef bint _has_room(self) except? -1
@@ -52,6 +52,6 @@ cdef class Output(Encoder):
     cdef _mark_outbox(self, Outbox outbox, Turn turn)
     cdef _write_out(self, Outbox outbox)
     cpdef flush_now(self)
-    @cython.locals(was_blocked=bint, turn=Turn)
+    @cython.locals(was_blocked=bint, stalled=bint, turn=Turn)
     cdef _flush(self, Outbox outbox)
 

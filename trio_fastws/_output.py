@@ -22,7 +22,7 @@ from trio_fastws._protocol.prepared import PreparedMessage, to_payload
 from trio_fastws._transport.links import CORK_SIZE, Turn
 from trio_fastws._transport.outbox import ITEM_OVERHEAD, Outbox
 
-from ._encoding import RSV1, Encoder, LargeMessage
+from ._encoding import CONTINUATION, RSV1, Encoder, LargeMessage
 from ._exceptions import ConnectionBroken
 from ._service import CLOSE_SLOW, DROP_OLDEST, WAIT, Service
 from ._waiting import Waiting
@@ -83,8 +83,12 @@ class Output(Encoder):
     def _on_crowded(self) -> None:
         """React: more than `Sending.high_water` waits."""
 
-    def _on_written(self, was_blocked: bool) -> None:
-        """React: something was written; the outbox is None if nothing is left."""
+    def _on_written(self, stalled: bool) -> None:
+        """React: something was written; the outbox is None if nothing is left.
+
+        Args:
+            stalled: Whether the link did not take all, since the outbox was made.
+        """
 
     def _on_too_slow(self) -> None:
         """Close the connection: the policy says so."""
@@ -264,11 +268,17 @@ class Output(Encoder):
     def _commit_fragment(self, opcode: int, payload: bytes, fin: bool) -> None:
         turn = self._service.turn
         outbox = self._outbox
-        if outbox is not None and type(outbox.rest) is LargeMessage:
-            # The end of a message whose last piece is being encoded.
-            large = outbox.rest
-            large.fin = fin
-            return
+        if outbox is not None and not outbox.takes():
+            if opcode & 0xF != CONTINUATION:
+                # An empty message behind others, which was never begun.
+                outbox.put((opcode, payload, fin), len(payload))
+                self._mark_outbox(outbox, turn)
+                return
+            if type(outbox.rest) is LargeMessage:
+                # The end of a message whose last piece is being encoded.
+                large = outbox.rest
+                large.fin = fin
+                return
         if opcode & RSV1 and self.endpoint.in_steps(len(payload)):
             if outbox is None:
                 outbox = self._new_outbox()
@@ -319,7 +329,7 @@ class Output(Encoder):
             outbox.commit(parts, size)
             if taken > 0:
                 outbox.advance(taken)
-            outbox.blocked = True
+            outbox.blocked = outbox.stalled = True
             self._on_blocked()
 
     def _new_outbox(self) -> Outbox:
@@ -366,6 +376,7 @@ class Output(Encoder):
         if link is None:
             return
         was_blocked = outbox.blocked
+        stalled = outbox.stalled
         turn = self._service.turn
         if outbox.flush(link, turn.time()):
             self._outbox = None
@@ -373,4 +384,4 @@ class Output(Encoder):
             turn.mark(self)  # a large message, of which a step was made
         elif not was_blocked:
             self._on_blocked()
-        self._on_written(was_blocked)
+        self._on_written(stalled)

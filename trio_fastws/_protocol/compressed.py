@@ -50,6 +50,7 @@ class CompressedParser(MessageParser):
             data = deflate.inflate(self._max_message - self._size + 1)
             if deflate.streams > streams:
                 # Each costs as much as a fragment, and there may be thousands.
+                self.frames = (self.frames + 8) & 0x3FFFFFFF
                 self._fragments += 1
                 if self._fragments > self._max_fragments:
                     raise too_many(self._max_fragments)

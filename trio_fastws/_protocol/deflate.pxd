@@ -37,5 +37,4 @@ cdef class DeflateContext:
     cpdef drop_message(self)
 
 
-@cython.locals(have=Py_ssize_t)
 cpdef extend_window(bytearray window, bytes data, Py_ssize_t size)

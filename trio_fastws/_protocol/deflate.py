@@ -229,7 +229,7 @@ class DeflateContext:
 
     def _end_message(self, inflater: Any) -> bool:
         # By itself: a final block that was cut off would swallow it with the tail.
-        if inflater.decompress(FINAL) or not inflater.eof or inflater.unused_data:
+        if inflater.decompress(FINAL, 1) or not inflater.eof or inflater.unused_data:
             raise ProtocolError(1007, "compressed message is cut off")
         return self._end_stream(b"")
 
@@ -268,11 +268,9 @@ class DeflateContext:
 
 def extend_window(window: bytearray, data: bytes, size: int) -> None:
     """Append ``data`` to a window of which the last ``size`` bytes are wanted."""
-    if len(data) >= size:
-        window.clear()
-        window += data[len(data) - size :]
-        return
+    if len(data) > size:
+        data = data[len(data) - size :]
     window += data
-    # A quarter more is cheaper than to move it all for each message.
-    if len(window) > size + (size >> 2):
+    if len(window) > size:
+        # Cheap: it only moves where the array begins.
         del window[: len(window) - size]

@@ -82,7 +82,7 @@ class MessageParser(FrameParser):
         self._opcode = 0
         self._deflated = False
         self._fragments = 0
-        self._size = 0
+        self._size: int = 0
         self._binary: BytesIO | None = None
         self._text: TextDecoder | None = None
         # What `get_buffer` gave.
