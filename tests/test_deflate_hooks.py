@@ -78,7 +78,9 @@ async def test_reading_stops_while_the_peer_does_not_read_a_large_answer():
         assert handler.diary == ["large"]
         assert await peer.payloads(2) == [LARGE, b"behind"]
         assert await peer.fence() == []
-        assert handler.diary == ["large", "drain", "behind"]
+        # Reading goes on at the low-water mark, before all is written or after.
+        assert handler.diary[0] == "large"
+        assert sorted(handler.diary[1:]) == ["behind", "drain"]
 
 
 async def test_a_hook_sends_a_large_message_to_all(mode):
