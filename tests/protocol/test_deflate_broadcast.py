@@ -13,7 +13,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypothesis import settings, strategies as st
+from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
@@ -175,5 +175,8 @@ class Broadcast(RuleBasedStateMachine):
 
 TestBroadcast = Broadcast.TestCase
 TestBroadcast.settings = settings(
-    max_examples=60, stateful_step_count=30, deadline=None
+    max_examples=60,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )

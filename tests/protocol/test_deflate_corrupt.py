@@ -10,7 +10,7 @@ import zlib
 from typing import Any
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from tests.protocol.counting import Counting
 from tests.protocol.deflating import (
@@ -34,6 +34,7 @@ from tests.protocol.zlib_peer import TAIL, Deflater, stored
 from trio_fastws._protocol.codes import Role
 
 BROKEN = ("Failure", 1007)
+RUNS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TEXT_OF = b"Whatever is cut off, whatever is cut up, whatever was. " * 2
 SKEWED = bytes(97 + i**3 % 1009 % 13 * (i % 7) // 6 for i in range(300))
 
@@ -134,7 +135,7 @@ def test_every_bit_turned(name: str) -> None:
     assert refused > 0
 
 
-@settings(deadline=None, max_examples=150)
+@settings(RUNS, max_examples=150)
 @given(
     data=st.data(),
     payload=st.sampled_from(sorted(PAYLOADS.values())) | st.binary(max_size=40),

@@ -41,8 +41,7 @@ LEVELS = {"zlib": (1, 9), "zlib_ng.zlib_ng": (1, 9), "isal.isal_zlib": (0, 3)}
 
 @pytest.fixture(params=LEVELS)
 def module(request: pytest.FixtureRequest) -> Any:
-    """Give a library that looks like zlib, if it is installed."""
-    pytest.importorskip(request.param)
+    """Give a library that looks like zlib."""
     return import_module(request.param)
 
 

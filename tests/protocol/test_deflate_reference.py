@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from tests.protocol.rfc1951 import (
     DYNAMIC,
@@ -17,6 +17,7 @@ from tests.protocol.rfc1951 import (
 )
 from tests.protocol.zlib_peer import STYLES, TAIL, Deflater, Inflater, Way, stored
 
+RUNS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 WORDS = st.lists(st.sampled_from([b"trio ", b"web", b"socket", b"\xff\0", b"z" * 300]))
 TEXTS = WORDS.map(b"".join) | st.binary(max_size=60)
 
@@ -38,7 +39,7 @@ def test_every_kind_of_block() -> None:
         assert found.distance == 23
 
 
-@settings(deadline=None, max_examples=60)
+@settings(RUNS, max_examples=60)
 @given(
     messages=st.lists(st.tuples(TEXTS, st.sampled_from(STYLES)), max_size=5),
     bits=st.integers(8, 15),
@@ -60,7 +61,7 @@ def test_what_the_reference_sends_it_reads(
         assert any(block.final for block in found.blocks) == style.startswith("final")
 
 
-@settings(deadline=None, max_examples=200)
+@settings(RUNS, max_examples=200)
 @given(data=st.data(), message=TEXTS, style=st.sampled_from(STYLES))
 def test_both_readers_see_what_is_broken(
     data: st.DataObject, message: bytes, style: str
