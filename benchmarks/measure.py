@@ -23,7 +23,7 @@ DISTURBANCE = 0.10
 # Before connections are counted, what every first connection loads is loaded.
 MEMORY_WARMUP = ["--connections", "20", "--seconds", "0.2", "--warmup", "0"]
 # So many of 128 bytes are more than a window of 12 bits holds.
-WINDOW_ECHOES = 40
+WINDOW_ECHOES = 33
 # Servers may tidy up a little after the last byte.
 SETTLE_SECONDS = 1.0
 

@@ -148,7 +148,7 @@ def table(cell: Cell, rows: Sequence[Row]) -> str:
             for row in told
         ]
     else:
-        deflate = cell.deflate != "none"
+        deflate = cell.deflate != "none" and cell.kind != "handshake"
         yardsticks = [y for y in YARDSTICKS if any(y in row.ratios for row in told)]
         names = [YARDSTICKS[name] for name in yardsticks]
         names += ["deflated", "bytes"] if deflate else []
