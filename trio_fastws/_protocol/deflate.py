@@ -28,8 +28,6 @@ from .errors import ProtocolError
 TAIL = b"\x00\x00\xff\xff"
 # An empty block that is marked as the last one: the end can be seen.
 FINAL = b"\x01\x00\x00\xff\xff"
-# An empty block without its tail (RFC 7692 7.2.3.6).
-EMPTY = b"\x00"
 # So much is compressed in one step: 0.2 ms at level 1, at most 3 ms at level 9.
 STEP = 32 * 1024
 # So much is inflated in one step (0.1 ms), and from so much input at most, of
@@ -151,7 +149,7 @@ class DeflateContext:
         if not fin:
             return data
         # RFC 7692 7.2.1: remove 4 octets 0x00 0x00 0xff 0xff from the tail
-        return data[:-4] if data else EMPTY
+        return data[:-4]
 
     def _remember(self, payload: bytes) -> None:
         if self._sent is None:

@@ -6,3 +6,5 @@ cpdef unsigned int event_mask(bytearray events, Py_ssize_t index) except? 0
 cpdef Py_ssize_t receive(int fd, bytearray buffer, Py_ssize_t start) except? -2
 cpdef Py_ssize_t receive_into(int fd, room) except? -2
 cpdef Py_ssize_t send(int fd, list parts, Py_ssize_t size) except? -2
+cpdef end_output(int fd)
+cpdef bint has_failed(int fd) except -1

@@ -23,7 +23,15 @@ cdef extern from "<sys/socket.h>" nogil:
         iovec *msg_iov
         size_t msg_iovlen
 
+    ctypedef unsigned int socklen_t
     int MSG_NOSIGNAL
+    int SHUT_WR
+    int SOL_SOCKET
+    int SO_ERROR
+    int c_shutdown "shutdown"(int fd, int how)
+    int c_getsockopt "getsockopt"(
+        int fd, int level, int name, void *value, socklen_t *size
+    )
     Py_ssize_t c_recv "recv"(int fd, void *buffer, size_t size, int flags)
     Py_ssize_t c_send "send"(int fd, const void *buffer, size_t size, int flags)
     Py_ssize_t c_sendmsg "sendmsg"(int fd, const msghdr *message, int flags)
@@ -149,6 +157,21 @@ cpdef Py_ssize_t send(int fd, list parts, Py_ssize_t size) except? -2:
         done = _send_some(fd, parts, at, min(at + MAX_PARTS, count), done, &full)
         at += MAX_PARTS
     return done
+
+
+cpdef end_output(int fd):
+    """See `calls.end_output`."""
+    if c_shutdown(fd, SHUT_WR) < 0:
+        PyErr_SetFromErrno(OSError)
+
+
+cpdef bint has_failed(int fd) except -1:
+    """See `calls.has_failed`."""
+    cdef int error = 0
+    cdef socklen_t size = sizeof(error)
+    if c_getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0:
+        PyErr_SetFromErrno(OSError)
+    return error != 0
 
 
 cpdef bytearray new_events():

@@ -9,9 +9,13 @@ functions come from `_calls`.
 from __future__ import annotations
 
 import os
+import socket
 import struct
-from contextlib import suppress
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 # How many events one look at the kernel may bring: enough to amortise a turn of
 # trio's own loop over, little enough that they stay in the cache.
@@ -73,6 +77,32 @@ def send(fd: int, parts: list[bytes], size: int) -> int:
     return done
 
 
+def end_output(fd: int) -> None:
+    """Say that nothing more will be sent (TCP's FIN).
+
+    Raises:
+        OSError: The connection is broken.
+    """
+    with _lend(fd) as sock:
+        sock.shutdown(socket.SHUT_WR)
+
+
+def has_failed(fd: int) -> bool:
+    """Tell whether the connection is broken, once: asking forgets it."""
+    with _lend(fd) as sock:
+        return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+
+
+@contextmanager
+def _lend(fd: int) -> Generator[socket.socket]:
+    # The family does not matter here, and given, it is not looked for.
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=fd)
+    try:
+        yield sock
+    finally:
+        sock.detach()
+
+
 def new_events() -> bytearray:
     """Return room for what `look` finds, in a layout of its own."""
     return bytearray(_EVENT.size * MAX_EVENTS)
@@ -102,8 +132,10 @@ _EVENT = struct.Struct("iI")
 
 with suppress(ImportError):  # where there was no compiler, or no epoll
     from ._calls import (
+        end_output as end_output,
         event_fd as event_fd,
         event_mask as event_mask,
+        has_failed as has_failed,
         look as look,
         new_events as new_events,
         receive as receive,

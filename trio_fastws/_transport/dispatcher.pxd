@@ -1,7 +1,8 @@
 cimport cython
 
 from ._calls cimport (
-    event_fd, event_mask, look, new_events, receive, receive_into, send,
+    end_output, event_fd, event_mask, has_failed, look, new_events, receive,
+    receive_into, send,
 )
 from .links cimport Link, Owner, Turn
 

@@ -31,8 +31,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from .calls import (
+    end_output,
     event_fd,
     event_mask,
+    has_failed,
     look,
     new_events,
     receive,
@@ -120,9 +122,7 @@ class SocketLink(Link):
 
     def _check_hangup(self, owner: Owner) -> None:
         # A stale event, or a FIN from each side, is no reset.
-        with self._lend() as sock:
-            error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if error:
+        if has_failed(self._fd):
             self.broken = True
             owner.on_hangup()
 
@@ -163,8 +163,7 @@ class SocketLink(Link):
     def shutdown(self, unread: bool = False) -> None:
         """See `Link.shutdown`."""
         try:
-            with self._lend() as sock:
-                sock.shutdown(socket.SHUT_WR)
+            end_output(self._fd)
         except OSError:
             # ENOTCONN: the peer has reset the connection; reading says so too.
             self.broken = True
