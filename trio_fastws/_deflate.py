@@ -37,6 +37,8 @@ DEFAULT_BITS = 12
 # one it takes is the peer's choice, out of 256. Nobody needs so many; further
 # ones replace that which was not asked for the longest. Its connections keep it.
 MOST_AGREEMENTS = 32
+# Each is at most as long as the head of a request.
+MOST_OFFERS = 32
 
 _Agreements = dict[tuple[Role, "PerMessageDeflate", Parameters], Agreement]
 
@@ -51,12 +53,14 @@ class Negotiator:
     Belongs to the trio run in which it was made.
     """
 
-    __slots__ = ("_agreements", "_module", "_options", "_role", "wanted")
+    __slots__ = ("_accepted", "_agreements", "_module", "_options", "_role", "wanted")
 
     def __init__(self, role: Role, options: PerMessageDeflate) -> None:
         self._role = role
         self._options = options
         self._module: Any = find_library(options.library)
+        # What was answered to offers before: peers of a kind all make the same.
+        self._accepted: dict[bytes, tuple[str, Parameters] | None] = {}
         try:
             agreements = _agreements.get()
         except LookupError:
@@ -83,7 +87,12 @@ class Negotiator:
         offers = request.fields.joined(b"sec-websocket-extensions")
         if offers is None:
             return None, None
-        accepted = accept_offer(offers.decode("latin-1"), self.wanted)
+        if offers not in self._accepted:
+            if len(self._accepted) == MOST_OFFERS:
+                self._accepted.clear()
+            text = offers.decode("latin-1")
+            self._accepted[offers] = accept_offer(text, self.wanted)
+        accepted = self._accepted[offers]
         if accepted is None:
             return None, None
         answer, parameters = accepted
