@@ -65,9 +65,10 @@ class SocketLink(Link):
         self, dispatcher: Dispatcher, owner: Owner, sock: socket.socket
     ) -> None:
         super().__init__(dispatcher, owner)
-        self._fd = sock.detach()
+        self._fd = sock.fileno()
         self._mask = EPOLLIN
         dispatcher.register(self._fd, self, EPOLLIN)
+        sock.detach()
 
     def on_ready(self, events: int) -> None:
         """Write, then read, as far as the events say it is worth a try."""
@@ -115,10 +116,10 @@ class SocketLink(Link):
             sock.detach()
 
     def _end(self, owner: Owner, error: OSError | None) -> None:
+        owner.on_eof(error)
         # Nothing more to read, ever: without this, level-triggered EPOLLIN
         # would report the end of the stream again and again.
         self._set_mask(self._mask & ~EPOLLIN | EPOLLET)
-        owner.on_eof(error)
 
     def _check_hangup(self, owner: Owner) -> None:
         # A stale event, or a FIN from each side, is no reset.
