@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from feeds import messages
 
-from trio_fastws._protocol.agreement import Agreement
+from trio_fastws._protocol.agreement import STEP, Agreement
 from trio_fastws._protocol.codes import Role
-from trio_fastws._protocol.deflate import INPUT_STEP, STEP, DeflateContext
-from trio_fastws._protocol.extension import Parameters
+from trio_fastws._protocol.deflate import INPUT_STEP, DeflateContext
+from trio_fastws._protocol.extension import DeflateParameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +64,7 @@ class Ours:
 
     def __init__(self, setting: Setting) -> None:
         fresh = setting.way == "none"
-        parameters = Parameters(fresh, fresh, setting.bits, setting.bits)
+        parameters = DeflateParameters(fresh, fresh, setting.bits, setting.bits)
         options: dict[str, Any] = {
             "level": setting.level,
             "memory_level": setting.memory_level,

@@ -14,6 +14,7 @@ import trio
 from trio_fastws import (
     ConnectionBroken,
     HandshakeRefused,
+    PreparedMessage,
     Request,
     Timeouts,
     open_websocket,
@@ -39,10 +40,11 @@ class Member:
         self.inbox: list[dict] = []
         self.closed = None
 
-    def send_nowait(self, message: str, /) -> None:
+    def send_nowait(self, message: str | PreparedMessage, /) -> None:
         if self.error is not None:
             raise self.error
-        self.inbox.append(json.loads(message))
+        text = message if isinstance(message, str) else message.message
+        self.inbox.append(json.loads(text))
 
     def close_nowait(self, code: int = 1000, reason: str = "") -> None:
         self.closed = (code, reason)

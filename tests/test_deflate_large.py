@@ -265,10 +265,11 @@ async def test_others_are_served_between_many_that_waited():
 
 
 @pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest", "close"])
-async def test_a_peer_that_reads_loses_nothing_to_a_policy(side, policy):
-    # It is we who take our time, not the peer.
+async def test_a_peer_that_reads_loses_nothing_to_a_policy(transport, side, policy):
+    # It is we who take our time, not the peer. (A pump holds 64 KiB; what it has no
+    # room for counts as what a full socket does not take.)
     sending = Sending(policy=policy)
-    large = JSON[:500_000]
+    large = JSON[: 500_000 if transport == "epoll" else 150_000]
     deflate = deflating("persistent")
     async with linked(side, deflate, sending=sending) as (ws, peer):
         await ws.send(large)

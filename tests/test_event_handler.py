@@ -104,15 +104,15 @@ async def test_the_base_class_ignores_everything():
         assert await peer.read() == close(1000)
 
 
-async def test_what_a_batch_of_hooks_sends_leaves_in_one_write(monkeypatch):
-    writes = Writes(monkeypatch)
+async def test_what_a_batch_of_hooks_sends_leaves_in_one_write():
+    writes = Writes()
     handler = Recorder(on_message=echo)
     async with serving(handler) as site:
         peer = await site.dial()
-        writes.watch(handler.sockets[0])
+        writes.watch(peer)
         await peer.write(*(masked(TEXT, b"%d" % n) for n in range(50)))
         assert await peer.read_some(50) == [text(f"{n}") for n in range(50)]
-        assert len(writes.data) == 1
+        assert writes.count == 1
 
 
 async def test_closing_in_on_message_stops_frames_already_read():

@@ -16,6 +16,7 @@ NAMES = {
     "COMPILED",
     "CloseCode",
     "ConnectionBroken",
+    "DeflateParameters",
     "EventHandler",
     "HandshakeError",
     "HandshakeRefused",

@@ -19,6 +19,7 @@ from ._options import (
     Timeouts as Timeouts,
 )
 from ._protocol.codes import CloseCode as CloseCode
+from ._protocol.extension import DeflateParameters as DeflateParameters
 from ._protocol.handshake import (
     HandshakeError as HandshakeError,
     Headers as Headers,

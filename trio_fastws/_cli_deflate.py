@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from trio_fastws import PerMessageDeflate
 
 if TYPE_CHECKING:
-    from ._protocol.extension import Parameters
+    from ._protocol.extension import DeflateParameters
 
 _DEFAULTS: dict[str, Any] = {
     field.name: field.default for field in dataclasses.fields(PerMessageDeflate)
@@ -103,7 +103,7 @@ def _write_default(name: str) -> str:
     return f"{name}={_WORDS[default] if isinstance(default, bool) else default}"
 
 
-def describe(agreed: Parameters | None) -> str:
+def describe(agreed: DeflateParameters | None) -> str:
     """Return, in one line, what a connection has agreed on."""
     if agreed is None:
         return "deflate: not granted by the server"

@@ -6,7 +6,7 @@ connections share. The rules are on the protocol floor.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
 
@@ -14,7 +14,7 @@ from trio_fastws._protocol.agreement import Agreement
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.extension import (
     MAX_BITS,
-    Parameters,
+    DeflateParameters,
     accept_offer,
     build_offer,
     check_answer,
@@ -33,18 +33,22 @@ _STRATEGIES = {"default": 0, "filtered": 1, "huffman": 2, "rle": 3, "fixed": 4}
 # 4 KiB: most of what 15 bits save, for an eighth of the memory.
 DEFAULT_BITS = 12
 
-# An agreement holds a compressor that is used again, 256 KiB at most, and which
-# one it takes is the peer's choice, out of 256. Nobody needs so many; further
-# ones replace that which was not asked for the longest. Its connections keep it.
+# An agreement holds a compressor that is used again, 256 KiB at most, and its
+# parameters are the peer's choice, out of some 220. Nobody needs so many: a
+# further one replaces the one asked for least recently. Its connections keep it.
 MOST_AGREEMENTS = 32
 # Each is at most as long as the head of a request.
 MOST_OFFERS = 32
 
-_Agreements = dict[tuple[Role, "PerMessageDeflate", Parameters], Agreement]
 
-# Connections that are dialled, or taken over, one by one share them too. They
-# belong to one thread, as does a run.
-_agreements: trio.lowlevel.RunVar[_Agreements] = trio.lowlevel.RunVar("_agreements")
+class _Shared(NamedTuple):
+    # Of all servers and clients of a run, and of connections that are dialled, or
+    # taken over, one by one. They belong to one thread, as a run does.
+    agreements: dict[tuple[Role, PerMessageDeflate, DeflateParameters], Agreement]
+    pools: dict[object, list[Any]]
+
+
+_shared: trio.lowlevel.RunVar[_Shared] = trio.lowlevel.RunVar("_shared")
 
 
 class Negotiator:
@@ -53,24 +57,33 @@ class Negotiator:
     Belongs to the trio run in which it was made.
     """
 
-    __slots__ = ("_accepted", "_agreements", "_module", "_options", "_role", "wanted")
+    __slots__ = (
+        "_accepted",
+        "_agreements",
+        "_module",
+        "_options",
+        "_pools",
+        "_role",
+        "wanted",
+    )
 
     def __init__(self, role: Role, options: PerMessageDeflate) -> None:
         self._role = role
         self._options = options
         self._module: Any = find_library(options.library)
         # What was answered to offers before: peers of a kind all make the same.
-        self._accepted: dict[bytes, tuple[str, Parameters] | None] = {}
+        self._accepted: dict[bytes, tuple[str, DeflateParameters] | None] = {}
         try:
-            agreements = _agreements.get()
+            shared = _shared.get()
         except LookupError:
-            agreements = _Agreements()
-            _agreements.set(agreements)
-        self._agreements: _Agreements = agreements
+            shared = _Shared({}, {})
+            _shared.set(shared)
+        self._agreements = shared.agreements
+        self._pools = shared.pools
         # Many servers, most of those in Go, cannot limit their window: a client
         # that asks for it without need would refuse them.
         default_bits = DEFAULT_BITS if role == Role.SERVER else MAX_BITS
-        self.wanted = Parameters(
+        self.wanted = DeflateParameters(
             not options.server_context_takeover,
             not options.client_context_takeover,
             options.server_window_bits or default_bits,
@@ -112,7 +125,7 @@ class Negotiator:
         parameters = check_answer(",".join(values), self.wanted)
         return None if parameters is None else self._agree(parameters)
 
-    def _agree(self, parameters: Parameters) -> Agreement:
+    def _agree(self, parameters: DeflateParameters) -> Agreement:
         agreements, options = self._agreements, self._options
         key = self._role, options, parameters
         agreement = agreements.pop(key, None)
@@ -125,9 +138,10 @@ class Negotiator:
                 memory_level=options.memory_level,
                 strategy=_STRATEGIES[options.strategy],
                 persistent=options.context == "persistent",
+                pools=self._pools,
             )
             if len(agreements) == MOST_AGREEMENTS:
                 del agreements[next(iter(agreements))]
-        # To the end: the first one is that which was not asked for the longest.
+        # To the end: the first is the one asked for least recently.
         agreements[key] = agreement
         return agreement

@@ -11,7 +11,6 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from trio_fastws._protocol.endpoint import STEP
 from trio_fastws._protocol.prepared import PreparedMessage
 from trio_fastws._transport.links import Owner
 
@@ -27,8 +26,8 @@ RSV1 = 0x40
 class LargeMessage:
     """A message, or a piece of one, that is being compressed in steps.
 
-    Each step is a fragment, so that control frames may pass in between. It was
-    taken from the pending part: it is committed, and no policy may drop it.
+    Each step is a fragment, so that control frames may pass in between. It is
+    committed, whether it was ever pending or not: no policy may drop it.
     """
 
     __slots__ = ("at", "fin", "opcode", "payload")
@@ -77,17 +76,17 @@ class Encoder(Owner):
             data = self.endpoint.encode_close(payload, extra)
             parts.append(data)
             return len(data)
-        if opcode & RSV1:
+        if opcode & RSV1 and self.endpoint.deflate is not None:
             self._check_time()
-        if type(payload) is PreparedMessage:
+        if isinstance(payload, PreparedMessage):
             return self._encode(opcode, payload.payload, payload, parts)
         if opcode & RSV1 and self.endpoint.in_steps(len(payload)):
             return self._encode_step(LargeMessage(opcode, payload, True), parts)
         return self.endpoint.encode(opcode, payload, extra, parts)
 
     def _check_time(self) -> None:
-        # What is compressed now is the last in this turn, if that has lasted long
-        # enough. Many small messages take as long as a large one.
+        # What is encoded now is the last in this turn, if that has lasted long
+        # enough. To compress many small messages takes as long as a large one.
         outbox, link = self._outbox, self.link
         if outbox is not None and link is not None:
             outbox.interrupted = perf_counter() >= link.turn.until
@@ -100,7 +99,7 @@ class Encoder(Owner):
         outbox = self._outbox
         assert outbox is not None
         self._check_time()
-        start, stop = large.at, large.at + STEP
+        start, stop = large.at, large.at + self.endpoint.step
         last = stop >= len(large.payload)
         chunk = large.payload[start:stop]
         size = self.endpoint.encode(large.opcode, chunk, large.fin and last, parts)

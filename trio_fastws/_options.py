@@ -214,12 +214,16 @@ class PerMessageDeflate:
         level: How hard to compress: 1 to 9, with isal 0 to 3.
         memory_level: How much memory to compress with: 1 to 9, each level twice
             the one before.
-        strategy: What zlib is to expect of the data.
-        threshold: Messages of fewer bytes are sent as they are.
+        strategy: What zlib is to expect of the data: ``"default"``,
+            ``"filtered"``, ``"huffman"``, ``"rle"`` or ``"fixed"``.
+        threshold: Messages of fewer bytes are sent as they are, and enter no
+            window; 0 compresses all but the empty ones.
         library: ``"zlib"`` comes with Python, the others with
-            ``pip install trio-fastws[deflate]``.
+            ``pip install 'trio-fastws[deflate]'``.
 
     Raises:
+        ValueError: A value is out of its range, which the message names.
+        TypeError: A value is of another type.
         ImportError: ``library`` is not installed.
     """
 
@@ -272,5 +276,6 @@ def find_library(name: str) -> Any:
         return importlib.import_module(_LIBRARIES[name])
     except ImportError as error:
         raise ImportError(
-            f"library {name!r} is not installed: pip install trio-fastws[deflate]"
+            f"library {name!r} cannot be imported ({error}): "
+            "pip install 'trio-fastws[deflate]'"
         ) from error

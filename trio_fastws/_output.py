@@ -98,6 +98,7 @@ class Output(Encoder):
     def send_nowait(
         self,
         message: str | bytes | bytearray | memoryview | PreparedMessage,
+        *,
         compress: bool = True,
     ) -> None:
         """Send a message without waiting: text for ``str``, else binary.
@@ -107,8 +108,10 @@ class Output(Encoder):
         way, not when the peer has it.
 
         Args:
-            message: The message.
-            compress: False: send it as it is, whatever `PerMessageDeflate` says.
+            message: The message, or a `PreparedMessage`.
+            compress: True: compress it if that was agreed upon and it has
+                `PerMessageDeflate.threshold` bytes; over 32 KiB in steps, after
+                this has returned. False: send it as it is.
 
         Raises:
             trio.WouldBlock: There is no room (`Sending.high_water`; in a hook
@@ -126,7 +129,7 @@ class Output(Encoder):
             self._enqueue(BINARY, message, None, compress)
         elif type(message) is str:
             self._enqueue(TEXT, message.encode(), None, compress)
-        elif type(message) is PreparedMessage:
+        elif isinstance(message, PreparedMessage):
             self._enqueue(message.opcode, message.payload, message, compress)
         else:
             opcode, payload = to_payload(message)
@@ -275,7 +278,8 @@ class Output(Encoder):
                 self._mark_outbox(outbox, turn)
                 return
             if type(outbox.rest) is LargeMessage:
-                # The end of a message whose last piece is being encoded.
+                # The end of a message, which adds nothing to its last piece; that
+                # is being encoded still. Further pieces wait in `write`.
                 large = outbox.rest
                 large.fin = fin
                 return
@@ -381,7 +385,7 @@ class Output(Encoder):
         if outbox.flush(link, turn.time()):
             self._outbox = None
         elif not outbox.blocked:
-            turn.mark(self)  # a large message, of which a step was made
+            turn.mark(self)  # interrupted: it goes on in the next turn
         elif not was_blocked:
             self._on_blocked()
         self._on_written(stalled)

@@ -12,10 +12,10 @@ class Statistics:
     Attributes:
         messages_received: Data messages that came, received by us or not.
         bytes_received: Their payloads, inflated if they came compressed.
-        encoded_received: The same as they came.
+        encoded_received: Their payloads on the wire, as they came.
         messages_sent: Data messages that were encoded.
         bytes_sent: Their payloads, before compression.
-        encoded_sent: The same as they were sent.
+        encoded_sent: Their payloads on the wire.
         dropped: Messages that the policy for slow peers has dropped.
         receive_queue: Unread messages, in bytes with overhead.
         send_queue: What waits to be written, in bytes with overhead.

@@ -30,7 +30,7 @@ from ._waiting import PingWait
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
-    from trio_fastws._protocol.extension import Parameters
+    from trio_fastws._protocol.extension import DeflateParameters
     from trio_fastws._protocol.handshake import Response
 
 
@@ -142,6 +142,7 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
     async def send(
         self,
         value: str | bytes | bytearray | memoryview | PreparedMessage,
+        *,
         compress: bool = True,
     ) -> None:
         """Send a message: text for ``str``, binary for anything bytes-like.
@@ -153,8 +154,10 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
         and ``memoryview`` are copied.
 
         Args:
-            value: The message.
-            compress: False: send it as it is, whatever `PerMessageDeflate` says.
+            value: The message, or a `PreparedMessage`.
+            compress: True: compress it if that was agreed upon and it has
+                `PerMessageDeflate.threshold` bytes; over 32 KiB in steps, after
+                this has returned. False: send it as it is.
 
         Raises:
             trio.ClosedResourceError: This side has closed the connection.
@@ -163,7 +166,7 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
             UnicodeEncodeError: It holds surrogates, which UTF-8 cannot carry.
         """
         prepared = None
-        if type(value) is PreparedMessage:
+        if isinstance(value, PreparedMessage):
             prepared = value
             opcode, payload = value.opcode, value.payload
         else:
@@ -329,8 +332,13 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
         self._commit(data)
 
     @property
-    def deflate(self) -> Parameters | None:
-        """What was agreed upon for compression; None if messages go plain."""
+    def deflate(self) -> DeflateParameters | None:
+        """What was agreed upon for compression; None if messages go plain.
+
+        In the words of RFC 7692: `server_no_context_takeover`,
+        `client_no_context_takeover`, `server_max_window_bits` and
+        `client_max_window_bits`.
+        """
         context = self.endpoint.deflate
         return None if context is None else context.agreement.parameters
 

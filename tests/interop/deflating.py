@@ -19,7 +19,6 @@ import trio
 from tests.interop.material import Message, make_messages
 from tests.peers import require
 from trio_fastws import (
-    COMPILED,
     PerMessageDeflate,
     PreparedMessage,
     WebSocket,
@@ -29,8 +28,7 @@ from trio_fastws import (
 
 PEERS = Path(__file__).parent / "peers"
 # For each peer and each of its roles there are 40 combinations: 10,000 messages.
-# The pure build does not need as many, and under coverage takes ten times as long.
-MESSAGES = 250 if COMPILED else 25
+MESSAGES = 250
 
 WINDOWS = [(15, 15), (12, 12), (9, 9), (15, 9), (9, 15)]
 # The four parameters of RFC 7692 7.1, as ``ws.deflate`` names them.

@@ -20,7 +20,7 @@ from trio_fastws._protocol.agreement import Agreement
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.endpoint import Endpoint
 from trio_fastws._protocol.events import WORKING
-from trio_fastws._protocol.extension import Parameters
+from trio_fastws._protocol.extension import DeflateParameters
 
 
 def as_bytes(message: Message) -> bytes:
@@ -34,9 +34,9 @@ def opcode_of(message: Message) -> int:
 # --- what is agreed ----------------------------------------------------------
 
 
-def parameters(client: Way = FULL, server: Way = FULL) -> Parameters:
+def parameters(client: Way = FULL, server: Way = FULL) -> DeflateParameters:
     """Return the parameters for what the client and what the server sends."""
-    return Parameters(
+    return DeflateParameters(
         server_no_context_takeover=not server.takeover,
         client_no_context_takeover=not client.takeover,
         server_max_window_bits=server.bits,
@@ -44,7 +44,7 @@ def parameters(client: Way = FULL, server: Way = FULL) -> Parameters:
     )
 
 
-def for_side(role: Role, ours: Way = FULL, theirs: Way = FULL) -> Parameters:
+def for_side(role: Role, ours: Way = FULL, theirs: Way = FULL) -> DeflateParameters:
     """Return the parameters as one side sees them: its own way and the peer's."""
     if role == Role.SERVER:
         return parameters(client=theirs, server=ours)

@@ -12,11 +12,12 @@ from tests.protocol.counting import Counting
 from tests.protocol.deflating import agreed, as_bytes, for_side, receive, send
 from tests.protocol.wire import BINARY, TEXT, frame
 from tests.protocol.zlib_peer import FULL, Message, Reader, Way
-from trio_fastws._protocol.agreement import Agreement
+from trio_fastws._protocol.agreement import SHARED_STEPS, STEP, Agreement
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.endpoint import Endpoint
-from trio_fastws._protocol.prepared import SHARED_SIZE, PreparedMessage
+from trio_fastws._protocol.prepared import PreparedMessage
 
+SHARED_SIZE = SHARED_STEPS * STEP
 NOISE = random.Random(4).randbytes(SHARED_SIZE + 1)
 NEWS = "the latest news, the latest! " * 10
 # Takeover, and whether the compressor is persistent: these share.
@@ -222,7 +223,7 @@ def test_a_later_message_refers_to_a_shared_one() -> None:
 @pytest.mark.parametrize("compress", [True, False])
 def test_a_prepared_message_tells_what_it_is(compress: bool) -> None:
     for given, message in ((NEWS, NEWS), (b"ab", b"ab"), (bytearray(b"ab"), b"ab")):
-        prepared = PreparedMessage(given, compress)
+        prepared = PreparedMessage(given, compress=compress)
         assert prepared.message == message
         assert prepared.compress == compress
         assert len(prepared) == len(as_bytes(message))

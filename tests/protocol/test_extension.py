@@ -10,7 +10,7 @@ from hypothesis import assume, given, strategies as st
 
 from trio_fastws._protocol.errors import HandshakeError
 from trio_fastws._protocol.extension import (
-    Parameters,
+    DeflateParameters,
     accept_offer,
     build_offer,
     check_answer,
@@ -23,9 +23,9 @@ CLIENT_FRESH = "client_no_context_takeover"
 SERVER_BITS = "server_max_window_bits"
 CLIENT_BITS = "client_max_window_bits"
 
-ANY = Parameters()
-TWELVE = Parameters(server_max_window_bits=12, client_max_window_bits=12)
-FRESH = Parameters(True, True)
+ANY = DeflateParameters()
+TWELVE = DeflateParameters(server_max_window_bits=12, client_max_window_bits=12)
+FRESH = DeflateParameters(True, True)
 
 
 def pmd(*parameters: str) -> str:
@@ -46,12 +46,12 @@ def test_the_defaults_are_those_of_the_rfc():
         (ANY, pmd(CLIENT_BITS)),
         (TWELVE, pmd(f"{SERVER_BITS}=12", f"{CLIENT_BITS}=12")),
         (FRESH, pmd(SERVER_FRESH, CLIENT_FRESH, CLIENT_BITS)),
-        (Parameters(True), pmd(SERVER_FRESH, CLIENT_BITS)),
-        (Parameters(False, True), pmd(CLIENT_FRESH, CLIENT_BITS)),
-        (Parameters(False, False, 9), pmd(f"{SERVER_BITS}=9", CLIENT_BITS)),
-        (Parameters(False, False, 15, 9), pmd(f"{CLIENT_BITS}=9")),
+        (DeflateParameters(True), pmd(SERVER_FRESH, CLIENT_BITS)),
+        (DeflateParameters(False, True), pmd(CLIENT_FRESH, CLIENT_BITS)),
+        (DeflateParameters(False, False, 9), pmd(f"{SERVER_BITS}=9", CLIENT_BITS)),
+        (DeflateParameters(False, False, 15, 9), pmd(f"{CLIENT_BITS}=9")),
         (
-            Parameters(False, False, 14, 14),
+            DeflateParameters(False, False, 14, 14),
             pmd(f"{SERVER_BITS}=14", f"{CLIENT_BITS}=14"),
         ),
     ],
@@ -71,16 +71,21 @@ def test_an_offer_says_what_is_wanted_and_that_our_window_can_be_limited(wanted,
         (pmd(CLIENT_BITS), ANY, pmd(), ANY),
         # the server's wishes, also where they were not offered
         (pmd(), FRESH, pmd(SERVER_FRESH, CLIENT_FRESH), FRESH),
-        (pmd(), Parameters(True), pmd(SERVER_FRESH), Parameters(True)),
-        (pmd(), Parameters(False, True), pmd(CLIENT_FRESH), Parameters(False, True)),
+        (pmd(), DeflateParameters(True), pmd(SERVER_FRESH), DeflateParameters(True)),
         (
             pmd(),
-            Parameters(server_max_window_bits=9),
+            DeflateParameters(False, True),
+            pmd(CLIENT_FRESH),
+            DeflateParameters(False, True),
+        ),
+        (
+            pmd(),
+            DeflateParameters(server_max_window_bits=9),
             pmd(f"{SERVER_BITS}=9"),
-            Parameters(server_max_window_bits=9),
+            DeflateParameters(server_max_window_bits=9),
         ),
         # RFC 7692 7.1.2.2: not this one, and then the client may use 15
-        (pmd(), Parameters(client_max_window_bits=9), pmd(), ANY),
+        (pmd(), DeflateParameters(client_max_window_bits=9), pmd(), ANY),
         (
             pmd(CLIENT_BITS),
             TWELVE,
@@ -88,12 +93,12 @@ def test_an_offer_says_what_is_wanted_and_that_our_window_can_be_limited(wanted,
             TWELVE,
         ),
         # the client's, also where they are not the server's
-        (pmd(SERVER_FRESH), ANY, pmd(SERVER_FRESH), Parameters(True)),
-        (pmd(CLIENT_FRESH), ANY, pmd(CLIENT_FRESH), Parameters(False, True)),
+        (pmd(SERVER_FRESH), ANY, pmd(SERVER_FRESH), DeflateParameters(True)),
+        (pmd(CLIENT_FRESH), ANY, pmd(CLIENT_FRESH), DeflateParameters(False, True)),
         (pmd(CLIENT_FRESH, SERVER_FRESH), ANY, pmd(SERVER_FRESH, CLIENT_FRESH), FRESH),
         (
             pmd(SERVER_FRESH),
-            Parameters(False, True),
+            DeflateParameters(False, True),
             pmd(SERVER_FRESH, CLIENT_FRESH),
             FRESH,
         ),
@@ -102,25 +107,25 @@ def test_an_offer_says_what_is_wanted_and_that_our_window_can_be_limited(wanted,
             pmd(f"{SERVER_BITS}=10"),
             TWELVE,
             pmd(f"{SERVER_BITS}=10"),
-            Parameters(server_max_window_bits=10),
+            DeflateParameters(server_max_window_bits=10),
         ),
         (
             pmd(f"{SERVER_BITS}=14"),
             TWELVE,
             pmd(f"{SERVER_BITS}=12"),
-            Parameters(server_max_window_bits=12),
+            DeflateParameters(server_max_window_bits=12),
         ),
         (
             pmd(f"{CLIENT_BITS}=10"),
-            Parameters(client_max_window_bits=12),
+            DeflateParameters(client_max_window_bits=12),
             pmd(f"{CLIENT_BITS}=10"),
-            Parameters(client_max_window_bits=10),
+            DeflateParameters(client_max_window_bits=10),
         ),
         (
             pmd(f"{CLIENT_BITS}=14"),
-            Parameters(client_max_window_bits=12),
+            DeflateParameters(client_max_window_bits=12),
             pmd(f"{CLIENT_BITS}=12"),
-            Parameters(client_max_window_bits=12),
+            DeflateParameters(client_max_window_bits=12),
         ),
         # RFC 7692 7.1.2.1: accepted by including it, be it the largest
         (pmd(f"{SERVER_BITS}=15"), ANY, pmd(f"{SERVER_BITS}=15"), ANY),
@@ -130,13 +135,13 @@ def test_an_offer_says_what_is_wanted_and_that_our_window_can_be_limited(wanted,
             pmd(f"{CLIENT_BITS}=8"),
             TWELVE,
             pmd(f"{SERVER_BITS}=12", f"{CLIENT_BITS}=8"),
-            Parameters(server_max_window_bits=12, client_max_window_bits=8),
+            DeflateParameters(server_max_window_bits=12, client_max_window_bits=8),
         ),
         (
             pmd(f"{SERVER_BITS}=9"),
             ANY,
             pmd(f"{SERVER_BITS}=9"),
-            Parameters(server_max_window_bits=9),
+            DeflateParameters(server_max_window_bits=9),
         ),
     ],
 )
@@ -158,7 +163,7 @@ def test_all_ways_to_write_an_offer(offer):
     assert is_extension_list(offer.encode())
     assert accept_offer(offer, ANY) == (
         pmd(SERVER_FRESH, f"{SERVER_BITS}=10", f"{CLIENT_BITS}=11"),
-        Parameters(True, False, 10, 11),
+        DeflateParameters(True, False, 10, 11),
     )
 
 
@@ -200,7 +205,7 @@ def test_an_offer_that_cannot_be_kept_is_declined(offer):
     # and the next one is tried, whatever stands before and behind
     assert accept_offer(f"{offer}, {pmd(CLIENT_FRESH)}, {offer}", ANY) == (
         pmd(CLIENT_FRESH),
-        Parameters(False, True),
+        DeflateParameters(False, True),
     )
 
 
@@ -228,7 +233,7 @@ def test_the_first_good_offer_counts_not_the_best():
         accepted = accept_offer(offers, ANY)
         assert accepted == (
             pmd(f"{SERVER_BITS}={bits}"),
-            Parameters(server_max_window_bits=bits),
+            DeflateParameters(server_max_window_bits=bits),
         )
 
 
@@ -240,7 +245,7 @@ def test_what_browsers_offer():
     )
     assert accept_offer("permessage-deflate", TWELVE) == (
         "permessage-deflate; server_max_window_bits=12",
-        Parameters(server_max_window_bits=12),
+        DeflateParameters(server_max_window_bits=12),
     )
 
 
@@ -254,14 +259,14 @@ def test_what_browsers_offer():
         ("", FRESH, None),
         (pmd(), ANY, ANY),
         # what the server may add unasked
-        (pmd(SERVER_FRESH), ANY, Parameters(True)),
-        (pmd(CLIENT_FRESH), ANY, Parameters(False, True)),
-        (pmd(f"{SERVER_BITS}=9"), ANY, Parameters(server_max_window_bits=9)),
-        (pmd(f"{SERVER_BITS}=8"), ANY, Parameters(server_max_window_bits=8)),
+        (pmd(SERVER_FRESH), ANY, DeflateParameters(True)),
+        (pmd(CLIENT_FRESH), ANY, DeflateParameters(False, True)),
+        (pmd(f"{SERVER_BITS}=9"), ANY, DeflateParameters(server_max_window_bits=9)),
+        (pmd(f"{SERVER_BITS}=8"), ANY, DeflateParameters(server_max_window_bits=8)),
         (pmd(f"{SERVER_BITS}=15"), ANY, ANY),
         (pmd(f"{CLIENT_BITS}=15"), ANY, ANY),
-        (pmd(f"{CLIENT_BITS}=9"), ANY, Parameters(client_max_window_bits=9)),
-        (pmd(f"{CLIENT_BITS}=8"), ANY, Parameters(client_max_window_bits=8)),
+        (pmd(f"{CLIENT_BITS}=9"), ANY, DeflateParameters(client_max_window_bits=9)),
+        (pmd(f"{CLIENT_BITS}=8"), ANY, DeflateParameters(client_max_window_bits=8)),
         # what we asked for, or less
         (pmd(f"{SERVER_BITS}=12"), TWELVE, TWELVE),
         (pmd(f"{SERVER_BITS}=11", f"{CLIENT_BITS}=10"), TWELVE, (False, False, 11, 10)),
@@ -270,7 +275,11 @@ def test_what_browsers_offer():
         (pmd(SERVER_FRESH, CLIENT_FRESH), FRESH, FRESH),
         # our own half holds, whatever the server says of it
         (pmd(SERVER_FRESH), FRESH, FRESH),
-        (pmd(), Parameters(False, True, 15, 10), Parameters(False, True, 15, 10)),
+        (
+            pmd(),
+            DeflateParameters(False, True, 15, 10),
+            DeflateParameters(False, True, 15, 10),
+        ),
         (f", {PMD} ,", ANY, ANY),
     ],
 )
@@ -366,7 +375,7 @@ def test_an_answer_that_does_not_fit_fails_the_handshake(answer, wanted, reason)
 # --- both, with each other ---------------------------------------------------
 
 bits = st.integers(9, 15)
-wishes = st.builds(Parameters, st.booleans(), st.booleans(), bits, bits)
+wishes = st.builds(DeflateParameters, st.booleans(), st.booleans(), bits, bits)
 
 
 @given(wishes, wishes)
@@ -451,7 +460,7 @@ def test_whatever_is_offered_nothing_is_answered_that_may_not_be(offers, wanted)
     assert CLIENT_BITS not in said or CLIENT_BITS in offer
 
 
-def refusal(answer: str, wanted: Parameters) -> HandshakeError | None:
+def refusal(answer: str, wanted: DeflateParameters) -> HandshakeError | None:
     try:
         check_answer(answer, wanted)
     except HandshakeError as error:

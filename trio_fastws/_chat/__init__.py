@@ -34,7 +34,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import trio
 
-from trio_fastws import EventHandler, Request, Response, Sending, WebSocket
+from trio_fastws import (
+    EventHandler,
+    PreparedMessage,
+    Request,
+    Response,
+    Sending,
+    WebSocket,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -51,7 +58,7 @@ SENDING = Sending(policy="close", high_water=512 * 1024)
 class Member(Protocol):
     """What the room needs of a `WebSocket`."""
 
-    def send_nowait(self, message: str, /) -> None:
+    def send_nowait(self, message: str | PreparedMessage, /) -> None:
         """Send a message without waiting."""
 
     def close_nowait(self, code: int = 1000, reason: str = "") -> None:
@@ -108,11 +115,12 @@ class Room:
         self._tell_all(_pack("say", name=name, text=text))
 
     def _tell_all(self, message: str) -> None:
+        prepared = PreparedMessage(message)
         for member in self._names:
-            _tell(member, message)
+            _tell(member, prepared)
 
 
-def _tell(member: Member, message: str) -> None:
+def _tell(member: Member, message: str | PreparedMessage) -> None:
     try:
         member.send_nowait(message)
     except trio.WouldBlock:

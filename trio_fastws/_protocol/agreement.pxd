@@ -7,7 +7,9 @@ cdef class Agreement:
     cdef readonly object error
     cdef object _compressobj
     cdef object _decompressobj
-    cdef object _pooled
+    cdef list _pool
+    cdef readonly Py_ssize_t step
+    cdef readonly Py_ssize_t share_size
     cdef int _level
     cdef int _memory_level
     cdef int _strategy
@@ -21,5 +23,5 @@ cdef class Agreement:
 
     cdef new_compressor(self, bytearray window)
     cdef new_inflater(self, bytearray window)
-    @cython.locals(head=bytes, rest=bytes)
+    @cython.locals(pool=list, head=bytes, rest=bytes)
     cpdef bytes compress(self, bytes payload)

@@ -11,13 +11,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .codes import Role
+from .extension import SMALLEST_BITS
 
 if TYPE_CHECKING:
-    from .extension import Parameters
+    from .extension import DeflateParameters
 
-# zlib refuses raw deflate with a window of 256 bytes.
-SMALLEST_BITS = 9
 DEFLATED, SYNC_FLUSH, FULL_FLUSH = 8, 2, 3
+# So much is compressed in one step. At level 1 that takes 0.3 ms; at higher levels a
+# step is smaller, because there are messages that take a hundred times as long.
+STEP = 32 * 1024
+# A frame for many is compressed at once, once for all, if it takes no more steps.
+SHARED_STEPS = 8
 
 
 class Agreement:
@@ -30,7 +34,10 @@ class Agreement:
         parameters: What was agreed upon.
         compresses: Whether messages can be compressed: not with a window of 8
             bits, which zlib cannot do.
-        shares: Whether a message that was compressed by itself may be sent.
+        shares: Whether a frame that refers to no earlier message may be sent:
+            no compressor has to know of it.
+        step: How much of a message is compressed before others have their turn.
+        share_size: Largest message whose compressed frame many may share.
         key: Equal for agreements whose shared messages are alike.
     """
 
@@ -39,7 +46,7 @@ class Agreement:
         "_decompressobj",
         "_level",
         "_memory_level",
-        "_pooled",
+        "_pool",
         "_strategy",
         "compresses",
         "error",
@@ -50,19 +57,22 @@ class Agreement:
         "receive_takeover",
         "send_bits",
         "send_takeover",
+        "share_size",
         "shares",
+        "step",
     )
 
     def __init__(
         self,
         role: Role,
-        parameters: Parameters,
+        parameters: DeflateParameters,
         module: Any,
         *,
         level: int = 1,
         memory_level: int = 5,
         strategy: int = 0,
         persistent: bool = True,
+        pools: dict[object, list[Any]] | None = None,
     ) -> None:
         """Start after the negotiation.
 
@@ -75,6 +85,8 @@ class Agreement:
             memory_level: 1 to 9, as zlib counts.
             strategy: As zlib counts.
             persistent: With takeover, whether a compressor lives on.
+            pools: Where agreements keep the compressors that serve all, by `key`;
+                None: this one keeps its own.
         """
         server_bits = parameters.server_max_window_bits
         client_bits = parameters.client_max_window_bits
@@ -95,14 +107,15 @@ class Agreement:
         self.compresses: bool = self.send_bits >= SMALLEST_BITS
         self.persistent: bool = persistent and self.send_takeover
         self.shares: bool = self.compresses and not self.persistent
-        self.parameters: Parameters = parameters
+        self.parameters: DeflateParameters = parameters
         self.error: Any = module.error
         self._compressobj: Any = module.compressobj
         self._decompressobj: Any = module.decompressobj
         self._level = level
         self._memory_level = memory_level
         self._strategy = strategy
-        self._pooled: Any = None
+        self.step: int = STEP if level <= 3 else STEP // (4 if level <= 6 else 8)
+        self.share_size: int = SHARED_STEPS * self.step
         self.key: object = (
             module.__name__,
             level,
@@ -110,6 +123,8 @@ class Agreement:
             strategy,
             self.send_bits,
         )
+        # One at most: nobody else can ask for it while it is used.
+        self._pool: list[Any] = [] if pools is None else pools.setdefault(self.key, [])
 
     def new_compressor(self, window: bytearray | None) -> Any:
         """Return a compressor that may refer to ``window``."""
@@ -130,12 +145,10 @@ class Agreement:
 
     def compress(self, payload: bytes) -> bytes:
         """Compress a message that refers to no other, at least a byte long."""
-        compressor = self._pooled
         # Should it fail, it may hold a part of the message: it is not used again.
-        self._pooled = None
-        if compressor is None:
-            compressor = self.new_compressor(None)
+        pool = self._pool
+        compressor = pool.pop() if pool else self.new_compressor(None)
         head: bytes = compressor.compress(payload)
         rest: bytes = compressor.flush(FULL_FLUSH)
-        self._pooled = compressor
+        pool.append(compressor)
         return (head + rest)[:-4]

@@ -44,6 +44,9 @@ class CompressedParser(MessageParser):
                 unmask_in_place(self._data, at, at + take, self._key, phase)
                 chunk = bytes(memoryview(self._data)[at : at + take])
             deflate.feed(chunk, ended)
+            # What it has cost, in frames: a look at the clock is due after 64.
+            # Input that inflates to nothing costs as much as any other.
+            self.frames = (self.frames + (take >> 6)) & 0x3FFFFFFF
         data = b""
         streams = deflate.streams
         if deflate.busy():
@@ -64,7 +67,6 @@ class CompressedParser(MessageParser):
         if size > self._max_message - self._size:
             limit = self._max_message
             raise ProtocolError(1009, f"message inflates to over the limit of {limit}")
-        # What it has cost, in frames: a look at the clock is due after 64.
         self.frames = (self.frames + (size >> 10)) & 0x3FFFFFFF
         self._in_payload = busy or self._remaining > 0
         final = self._fin and not self._in_payload

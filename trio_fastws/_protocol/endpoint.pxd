@@ -1,6 +1,7 @@
 cimport cython
 
 from ._xor cimport unmask
+from .agreement cimport Agreement
 from .deflate cimport DeflateContext
 from .frames cimport encode_frame
 from .compressed cimport CompressedParser
@@ -27,7 +28,9 @@ cdef class Endpoint(CompressedParser):
     cpdef bint ends_transport(self)
     @cython.locals(data=bytes)
     cpdef Py_ssize_t encode(self, int opcode, bytes payload, bint fin, list parts) except -1
+    @cython.locals(agreement=Agreement)
     cpdef bint in_steps(self, Py_ssize_t size)
+    @cython.locals(agreement=Agreement)
     cpdef bint may_share(self, Py_ssize_t size)
     @cython.locals(payload=bytes, context=DeflateContext, first=int, frame=tuple)
     cpdef Py_ssize_t encode_prepared(self, PreparedMessage prepared, bint compress, list parts) except -1

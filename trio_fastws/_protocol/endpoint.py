@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from .codes import Role, allowed_on_wire
 from .compressed import CompressedParser
-from .deflate import STEP as STEP, DeflateContext
+from .deflate import DeflateContext
 from .errors import ProtocolError
 from .events import (
     WORKING as WORKING,
@@ -29,10 +29,10 @@ from .events import (
 )
 from .frames import HEADROOM, encode_frame
 from .mask import unmask
-from .prepared import SHARED_SIZE, PreparedMessage
 
 if TYPE_CHECKING:
     from .agreement import Agreement
+    from .prepared import PreparedMessage
 
 FIN, RSV1, CLOSE, PING, PONG = 0x80, 0x40, 0x8, 0x9, 0xA
 
@@ -223,8 +223,10 @@ class Endpoint(CompressedParser):
 
         Args:
             opcode: TEXT or BINARY, CONTINUATION for all fragments but the first.
-                With `RSV1` it is compressed, if that was agreed upon and makes
-                a whole message smaller; give it for all fragments or for none.
+                With `RSV1` it is compressed if that was agreed upon. A whole
+                message that gets no smaller goes plain, except with a
+                persistent compressor, which knows of it by then. Give it for
+                all fragments or for none.
             payload: Its bytes; kept by reference if they are many.
             fin: Whether the message ends with it.
             parts: Gets what has to be written, in order.
@@ -245,6 +247,8 @@ class Endpoint(CompressedParser):
         if opcode & RSV1:
             opcode ^= RSV1
             if self.deflate is not None:
+                # It counts as work: a hook may send as much as it receives.
+                self.frames = (self.frames + 1 + (len(payload) >> 7)) & 0x3FFFFFFF
                 data = self.deflate.compress(opcode & 0xF, payload, fin)
                 if data is not None:
                     payload = data
@@ -256,22 +260,25 @@ class Endpoint(CompressedParser):
     def in_steps(self, size: int) -> bool:
         """Tell whether to compress a payload of so many bytes by fragments.
 
-        Each of `STEP` bytes at most, so that others need not wait for it.
+        Each of `step` bytes at most, so that others need not wait for it.
         """
-        return (
-            size > STEP
-            and self.deflate is not None
-            and self.deflate.agreement.compresses
-        )
+        if self.deflate is None:
+            return False
+        agreement = self.deflate.agreement
+        return agreement.compresses and size > agreement.step
+
+    @property
+    def step(self) -> int:
+        """How much of a message to encode as one fragment; see `in_steps`."""
+        assert self.deflate is not None
+        return self.deflate.agreement.step
 
     def may_share(self, size: int) -> bool:
         """Tell whether a frame may be sent that was compressed for many."""
-        return (
-            size <= SHARED_SIZE
-            and self.role == Role.SERVER
-            and self.deflate is not None
-            and self.deflate.agreement.shares
-        )
+        if self.deflate is None or self.role != Role.SERVER:
+            return False
+        agreement = self.deflate.agreement
+        return agreement.shares and size <= agreement.share_size
 
     def encode_prepared(
         self, prepared: PreparedMessage, compress: bool, parts: list[bytes]

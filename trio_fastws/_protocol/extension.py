@@ -22,13 +22,13 @@ _CLIENT_BITS = "client_max_window_bits"
 
 MAX_BITS = 15
 # zlib writes no raw stream with a window of 256 bytes; it only reads them.
-_LEAST_TO_DEFLATE = 9
+SMALLEST_BITS = 9
 
 # RFC 7692 7.1.2.1: "a decimal integer value without leading zeroes between 8 to 15"
 _BITS = {str(bits): bits for bits in range(8, MAX_BITS + 1)}
 
 
-class Parameters(NamedTuple):
+class DeflateParameters(NamedTuple):
     """What was agreed, or what one side wishes for (RFC 7692 7.1).
 
     Attributes:
@@ -46,7 +46,7 @@ class Parameters(NamedTuple):
     client_max_window_bits: int = MAX_BITS
 
 
-def build_offer(wanted: Parameters) -> str:
+def build_offer(wanted: DeflateParameters) -> str:
     """Return the value of Sec-WebSocket-Extensions by which a client offers.
 
     Args:
@@ -59,7 +59,9 @@ def build_offer(wanted: Parameters) -> str:
     return "; ".join([*_write(wanted), f"{_CLIENT_BITS}{hint}"])
 
 
-def accept_offer(offers: str, wanted: Parameters) -> tuple[str, Parameters] | None:
+def accept_offer(
+    offers: str, wanted: DeflateParameters
+) -> tuple[str, DeflateParameters] | None:
     """Accept the first offer that can be kept, in the client's order.
 
     Args:
@@ -83,13 +85,13 @@ def accept_offer(offers: str, wanted: Parameters) -> tuple[str, Parameters] | No
             # bad value, a repeated name, or parameters that it does not support
             continue
         server_bits = offered.get(_SERVER_BITS) or MAX_BITS
-        if server_bits < _LEAST_TO_DEFLATE:
+        if server_bits < SMALLEST_BITS:
             continue
         client_bits = MAX_BITS
         if _CLIENT_BITS in offered:
             limit = offered[_CLIENT_BITS] or MAX_BITS
             client_bits = min(limit, wanted.client_max_window_bits)
-        agreed = Parameters(
+        agreed = DeflateParameters(
             _SERVER_FRESH in offered or wanted.server_no_context_takeover,
             _CLIENT_FRESH in offered or wanted.client_no_context_takeover,
             min(server_bits, wanted.server_max_window_bits),
@@ -107,7 +109,7 @@ def accept_offer(offers: str, wanted: Parameters) -> tuple[str, Parameters] | No
     return None
 
 
-def check_answer(answer: str, wanted: Parameters) -> Parameters | None:
+def check_answer(answer: str, wanted: DeflateParameters) -> DeflateParameters | None:
     """Check what a server answered to `build_offer`.
 
     Args:
@@ -145,7 +147,7 @@ def check_answer(answer: str, wanted: Parameters) -> Parameters | None:
     if client_bits is None:
         client_bits = wanted.client_max_window_bits
     _check_bits(_CLIENT_BITS, client_bits, wanted.client_max_window_bits)
-    return Parameters(
+    return DeflateParameters(
         _SERVER_FRESH in accepted,
         # What we said that we would do holds without the server's word.
         _CLIENT_FRESH in accepted or wanted.client_no_context_takeover,
@@ -164,7 +166,7 @@ def _wrong(what: str) -> HandshakeError:
     return HandshakeError(101, f"server's extensions are wrong: {NAME} {what}")
 
 
-def _write(parameters: Parameters) -> list[str]:
+def _write(parameters: DeflateParameters) -> list[str]:
     # All but the client's window, which an offer and an answer write differently.
     words = [NAME]
     if parameters.server_no_context_takeover:

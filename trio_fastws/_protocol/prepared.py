@@ -19,14 +19,12 @@ if TYPE_CHECKING:
 SharedFrame = tuple[list[bytes], int, int]
 
 FIN, RSV1, TEXT, BINARY = 0x80, 0x40, 1, 2
-# What is larger is compressed for each connection by itself, in steps: one step
-# of this size is 1.5 ms at level 1.
-SHARED_SIZE = 256 * 1024
 
 
 class PreparedMessage:
-    """A message for many connections: encoded, and compressed, only once.
+    """PreparedMessage(message, *, compress=True): one message for many connections.
 
+    Encoded, and compressed, only once.
     Give it to `WebSocket.send` or `WebSocket.send_nowait`, any number of times,
     on connections of any server in one thread. It holds the message and its
     frames as long as it lives, so make one for each broadcast and let it go.
@@ -35,18 +33,21 @@ class PreparedMessage:
     compression, it gets the compressed frame, which is made once for all whose
     window and options are alike. That needs a compressor that remembers nothing
     by itself: a connection with ``context="persistent"`` and context takeover
-    (RFC 7692 7.1.1), and every client, compresses for itself. So does one whose
-    message is over 256 KiB, which is compressed in steps.
+    (RFC 7692 7.1.1), and every client, compresses for itself. So does every one
+    if the message is over 256 KiB (from level 4 on 64, from 7 on 32), which is
+    compressed in steps. A connection
+    that agreed on no compression gets the plain frame.
 
     Attributes:
         message: What was given, as ``str`` or ``bytes``.
+        payload: The same in bytes, and ``opcode`` as which they are sent.
         compress: Whether it may be compressed.
     """
 
     __slots__ = ("_compressed", "_plain", "compress", "opcode", "payload")
 
     def __init__(
-        self, message: str | bytes | bytearray | memoryview, compress: bool = True
+        self, message: str | bytes | bytearray | memoryview, *, compress: bool = True
     ) -> None:
         """Prepare a message: text for ``str``, else binary, which is copied.
 
@@ -80,13 +81,13 @@ class PreparedMessage:
         return f"<PreparedMessage of {len(self.payload)} bytes, {kind}>"
 
     def get_plain(self) -> SharedFrame:
-        """Return its frame."""
+        """Return its frame; for `Endpoint.encode_prepared`."""
         if self._plain is None:
             self._plain = _make_frame(self.opcode, self.payload)
         return self._plain
 
     def get_compressed(self, agreement: Agreement) -> SharedFrame | None:
-        """Return its compressed frame; None if that is not smaller."""
+        """Return its compressed frame; None if that is not smaller. As above."""
         if self._compressed is None:
             self._compressed = {}
         key = agreement.key

@@ -5,7 +5,7 @@ and take it again would cost as much as a short call.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
+from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.exc cimport PyErr_SetFromErrno
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport uint32_t
@@ -48,6 +48,7 @@ cdef extern from "<sys/epoll.h>" nogil:
     int c_epoll_wait "epoll_wait"(int fd, epoll_event *found, int most, int timeout)
 
 
+# As in `calls`; ROOM is as much as one read brings, which is what is echoed.
 cdef enum:
     MAX_EVENTS = 512
     JOIN_BELOW = 4096
@@ -74,7 +75,7 @@ cdef Py_ssize_t _receive(int fd, char *at, Py_ssize_t size) except? -2:
 
 cpdef Py_ssize_t receive(int fd, bytearray buffer, Py_ssize_t start) except? -2:
     """See `calls.receive`."""
-    cdef Py_ssize_t size = PyByteArray_GET_SIZE(buffer) - start
+    cdef Py_ssize_t size = len(buffer) - start  # which refuses None, as C would not
     if start < 0 or size < 0:
         raise IndexError("start lies outside the buffer")
     return _receive(fd, PyByteArray_AS_STRING(buffer) + start, size)
@@ -181,8 +182,8 @@ cpdef bytearray new_events():
 
 cpdef int look(epoll, bytearray events) except -1:
     """See `calls.look`."""
+    cdef int most = len(events) // <Py_ssize_t> sizeof(epoll_event)
     cdef epoll_event *found = <epoll_event *> PyByteArray_AS_STRING(events)
-    cdef int most = PyByteArray_GET_SIZE(events) // sizeof(epoll_event)
     cdef int count = c_epoll_wait(epoll.fileno(), found, most, 0)
     if count < 0:
         if errno == EINTR:
@@ -193,7 +194,7 @@ cpdef int look(epoll, bytearray events) except -1:
 
 
 cdef epoll_event *_event(bytearray events, Py_ssize_t index) except NULL:
-    if not 0 <= index < PyByteArray_GET_SIZE(events) // <Py_ssize_t> sizeof(epoll_event):
+    if not 0 <= index < len(events) // <Py_ssize_t> sizeof(epoll_event):
         raise IndexError("there is no such event")
     return <epoll_event *> PyByteArray_AS_STRING(events) + index
 

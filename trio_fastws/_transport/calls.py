@@ -8,6 +8,7 @@ functions come from `_calls`.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -25,6 +26,8 @@ MAX_EVENTS = 512
 JOIN_BELOW = 4096
 # Fewer than any system's IOV_MAX, and already far more than pays.
 MAX_PARTS = 64
+# A descriptor and its events, as they lie in what `look` fills; C has its own.
+_EVENT = struct.Struct("iI")
 
 
 def receive(fd: int, buffer: bytearray, start: int) -> int:
@@ -83,20 +86,26 @@ def end_output(fd: int) -> None:
     Raises:
         OSError: The connection is broken.
     """
-    with _lend(fd) as sock:
+    with lend(fd) as sock:
         sock.shutdown(socket.SHUT_WR)
 
 
 def has_failed(fd: int) -> bool:
     """Tell whether the connection is broken, once: asking forgets it."""
-    with _lend(fd) as sock:
+    with lend(fd) as sock:
         return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
 
 
 @contextmanager
-def _lend(fd: int) -> Generator[socket.socket]:
-    # The family does not matter here, and given, it is not looked for.
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=fd)
+def lend(fd: int) -> Generator[socket.socket]:
+    """Lend a socket object for a descriptor, for what is asked rarely.
+
+    Raises:
+        OSError: It is closed.
+    """
+    if fd < 0:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    sock = socket.socket(fileno=fd)
     try:
         yield sock
     finally:
@@ -127,8 +136,6 @@ def event_mask(events: bytearray, index: int) -> int:
     mask: int = _EVENT.unpack_from(events, index * _EVENT.size)[1]
     return mask
 
-
-_EVENT = struct.Struct("iI")
 
 with suppress(ImportError):  # where there was no compiler, or no epoll
     from ._calls import (

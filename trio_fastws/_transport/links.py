@@ -254,7 +254,7 @@ class Turn:
         if marked:
             self._marked = []
             for index, owner in enumerate(marked):
-                if index & 3 == 3 and perf_counter() >= self.until:
+                if index > 0 and perf_counter() >= self.until:
                     self._marked = marked[index:] + self._marked
                     break
                 owner.marked = False
@@ -266,7 +266,7 @@ class Turn:
         unfinished = self._continuing
         self._continuing = []
         for index, owner in enumerate(unfinished):
-            if index & 7 == 7 and perf_counter() >= self.until:
+            if index > 0 and perf_counter() >= self.until:
                 self._continuing = unfinished[index:] + self._continuing
                 break
             owner.unfinished = False

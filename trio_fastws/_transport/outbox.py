@@ -61,7 +61,7 @@ class Outbox:
         self.interrupted = False
         # Set while the link does not take all we have.
         self.blocked = False
-        # Whether it ever did not.
+        # Whether it was ever set.
         self.stalled = False
         # How many more turns to wait for a task that may add something.
         self.patience = 0

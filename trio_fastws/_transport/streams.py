@@ -148,8 +148,9 @@ class StreamLink(Link):
                     return
                 self._sending = False
                 if self._room_wanted and self.owner is not None:
-                    # The loop may have been parked for long: its time is old.
-                    self.turn.begin()
+                    # The loop may have been parked for long: its time is old. And
+                    # there may be a hundred pumps, each of which takes so much.
+                    self.turn.begin(READ_SECONDS)
                     self.owner.on_writable()
             elif self._shut_down:
                 await self._send_eof()
