@@ -65,3 +65,20 @@ def test_final_blocks_count_as_fragments() -> None:
     for most, expected in ((30, b""), (15, TOO_BIG)):
         endpoint = Endpoint(Role.SERVER, max_fragments=most, agreement=agreement)
         assert brief(receive(endpoint, data)) == [expected]
+
+
+def test_what_inflates_to_nothing_counts_as_work() -> None:
+    # Whoever bounds a turn looks at the clock each time ``frames`` has grown by 64.
+    endpoint = agreed(Role.SERVER)
+    data = message_of(Role.SERVER, BINARY, FILLERS["stored"] * 20_000)
+    before = endpoint.frames
+    assert receive(endpoint, data[:-1]) == []
+    assert endpoint.frames - before >= 1000
+
+
+def test_what_is_compressed_counts_as_work() -> None:
+    endpoint = agreed(Role.SERVER)
+    before = endpoint.frames
+    for _ in range(10):
+        endpoint.encode(BINARY | 0x40, b"w" * 4096, True, [])
+    assert endpoint.frames - before >= 320

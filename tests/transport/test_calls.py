@@ -1,0 +1,130 @@
+"""System calls on a descriptor: the same from C and from Python."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import struct
+
+import pytest
+
+from tests.transport.support import read_all
+from trio_fastws._transport import calls
+from trio_fastws._transport.calls import JOIN_BELOW, MAX_PARTS
+
+EPOLLIN, EPOLLOUT = 1, 4
+
+
+@pytest.fixture
+def pair(unix_pair) -> tuple[int, socket.socket]:
+    ours, theirs = unix_pair(2**20)
+    return ours.fileno(), theirs
+
+
+def test_receive_nothing_something_and_the_end(pair) -> None:
+    fd, peer = pair
+    buffer = bytearray(b"head" + bytes(6))
+    assert calls.receive(fd, buffer, 4) == -1
+    peer.send(b"abcdefgh")
+    assert calls.receive(fd, buffer, 4) == 6
+    assert buffer == b"headabcdef"
+    room = memoryview(buffer)[1:3]
+    assert calls.receive_into(fd, room) == 2
+    assert buffer == b"hghdabcdef"
+    peer.close()
+    assert (calls.receive(fd, buffer, 4), calls.receive_into(fd, room)) == (0, 0)
+    room.release()
+    buffer.clear()  # nobody holds it any more
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: calls.receive(-1, bytearray(8), 0),
+        lambda: calls.receive_into(-1, memoryview(bytearray(8))),
+        lambda: calls.send(-1, [b"x"], 1),
+        lambda: calls.send(-1, [b"x", b"y"], 2),
+        lambda: calls.send(-1, [bytes(JOIN_BELOW)] * 2, 2 * JOIN_BELOW),
+        lambda: calls.end_output(-1),
+        lambda: calls.has_failed(-1),
+    ],
+)
+def test_a_closed_descriptor_is_an_os_error(call) -> None:
+    with pytest.raises(OSError, match=".") as caught:
+        call()
+    assert caught.value.errno == errno.EBADF
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [b"one"],
+        [b"a", b"", b"bc"],
+        [memoryview(b"xhead")[1:], b"tail"],
+        [bytes([n & 255]) * JOIN_BELOW for n in range(MAX_PARTS + 3)],
+        [b"z" * (JOIN_BELOW * 3), b"y"],
+    ],
+)
+def test_what_is_sent_arrives(pair, parts) -> None:
+    fd, peer = pair
+    whole = b"".join(parts)
+    assert calls.send(fd, parts, len(whole)) == len(whole)
+    assert read_all(peer) == whole
+
+
+@pytest.mark.parametrize("size", [100, JOIN_BELOW])
+def test_a_full_socket_takes_a_part_and_then_nothing(unix_pair, size) -> None:
+    ours, theirs = unix_pair(4096)
+    parts = [bytes([n & 255]) * size for n in range(5000)]
+    taken = calls.send(ours.fileno(), parts, size * len(parts))
+    assert 0 < taken < size * len(parts)
+    while calls.send(ours.fileno(), [b"?"], 1):
+        pass
+    assert read_all(theirs).rstrip(b"?") == b"".join(parts)[:taken].rstrip(b"?")
+
+
+def test_sending_to_nobody_is_an_os_error(pair) -> None:
+    fd, peer = pair
+    peer.close()
+    with pytest.raises(BrokenPipeError):
+        calls.send(fd, [b"x"], 1)
+
+
+def test_the_end_of_output_is_the_peers_end_of_input(pair) -> None:
+    fd, peer = pair
+    calls.end_output(fd)
+    assert peer.recv(1) == b""
+
+
+def test_a_reset_is_told_once(tcp_pair) -> None:
+    ours, theirs = tcp_pair()
+    assert not calls.has_failed(ours.fileno())
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    theirs.close()
+    assert [calls.has_failed(ours.fileno()) for _ in range(2)] == [True, False]
+
+
+def test_events_are_those_of_the_epoll(unix_pair) -> None:
+    one, two = unix_pair(), unix_pair()
+    events = calls.new_events()
+    with select.epoll() as epoll:
+        assert calls.look(epoll, events) == 0
+        epoll.register(one[0], EPOLLIN)
+        epoll.register(two[0], EPOLLIN | EPOLLOUT)
+        one[1].send(b"x")
+        found = {
+            calls.event_fd(events, index): calls.event_mask(events, index)
+            for index in range(calls.look(epoll, events))
+        }
+        assert found == {one[0].fileno(): EPOLLIN, two[0].fileno(): EPOLLOUT}
+    with pytest.raises((OSError, ValueError)):
+        calls.look(epoll, events)
+
+
+def test_a_lent_socket_leaves_the_descriptor_open(pair) -> None:
+    fd, _peer = pair
+    with calls.lend(fd) as sock:
+        assert sock.family == socket.AF_UNIX
+    os.fstat(fd)
