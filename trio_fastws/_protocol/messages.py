@@ -185,7 +185,7 @@ class MessageParser(FrameParser):
 
     def _read_deflated(self) -> str | bytes | Piece | Working | None:
         """Do the same for a compressed message; see `CompressedParser`."""
-        raise NotImplementedError
+        raise NotImplementedError  # pragma: no cover - it is never made alone
 
     def _end_message(self, size: int) -> None:
         if self._deflated and self.deflate is not None:
