@@ -12,7 +12,13 @@ import trustme
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
 from tests.bare import TEXT, Peer, close, dial, frame
-from trio_fastws import ConnectionBroken, Timeouts, WebSocket, open_websocket
+from trio_fastws import (
+    ConnectionBroken,
+    PerMessageDeflate,
+    Timeouts,
+    WebSocket,
+    open_websocket,
+)
 
 
 async def echo(ws: WebSocket) -> None:
@@ -32,6 +38,25 @@ async def test_echoes(
             assert await ws.receive() == message
         assert ws.remote_address == ("127.0.0.1", server.port)
     assert ws.close_code == 1000
+
+
+@pytest.mark.parametrize("context", ["persistent", "window"])
+async def test_echoes_compressed(
+    transport, serve, server_tls, client_tls, no_errors_logged, context
+) -> None:
+    deflate = PerMessageDeflate(context=context)
+    server = await serve(echo, tls=server_tls, deflate=deflate)
+    url = f"wss://127.0.0.1:{server.port}/"
+    large = "".join(f"{number * 7919 % 10007} " for number in range(150_000))
+    async with open_websocket(url, tls=client_tls, deflate=deflate) as ws:
+        for message in (large[:200], large, large[:900], large[:300]):
+            await ws.send(message)
+            assert await ws.receive() == message
+        assert ws.deflate is not None
+        counted = ws.statistics()
+        assert counted.bytes_received == counted.bytes_sent == len(large) + 1400
+        assert counted.encoded_received < counted.bytes_received
+        assert counted.encoded_sent < counted.bytes_sent
 
 
 async def test_close_of_the_server_reaches_the_client(
