@@ -83,7 +83,7 @@ class Negotiator:
         # Many servers, most of those in Go, cannot limit their window: a client
         # that asks for it without need would refuse them.
         default_bits = DEFAULT_BITS if role == Role.SERVER else MAX_BITS
-        self.wanted = DeflateParameters(
+        self.wanted: DeflateParameters = DeflateParameters(
             not options.server_context_takeover,
             not options.client_context_takeover,
             options.server_window_bits or default_bits,

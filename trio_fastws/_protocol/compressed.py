@@ -67,7 +67,7 @@ class CompressedParser(MessageParser):
         if size > self._max_message - self._size:
             limit = self._max_message
             raise ProtocolError(1009, f"message inflates to over the limit of {limit}")
-        self.frames = (self.frames + (size >> 10)) & 0x3FFFFFFF
+        self.frames: int = (self.frames + (size >> 10)) & 0x3FFFFFFF
         self._in_payload = busy or self._remaining > 0
         final = self._fin and not self._in_payload
         if final and self._size == 0 and self._text is None and not self.streaming:

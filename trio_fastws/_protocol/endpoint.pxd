@@ -26,7 +26,7 @@ cdef class Endpoint(CompressedParser):
     cdef _read_close(self, bytes payload)
     cdef _fail(self, int code, str reason)
     cpdef bint ends_transport(self)
-    @cython.locals(data=bytes)
+    @cython.locals(data=bytes, work=Py_ssize_t)
     cpdef Py_ssize_t encode(self, int opcode, bytes payload, bint fin, list parts) except -1
     @cython.locals(agreement=Agreement)
     cpdef bint in_steps(self, Py_ssize_t size)

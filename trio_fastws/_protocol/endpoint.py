@@ -248,7 +248,8 @@ class Endpoint(CompressedParser):
             opcode ^= RSV1
             if self.deflate is not None:
                 # It counts as work: a hook may send as much as it receives.
-                self.frames = (self.frames + 1 + (len(payload) >> 7)) & 0x3FFFFFFF
+                work = 1 + (len(payload) >> 7)
+                self.frames: int = (self.frames + work) & 0x3FFFFFFF
                 data = self.deflate.compress(opcode & 0xF, payload, fin)
                 if data is not None:
                     payload = data

@@ -69,7 +69,7 @@ class MessageParser(FrameParser):
         deflate: DeflateContext | None,
     ) -> None:
         super().__init__(role)
-        self.rsv1_allowed = deflate is not None
+        self.rsv1_allowed: bool = deflate is not None
         self.deflate: DeflateContext | None = deflate
         self._max_message = NO_LIMIT if max_message is None else max_message
         if max_fragments is not None:
