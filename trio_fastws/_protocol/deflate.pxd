@@ -37,4 +37,5 @@ cdef class DeflateContext:
     cpdef drop_message(self)
 
 
+@cython.locals(excess=Py_ssize_t)
 cpdef extend_window(bytearray window, bytes data, Py_ssize_t size)

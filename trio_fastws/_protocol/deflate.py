@@ -266,7 +266,8 @@ def extend_window(window: bytearray, data: bytes, size: int) -> None:
     """Append ``data`` to a window of which the last ``size`` bytes are wanted."""
     if len(data) > size:
         data = data[len(data) - size :]
+    # Room is made first, so that it never gets more memory than it needs.
+    excess = len(window) + len(data) - size
+    if excess > 0:
+        del window[:excess]
     window += data
-    if len(window) > size:
-        # Cheap: it only moves where the array begins.
-        del window[: len(window) - size]
