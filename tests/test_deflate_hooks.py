@@ -80,7 +80,9 @@ async def test_reading_stops_while_the_peer_does_not_read_a_large_answer():
         assert await peer.fence() == []
         # Reading goes on at the low-water mark, before all is written or after.
         assert handler.diary[0] == "large"
-        assert sorted(handler.diary[1:]) == ["behind", "drain"]
+        # The answer to what was behind may fill the socket again.
+        assert handler.diary.count("behind") == 1
+        assert handler.diary.count("drain") in (1, 2)
 
 
 async def test_a_hook_sends_a_large_message_to_all(mode):
