@@ -57,7 +57,7 @@ class Figure:
 
     def is_way(self, library: str, way: str) -> bool:
         """Whether it is one of a line in the plot."""
-        return (self.setting.library, self.setting.way) == (library, way)
+        return (self.setting.codec, self.setting.way) == (library, way)
 
     def as_json(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -69,7 +69,7 @@ class Cost:
     """What an object costs: CPU microseconds and their ratio to `zlib`, or KiB."""
 
     what: str
-    library: str
+    codec: str
     value: float
     ratio: float | None = None
 
@@ -153,7 +153,7 @@ class Bench:
         group = [ours]
         for library in self.libraries:
             for bits, memory in zlib if library == "zlib" else CORNERS:
-                setting = replace(ours, library=library, bits=bits, memory_level=memory)
+                setting = replace(ours, codec=library, bits=bits, memory_level=memory)
                 group += [setting] if setting != ours else []
         return self.compare(group)
 
@@ -184,7 +184,7 @@ class Bench:
             for what, (share, make) in _kept(library).items():
                 number = max(20, int(self.objects * share))
                 found.append(Cost(what, library, resident_kib(make, number)))
-        zlib = {cost.what: cost.value for cost in found if cost.library == "zlib"}
+        zlib = {cost.what: cost.value for cost in found if cost.codec == "zlib"}
         return [replace(x, ratio=x.value / (zlib[x.what] or 1.0)) for x in found]
 
 

@@ -78,7 +78,7 @@ def sizes_table(figures: Sequence[Figure], size: int) -> Table:
         raw = alone[replace(setting, raw=True)]
         rows.append(
             [
-                f"{setting.way}, {setting.library}",
+                f"{setting.way}, {setting.codec}",
                 _cpu(ours.deflate_us, ours.deflate_ratio),
                 _cpu(raw.deflate_us, raw.deflate_ratio),
                 _cpu(ours.inflate_us, ours.inflate_ratio),
@@ -100,7 +100,7 @@ def levels_table(figures: Sequence[Figure], size: int) -> Table:
     kept = {f.setting: f for f in figures if f.setting.way == "persistent"}
     rows = [
         [
-            f"{setting.library}, level {setting.level}",
+            f"{setting.codec}, level {setting.level}",
             *(_cpu(f.deflate_us, f.deflate_ratio) for f in (fresh, figure)),
             *(f"{f.share:.1%}" for f in (fresh, figure)),
         ]
@@ -122,14 +122,14 @@ def windows_table(figures: Sequence[Figure]) -> Table:
     ordered = sorted(
         figures,
         key=lambda f: (
-            list(COLOURS).index(f.setting.library),
+            list(COLOURS).index(f.setting.codec),
             f.setting.bits,
             f.setting.memory_level,
         ),
     )
     rows = [
         [
-            f"{f.setting.library}, {f.setting.bits} bits, "
+            f"{f.setting.codec}, {f.setting.bits} bits, "
             f"memory level {f.setting.memory_level}",
             _cpu(f.deflate_us, f.deflate_ratio),
             _cpu(f.inflate_us, f.inflate_ratio),
@@ -149,7 +149,7 @@ def windows_table(figures: Sequence[Figure]) -> Table:
 def _by_library(
     costs: Sequence[Cost], ratios: bool
 ) -> tuple[list[str], list[list[str]]]:
-    libraries = list(dict.fromkeys(cost.library for cost in costs))
+    libraries = list(dict.fromkeys(cost.codec for cost in costs))
     rows: dict[str, list[str]] = {}
     for cost in costs:
         text = _cpu(cost.value, cost.ratio) if ratios and cost.ratio else ""

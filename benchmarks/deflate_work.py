@@ -40,7 +40,7 @@ class Setting:
         raw: With nothing of trio_fastws around the library.
     """
 
-    library: str
+    codec: str
     way: Way = "persistent"
     size: int = 1024
     level: int = 1
@@ -70,7 +70,7 @@ class Ours:
             "memory_level": setting.memory_level,
             "persistent": setting.way == "persistent",
         }
-        module = load(setting.library)
+        module = load(setting.codec)
         self._sender = Agreement(Role.SERVER, parameters, module, **options)
         self._receiver = Agreement(Role.CLIENT, parameters, module, **options)
         self._limit = setting.size + 1
@@ -117,7 +117,7 @@ class Raw:
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
-        self._module = load(setting.library)
+        self._module = load(setting.codec)
         self._kept = self.new_compressor(b"")
         self._window = b""
 

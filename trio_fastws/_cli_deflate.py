@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from trio_fastws import PerMessageDeflate
-
-if TYPE_CHECKING:
-    from ._protocol.extension import DeflateParameters
+from trio_fastws import DeflateParameters, PerMessageDeflate
 
 _DEFAULTS: dict[str, Any] = {
     field.name: field.default for field in dataclasses.fields(PerMessageDeflate)

@@ -24,10 +24,10 @@ FIN, RSV1, TEXT, BINARY = 0x80, 0x40, 1, 2
 class PreparedMessage:
     """PreparedMessage(message, *, compress=True): one message for many connections.
 
-    Encoded, and compressed, only once.
-    Give it to `WebSocket.send` or `WebSocket.send_nowait`, any number of times,
-    on connections of any server in one thread. It holds the message and its
-    frames as long as it lives, so make one for each broadcast and let it go.
+    Encoded, and compressed, only once. Give it to `WebSocket.send` or
+    `WebSocket.send_nowait`, any number of times, on connections of any server in
+    one thread. It holds the message and its frames as long as it lives, so make
+    one for each broadcast and let it go.
 
     A server's connections share its frames. Where a connection has agreed on
     compression, it gets the compressed frame, which is made once for all whose
@@ -35,8 +35,8 @@ class PreparedMessage:
     by itself: a connection with ``context="persistent"`` and context takeover
     (RFC 7692 7.1.1), and every client, compresses for itself. So does every one
     if the message is over 256 KiB (from level 4 on 64, from 7 on 32), which is
-    compressed in steps. A connection
-    that agreed on no compression gets the plain frame.
+    compressed in steps. A connection that agreed on no compression gets the
+    plain frame.
 
     Attributes:
         message: What was given, as ``str`` or ``bytes``.
