@@ -39,6 +39,23 @@ async def test_a_flood_of_final_blocks_is_bounded(mode, block):
         await echo(innocent, b"still alive")
 
 
+async def count_echoes(innocent, flood) -> int:
+    """Return how many echoes a peer gets while another floods the server."""
+    echoes, ended = 0, False
+
+    async def run() -> None:
+        nonlocal ended
+        await flood()
+        ended = True
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run)
+        while not ended:
+            await echo(innocent, b"%d" % echoes)
+            echoes += 1
+    return echoes
+
+
 @pytest.mark.parametrize("block", [FINAL_BLOCK, SMALLEST_FINAL_BLOCK])
 async def test_others_are_served_between_final_blocks(block):
     # One read has all of them, and each of them costs an inflater.
@@ -46,21 +63,13 @@ async def test_others_are_served_between_final_blocks(block):
     limits = Limits(message_size=None)
     async with serving(Echo(), deflate=deflating("persistent"), limits=limits) as site:
         innocent, guilty = await dial(site), await dial(site)
-        echoes, ended = 0, False
 
         async def flood() -> None:
-            nonlocal ended
             await guilty.write(BINARY, data, rsv1=True)
             assert (await guilty.message()).payload == b""
-            ended = True
 
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(flood)
-            while not ended:
-                await echo(innocent, b"%d" % echoes)
-                echoes += 1
         # At once, it would be two or three.
-        assert echoes >= 6
+        assert await count_echoes(innocent, flood) >= 6
 
 
 @each_side
@@ -94,22 +103,14 @@ async def test_endless_empty_blocks_cost_others_nothing():
         innocent, guilty = await dial(site), await dial(site)
         first = guilty.encode(TEXT, EMPTY_BLOCK * 20_000, False, True)
         more = guilty.encode(CONTINUATION, EMPTY_BLOCK * 20_000, False)
-        echoes, ended = 0, False
         with Used() as used:
 
             async def flood() -> None:
-                nonlocal ended
                 await guilty.stream.send_all(first)
                 for _ in range(79):
                     await guilty.stream.send_all(more)
                 await guilty.write(CONTINUATION, b"\0")
                 assert (await guilty.message()).payload == b""
-                ended = True
 
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(flood)
-                while not ended:
-                    await echo(innocent, b"%d" % echoes)
-                    echoes += 1
-            assert echoes >= 6
+            assert await count_echoes(innocent, flood) >= 6
             assert used.peak() < 4 * 2**20

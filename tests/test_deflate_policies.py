@@ -143,39 +143,19 @@ async def overflow(ws, story: Story, count: int, prepared: bool) -> list[bytes]:
 
 @each_way
 @pytest.mark.parametrize(("compress", "prepared"), [(False, True), (True, False)])
-async def test_drop_oldest_drops_what_was_not_compressed(
-    side, mode, compress, prepared
+@pytest.mark.parametrize(
+    ("policy", "kept"), [("drop_oldest", slice(-3, None)), ("drop_newest", slice(3))]
+)
+async def test_what_is_dropped_was_not_compressed(
+    side, mode, compress, prepared, policy, kept
 ):
     story = Story(4)
-    sending = Sending(
-        policy="drop_oldest", high_water=2**23, low_water=0, max_messages=3
-    )
+    sending = Sending(policy=policy, high_water=2**23, low_water=0, max_messages=3)
     deflate = deflating(mode)
     async with linked(side, deflate, small=True, sending=sending) as (ws, peer):
         for turn in range(1, 3):
             expected = await clog(ws, story, compress)
-            expected += (await overflow(ws, story, 10, prepared))[-3:]
-            assert ws.statistics().dropped == 7 * turn
-            assert await peer.payloads(len(expected)) == expected
-            assert await peer.fence() == []
-        expected = await overflow(ws, story, 2, prepared)
-        assert await peer.payloads(2) == expected
-
-
-@each_way
-@pytest.mark.parametrize(("compress", "prepared"), [(False, True), (True, False)])
-async def test_drop_newest_drops_what_was_not_compressed(
-    side, mode, compress, prepared
-):
-    story = Story(5)
-    sending = Sending(
-        policy="drop_newest", high_water=2**23, low_water=0, max_messages=3
-    )
-    deflate = deflating(mode)
-    async with linked(side, deflate, small=True, sending=sending) as (ws, peer):
-        for turn in range(1, 3):
-            expected = await clog(ws, story, compress)
-            expected += (await overflow(ws, story, 10, prepared))[:3]
+            expected += (await overflow(ws, story, 10, prepared))[kept]
             assert ws.statistics().dropped == 7 * turn
             assert await peer.payloads(len(expected)) == expected
             assert await peer.fence() == []
