@@ -243,7 +243,7 @@ def test_every_way_to_compress_is_measured_with_every_library(cache: Path) -> No
     done = run(cache, *options, program="deflate.py")
     assert done.returncode == 0, done.stderr
     found = json.loads(json_file.read_text())
-    ways = {(x["setting"]["library"], x["setting"]["way"]) for x in found["sizes"]}
+    ways = {(x["setting"]["codec"], x["setting"]["way"]) for x in found["sizes"]}
     libraries = {"zlib", "zlib-ng", "isal"}
     assert ways == {
         (library, way)
@@ -254,10 +254,10 @@ def test_every_way_to_compress_is_measured_with_every_library(cache: Path) -> No
         assert 0 < figure["share"] < 1
         assert figure["deflate_us"] > 0
         assert figure["inflate_us"] > 0
-        if figure["setting"]["library"] == "zlib":
+        if figure["setting"]["codec"] == "zlib":
             assert figure["deflate_ratio"] == figure["inflate_ratio"] == 1
-    assert {cost["library"] for cost in found["memory"]} == libraries
-    weights = {x["what"]: x["value"] for x in found["memory"] if x["library"] == "zlib"}
+    assert {cost["codec"] for cost in found["memory"]} == libraries
+    weights = {x["what"]: x["value"] for x in found["memory"] if x["codec"] == "zlib"}
     both = "sent and received, "
     assert weights[f"{both}window"] < weights[f"{both}persistent"]
     assert "| none, zlib |" in markdown.read_text()
