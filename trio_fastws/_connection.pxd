@@ -1,5 +1,6 @@
 cimport cython
 
+from trio_fastws._protocol.flag cimport flag
 from trio_fastws._transport.links cimport Link, Turn
 from trio_fastws._transport.outbox cimport Outbox
 
@@ -13,8 +14,8 @@ cdef class Connection(Input):
     cdef public object response
     cdef public object subprotocol
     cdef public object session
-    cdef public bint _ending
-    cdef public bint _peer_ended
+    cdef public flag _ending
+    cdef public flag _peer_ended
 
     @cython.locals(service=Service, turn=Turn)
     cpdef open(self, Py_ssize_t start, Py_ssize_t stop)

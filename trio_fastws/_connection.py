@@ -25,7 +25,8 @@ from trio_fastws._protocol.endpoint import Endpoint, check_close
 from trio_fastws._transport.links import Linger, Link, Turn
 
 from ._encoding import CLOSE
-from ._input import BY_OUTBOX, Input
+from ._inbox import BY_OUTBOX
+from ._input import Input
 from ._service import Service, logger
 
 LOST = "the connection was lost without a Close frame"
@@ -67,7 +68,7 @@ class Connection(Input):
         """
         service = self._service
         turn = service.turn
-        service.connections.add(self)
+        service.join(self)
         if service.ping_interval < math.inf:
             # Jittered: thousands that reconnected at once are not pinged at once.
             first = service.ping_interval * (0.5 + 0.5 * random())
@@ -87,6 +88,19 @@ class Connection(Input):
             self._request = None
 
     # --- the end ------------------------------------------------------------
+
+    def close_nowait(self, code: int = 1000, reason: str = "") -> None:
+        """Start to close without waiting for the peer. Not a checkpoint.
+
+        The closing handshake goes on by itself, for at most `Timeouts.close`
+        seconds. Arguments and errors as `aclose`.
+        """
+        _check_types(code, reason)
+        self.start_close(code, reason)
+        self._closed_by_us = True
+        self._inbox = None
+        self._inbox_size = 0
+        self._wake_receiver()
 
     def start_close(self, code: int, reason: str) -> None:
         """Queue a Close behind what was sent; no message is sent after it.
@@ -357,3 +371,11 @@ class Connection(Input):
         self._pinged = now
         self._commit(self.endpoint.encode_ping(b""))
         return now + service.ping_timeout
+
+
+def _check_types(code: object, reason: object) -> None:
+    # Before anything is closed, and not in words of the compiler.
+    if not isinstance(code, int):
+        raise TypeError(f"close code must be an int, not {code!r}")
+    if not isinstance(reason, str):
+        raise TypeError(f"close reason must be a str, not {reason!r}")

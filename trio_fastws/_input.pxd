@@ -1,24 +1,20 @@
 cimport cython
 
 from trio_fastws._protocol.endpoint cimport Endpoint
+from trio_fastws._protocol.flag cimport flag
 from trio_fastws._transport.links cimport Link, Turn
 from trio_fastws._transport.outbox cimport Outbox
 
-from ._output cimport Output
+from ._inbox cimport Inbox
 from ._service cimport Service
 
 
-cdef class Input(Output):
-    cdef public object _inbox
-    cdef public object _receiver
-    cdef public Py_ssize_t _inbox_size
+cdef class Input(Inbox):
     cdef public double _heard
     cdef public double _pinged
     cdef public double _latency
     cdef public double _since
-    cdef public int _paused
-    cdef public bint _receiving
-    cdef public bint _finished
+    cdef public flag _finished
 
     cdef _on_end(self, event)
     cdef _settle(self)
@@ -35,17 +31,12 @@ cdef class Input(Output):
     @cython.locals(endpoint=Endpoint, checked="unsigned int")
     cdef _drain(self, Turn turn)
     cdef _call_on_message(self, handler, message)
-    cdef _deliver(self, message, Py_ssize_t size)
-    cpdef _wake_receiver(self)
-    cpdef _take(self)
     cdef _on_event(self, event)
     @cython.locals(outbox=Outbox)
     cdef _on_ping(self, ping)
     @cython.locals(turn=Turn)
     cdef _on_pong(self, pong)
     cdef _on_piece(self, piece)
-    cpdef _stream_on(self)
-    cpdef _skip_message(self, bint begun)
     @cython.locals(turn=Turn)
     cpdef _pause(self, int why)
     @cython.locals(turn=Turn)

@@ -10,16 +10,12 @@ endpoint's business.
 from __future__ import annotations
 
 import math
-from collections import deque
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from trio.lowlevel import Task, reschedule
-
 from trio_fastws._protocol.endpoint import WORKING, Close, Failure, Ping, Pong
-from trio_fastws._transport.outbox import ITEM_OVERHEAD
 
-from ._output import Output
+from ._inbox import Inbox
 from ._service import Service, logger
 
 if TYPE_CHECKING:
@@ -28,35 +24,20 @@ if TYPE_CHECKING:
 
     from ._handler import EventHandler
 
-# Why reading is paused: bits of `Input._paused`.
-BY_USER, BY_INBOX, BY_OUTBOX = 1, 2, 4
 
-
-class Input(Output):
+class Input(Inbox):
     """What receives. `Connection` adds how it begins and ends."""
 
     __slots__ = (
         "_finished",
         "_heard",
-        "_inbox",
-        "_inbox_size",
         "_latency",
-        "_paused",
         "_pinged",
-        "_receiver",
-        "_receiving",
         "_since",
     )
 
     def __init__(self, service: Service, endpoint: Endpoint) -> None:
         super().__init__(service, endpoint)
-        # Messages that nobody has received yet, and their size with overhead.
-        self._inbox: deque[Any] | None = None
-        self._inbox_size = 0
-        # Whether a task is in `receive`, and which one is parked there.
-        self._receiving = False
-        self._receiver: Task | None = None
-        self._paused = 0
         # The last step of every end: nothing happens any more.
         self._finished = False
         # When the last byte came, and when we last asked for one.
@@ -161,42 +142,6 @@ class Input(Output):
         except Exception as error:  # noqa: BLE001 - isolation: logged, 1011
             self._hook_failed("on_message", error)
 
-    def _deliver(self, message: object, size: int) -> None:
-        if self._inbox is None:
-            self._inbox = deque()
-        self._inbox.append(message)
-        self._inbox_size += size + ITEM_OVERHEAD
-        self._wake_receiver()
-        if self._inbox_size >= self._service.receive_buffer:
-            self._pause(BY_INBOX)
-
-    def _wake_receiver(self) -> None:
-        task = self._receiver
-        if task is not None:
-            self._receiver = None
-            self._service.turn.woken = True
-            reschedule(task)
-
-    def _take(self) -> Any:
-        # The oldest item of the inbox; there must be one.
-        inbox = self._inbox
-        assert inbox is not None
-        item = inbox.popleft()
-        if not inbox:
-            self._inbox = None
-            self._inbox_size = 0
-        else:
-            data = item
-            if type(item) is not str and type(item) is not bytes:
-                data = item.data
-            self._inbox_size -= len(data) + ITEM_OVERHEAD
-        if (
-            self._paused & BY_INBOX
-            and self._inbox_size * 2 <= self._service.receive_buffer
-        ):
-            self._resume(BY_INBOX)
-        return item
-
     def _on_event(self, event: Any) -> None:
         if type(event) is Ping:
             self._on_ping(event)
@@ -238,28 +183,6 @@ class Input(Output):
             waiting.skipping = not piece.final
         elif not self._closing:
             self._deliver(piece, len(piece.data))
-
-    def _stream_on(self) -> None:
-        # A stream is to be received and nothing waits: the next piece, please.
-        collected = self.endpoint.buffered > 0
-        self.endpoint.streaming = True
-        if collected:
-            self._service.turn.put_off(self)
-
-    def _skip_message(self, begun: bool) -> None:
-        # A stream was left: what it did not take of its message goes.
-        if not begun:
-            inbox = self._inbox
-            if inbox is None:
-                # Nothing of it was given away: it is somebody else's, and whole.
-                self.endpoint.streaming = False
-                return
-            if type(inbox[0]) is str or type(inbox[0]) is bytes:
-                return
-        while self._inbox is not None:
-            if self._take().final:
-                return
-        self._get_waiting().skipping = True
 
     # --- reading on and off -------------------------------------------------
 

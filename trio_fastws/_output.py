@@ -22,73 +22,42 @@ from trio_fastws._protocol.prepared import PreparedMessage, to_payload
 from trio_fastws._transport.links import CORK_SIZE, Turn
 from trio_fastws._transport.outbox import ITEM_OVERHEAD, Outbox
 
-from ._encoding import CONTINUATION, RSV1, Encoder, LargeMessage
+from ._encoding import CONTINUATION, RSV1, LargeMessage
 from ._exceptions import ConnectionBroken
 from ._service import CLOSE_SLOW, DROP_OLDEST, WAIT, Service
-from ._waiting import Waiting
+from ._writing import Writer
 
 if TYPE_CHECKING:
     from trio_fastws._protocol.endpoint import Endpoint
 
 TEXT, BINARY = 1, 2
-# Trio runs every runnable task once in a batch, in any order: a task that goes on
-# sending may miss two of our turns in a row, never three.
-PATIENCE = 2
 
 
-class Output(Encoder):
+class Output(Writer):
     """What sends. `Connection` adds the rest."""
 
     __slots__ = (
         "_closed_by_us",
-        "_closing",
-        "_delayed",
         "_hung",
-        "_sent_turn",
-        "_service",
-        "_waiting",
         "close_code",
         "close_reason",
         "dropped",
     )
 
     def __init__(self, service: Service, endpoint: Endpoint) -> None:
-        super().__init__(endpoint)
-        self._service = service
-        # Everything that only some connections need, made at first use.
-        self._waiting: Waiting | None = None
-        # No more messages are sent: a Close was queued, came, or must not.
-        self._closing = False
+        super().__init__(service, endpoint)
         self._closed_by_us = False
         # The peer reset the connection, but what it sent before is not read yet.
         self._hung = False
-        # The turn of the last write that went out at once.
-        self._sent_turn = -1
-        # Held back by `Sending.delay`.
-        self._delayed = False
         self.dropped: int = 0
         self.close_code: int | None = None
         self.close_reason: str | None = None
 
-    def _get_waiting(self) -> Waiting:
-        if self._waiting is None:
-            self._waiting = Waiting()
-        return self._waiting
-
     # --- what the other half does -------------------------------------------
 
-    def _on_blocked(self) -> None:
-        """React: the link took less than there is."""
-
-    def _on_crowded(self) -> None:
-        """React: more than `Sending.high_water` waits."""
-
-    def _on_written(self, stalled: bool) -> None:
-        """React: something was written; the outbox is None if nothing is left.
-
-        Args:
-            stalled: Whether the link did not take all, since the outbox was made.
-        """
+    def _has_more(self) -> bool:
+        """Tell whether messages wait that are likely to be answered soon."""
+        return False
 
     def _on_too_slow(self) -> None:
         """Close the connection: the policy says so."""
@@ -167,6 +136,26 @@ class Output(Encoder):
             raise ConnectionBroken(1006, "the peer has reset the connection")
         raise ConnectionBroken(self.close_code, self.close_reason or "")
 
+    def _queue(
+        self,
+        opcode: int,
+        payload: bytes,
+        prepared: PreparedMessage | None,
+        compress: bool,
+    ) -> None:
+        # The end of `send`, which has waited for room.
+        if self._closing or self._hung:
+            self._raise_closed()
+        self._enqueue(opcode, payload, prepared, compress)
+        if self._waiting is not None:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        # Whoever got room lets the next one go on, as long as there is room.
+        waiting = self._waiting
+        if waiting is not None and self._has_room():
+            waiting.room()
+
     def _enqueue(
         self,
         opcode: int,
@@ -227,11 +216,13 @@ class Output(Encoder):
         self._mark_outbox(outbox, turn)
 
     def _may_write_now(self, turn: Turn) -> bool:
-        # Not in a burst, and not in a hook, whose turn ends with a flush.
+        # Not in a burst, and not in a hook, whose turn ends with a flush. Nor while
+        # the task has something to answer: then that leaves together.
         if (
             turn.corked is not None
             or turn.number == self._sent_turn
             or self._service.delay > 0
+            or self._has_more()
         ):
             return False
         self._sent_turn = turn.number
@@ -298,94 +289,3 @@ class Output(Encoder):
             outbox = self._new_outbox()
         outbox.commit(parts, size)
         self._mark_outbox(outbox, turn)
-
-    # --- control frames -----------------------------------------------------
-
-    def _commit(self, data: bytes) -> None:
-        # Past every policy, in order with what is committed.
-        turn = self._service.turn
-        outbox = self._outbox
-        if outbox is not None:
-            outbox.commit([data], len(data))
-            self._mark_outbox(outbox, turn)
-        elif turn.corked is self and self._service.delay == 0:
-            turn.cork.append(data)
-            turn.cork_size += len(data)
-        else:
-            self._write([data], len(data))
-
-    # --- writing ------------------------------------------------------------
-
-    def _uncork(self, turn: Turn) -> None:
-        parts = turn.cork
-        size = turn.cork_size
-        turn.cork = []
-        turn.cork_size = 0
-        self._write(parts, size)
-
-    def _write(self, parts: list[bytes], size: int) -> None:
-        link = self.link
-        if link is None:
-            return
-        taken = link.write(parts, size)
-        if taken < size:
-            outbox = self._new_outbox()
-            outbox.commit(parts, size)
-            if taken > 0:
-                outbox.advance(taken)
-            outbox.blocked = outbox.stalled = True
-            self._on_blocked()
-
-    def _new_outbox(self) -> Outbox:
-        outbox = Outbox(self, self._service.turn.time())
-        self._outbox = outbox
-        return outbox
-
-    def _mark_outbox(self, outbox: Outbox, turn: Turn) -> None:
-        # Have it written: by the link when it is blocked, else by the loop.
-        service = self._service
-        if outbox.size() > service.high_water:
-            self._on_crowded()
-        outbox.patience = PATIENCE if turn.corked is None else 0
-        if outbox.blocked:
-            return
-        if service.delay > 0 and not self._closing:
-            if not self._delayed:
-                self._delayed = True
-                service.hold_back(self)
-            if outbox.size() < service.delay_size:
-                return
-        turn.mark(self)
-
-    def _write_out(self, outbox: Outbox) -> None:
-        # Marked outboxes come here at the end of a turn.
-        turn = self._service.turn
-        if outbox.patience > 0:
-            # A task is sending and may be about to send more: wait until it has
-            # nothing to add, or the wire is full.
-            outbox.patience -= 1
-            if outbox.takes():
-                turn.mark(self)
-                return
-        self._flush(outbox)
-
-    def flush_now(self) -> None:
-        """Write what is marked without waiting for the end of the turn."""
-        outbox = self._outbox
-        if outbox is not None and not outbox.blocked and not self._delayed:
-            self._flush(outbox)
-
-    def _flush(self, outbox: Outbox) -> None:
-        link = self.link
-        if link is None:
-            return
-        was_blocked = outbox.blocked
-        stalled = outbox.stalled
-        turn = self._service.turn
-        if outbox.flush(link, turn.time()):
-            self._outbox = None
-        elif not outbox.blocked:
-            turn.mark(self)  # interrupted: it goes on in the next turn
-        elif not was_blocked:
-            self._on_blocked()
-        self._on_written(stalled)

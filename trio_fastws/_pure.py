@@ -40,7 +40,9 @@ HOT = (
     "_transport.outbox",
     "_service",
     "_encoding",
+    "_writing",
     "_output",
+    "_inbox",
     "_input",
     "_connection",
 )

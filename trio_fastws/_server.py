@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 import trio
@@ -49,10 +48,6 @@ ChooseSubprotocol = Callable[[Request, tuple[str, ...]], str | None]
 Origins = Iterable[Any]
 
 
-# A scope that scopes nothing, shared by all handlers that need none.
-_NO_SCOPE = nullcontext()
-
-
 class Server:
     """A running server; `serve_websocket` hands it to ``nursery.start``."""
 
@@ -76,6 +71,9 @@ class Server:
         # Of compression; None without it.
         self.negotiator = negotiator
         self._handler = handler
+        # Of all its tasks: trio would make one for each.
+        name = getattr(handler, "__qualname__", None)
+        self._handler_name = f"{handler.__module__}.{name}" if name else repr(handler)
         self._accepted = 0
         self._closing = False
         self._handshakes: set[Opening] = set()
@@ -157,19 +155,9 @@ class Server:
         self._accepted += 1
         ws.write_raw(accept)
         if self.service.handler is None:
-            self._handlers.start_soon(self._run_handler, ws)
+            handler = cast("Callable[[WebSocket], Awaitable[object]]", self._handler)
+            self._handlers.start_soon(ws.run_handler, handler, name=self._handler_name)
         ws.open(start, stop)
-
-    async def _run_handler(self, ws: WebSocket) -> None:
-        handler = cast("Callable[[WebSocket], Awaitable[object]]", self._handler)
-        if self.service.cancel_on_disconnect:
-            scope = trio.CancelScope()
-            ws.set_handler_scope(scope)
-            await ws.guard(scope, handler, ws)
-        else:
-            await ws.guard(_NO_SCOPE, handler, ws)
-        # The closing handshake needs no task: the dispatcher goes on with it.
-        ws.close_nowait()
 
     def left_handshake(self, opening: Opening) -> None:
         """Know that a handshake is over, one way or the other."""

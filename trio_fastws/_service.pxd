@@ -1,3 +1,5 @@
+cimport cython
+
 from trio_fastws._transport.links cimport Owner, Turn
 from trio_fastws._transport.wheel cimport Timer
 
@@ -6,7 +8,7 @@ cdef class Service(Timer):
     cdef public Turn turn
     cdef public object handler
     cdef public object spawn
-    cdef public set connections
+    cdef public list connections
     cdef public list delayed
     cdef public object emptied
     cdef public bint cancel_on_disconnect
@@ -26,5 +28,7 @@ cdef class Service(Timer):
     cdef public double write_stall
     cdef public double slow_consumer
 
+    cpdef join(self, Owner connection)
+    @cython.locals(place=Py_ssize_t, last=Owner)
     cpdef bint leave(self, Owner connection) except? -1
     cpdef hold_back(self, Owner connection)

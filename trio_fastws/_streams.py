@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 import trio
-from trio.lowlevel import checkpoint
+from trio.lowlevel import checkpoint, wait_task_rescheduled
 
 from trio_fastws._protocol.prepared import to_payload
 
@@ -142,7 +142,8 @@ class IncomingMessage(trio.abc.ReceiveChannel["str | bytes"]):
         while ws._inbox is None:
             self._check_end()
             ws._stream_on()
-            await ws._wait_for_input()
+            if ws._must_wait(False):
+                await wait_task_rescheduled(ws._abort_wait)
         item: Any = ws._take()
         if type(item) is str or type(item) is bytes:
             self._done = True
@@ -155,7 +156,8 @@ class IncomingMessage(trio.abc.ReceiveChannel["str | bytes"]):
 
     def _check_end(self) -> None:
         if self.text is None:
-            self._ws._check_end()
+            if self._ws._closing:
+                self._ws._check_end(False)
         elif self._ws._closing:
             # Not yet when the peer has reset it: what came before is still read.
             self._ws._raise_closed()

@@ -17,7 +17,6 @@ from ._service import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
 
 PosArgT = TypeVarTuple("PosArgT")
 
@@ -53,30 +52,34 @@ class TaskOwner(Connection):
         async_fn: Callable[..., Awaitable[object]],
         args: tuple[object, ...],
     ) -> None:
-        await self.guard(scope, async_fn, *args)
-        self._get_waiting().scopes.discard(scope)
-
-    async def guard(
-        self,
-        scope: AbstractContextManager[object],
-        async_fn: Callable[..., Awaitable[object]],
-        *args: object,
-    ) -> None:
-        """Run a function whose exception is this connection's own affair."""
         try:
             with scope:
-                awaitable = cast("object", async_fn(*args))
-                if not isinstance(awaitable, Awaitable):
-                    # The mistake of a newcomer; the interpreter's words are dark.
-                    raise TypeError(  # noqa: TRY301 - logged like the others
-                        f"expected an async function, but {async_fn!r} "
-                        f"returned {awaitable!r}"
-                    )
-                await awaitable
+                await _begin(async_fn, *args)
         except* Exception as group:  # noqa: BLE001 - isolation: logged, 1011
-            # A group may hold Cancelled as well; that goes on its way.
-            alone = len(group.exceptions) == 1
-            self._task_failed(group.exceptions[0] if alone else group)
+            self._failed(group)
+        self._get_waiting().scopes.discard(scope)
+
+    async def run_handler(self, handler: Callable[..., Awaitable[object]]) -> None:
+        """Run the server's handler; its exception is this connection's own affair.
+
+        One coroutine and no more: there is one for every connection.
+        """
+        try:
+            if self._service.cancel_on_disconnect:
+                with trio.CancelScope() as scope:
+                    self._get_waiting().handler_scope = scope
+                    await _begin(handler, self)
+            else:
+                await _begin(handler, self)
+        except* Exception as group:  # noqa: BLE001 - isolation: logged, 1011
+            self._failed(group)
+        # The closing handshake needs no task: the dispatcher goes on with it.
+        self.close_nowait()
+
+    def _failed(self, group: ExceptionGroup[Exception]) -> None:
+        # `except*` lets what is no failure, Cancelled, go on its way.
+        alone = len(group.exceptions) == 1
+        self._task_failed(group.exceptions[0] if alone else group)
 
     def _task_failed(self, error: Exception) -> None:
         if self._closing and not self._closed_by_us and _is_news_of_end(error):
@@ -86,9 +89,17 @@ class TaskOwner(Connection):
         self._set_result(1011, "exception in a handler")
         self.start_close(1011, "internal error")
 
-    def set_handler_scope(self, scope: trio.CancelScope) -> None:
-        """Have the handler's scope cancelled when the peer is gone."""
-        self._get_waiting().handler_scope = scope
+
+def _begin(
+    async_fn: Callable[..., Awaitable[object]], *args: object
+) -> Awaitable[object]:
+    awaitable = cast("object", async_fn(*args))
+    if not isinstance(awaitable, Awaitable):
+        # The mistake of a newcomer; the interpreter's words are dark.
+        raise TypeError(
+            f"expected an async function, but {async_fn!r} returned {awaitable!r}"
+        )
+    return cast("Awaitable[object]", awaitable)
 
 
 def _is_news_of_end(error: Exception) -> bool:

@@ -16,12 +16,12 @@ import math
 from typing import TYPE_CHECKING, Any, cast
 
 import trio
-from trio.lowlevel import Abort, checkpoint, current_task, wait_task_rescheduled
+from trio.lowlevel import Abort, checkpoint, wait_task_rescheduled
 
 from trio_fastws._protocol.handshake import Request, parse_request
-from trio_fastws._protocol.prepared import PreparedMessage, to_payload
+from trio_fastws._protocol.prepared import PreparedMessage, to_item
 
-from ._input import BY_USER
+from ._inbox import BY_USER
 from ._statistics import Statistics
 from ._streams import IncomingMessage, OutgoingMessage
 from ._tasks import TaskOwner
@@ -29,6 +29,7 @@ from ._waiting import PingWait
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
+    from types import CoroutineType
 
     from trio_fastws._protocol.extension import DeflateParameters
     from trio_fastws._protocol.handshake import Response
@@ -57,7 +58,7 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
 
     # --- receiving ----------------------------------------------------------
 
-    async def receive(self) -> str | bytes:
+    def receive(self) -> CoroutineType[Any, Any, str | bytes]:
         """Receive the next message: ``str`` for text, ``bytes`` for binary.
 
         Always a checkpoint. Safe to cancel: no message is lost. What arrived
@@ -69,32 +70,24 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
             trio.ClosedResourceError: This side has closed the connection.
             trio.BusyResourceError: Another task is receiving.
         """
-        self._begin_receiving()
+        return self._next_message(False)  # type: ignore[return-value]  # it is one
+
+    def __anext__(self) -> CoroutineType[Any, Any, str | bytes]:
+        """`receive`, but a clean end ends the iteration."""
+        return self._next_message(True)  # type: ignore[return-value]  # it is one
+
+    async def _next_message(self, iterating: bool) -> str | bytes:
+        # One coroutine and no more: of each there is one for every parked task.
+        ready = self._begin_receiving()
         try:
-            if self._inbox is not None or self._closing:
+            if ready:
                 await checkpoint()
-            while self._inbox is None:
-                self._check_end()
-                await self._wait_for_input()
+            while self._must_wait(iterating):
+                await wait_task_rescheduled(self._abort_wait)
             message: str | bytes = self._take()
             return message
         finally:
             self._receiving = False
-
-    def receive_nowait(self) -> str | bytes:
-        """Receive a message that is here already. Not a checkpoint.
-
-        Raises:
-            trio.WouldBlock: There is none.
-            trio.EndOfChannel: As `receive`, and so are the other errors.
-        """
-        self._begin_receiving()
-        self._receiving = False
-        if self._inbox is None:
-            self._check_end()
-            raise trio.WouldBlock
-        message: str | bytes = self._take()
-        return message
 
     def receive_stream(self) -> AbstractAsyncContextManager[IncomingMessage]:
         """Receive the next message piece by piece, as it arrives.
@@ -106,32 +99,6 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
         Leaving the block early discards the rest of the message.
         """
         return IncomingMessage(self)
-
-    def _begin_receiving(self) -> None:
-        if self._receiving:
-            raise trio.BusyResourceError("another task is receiving")
-        if self._service.handler is not None:
-            raise RuntimeError(
-                "messages of this connection go to its handler's on_message"
-            )
-        self._receiving = True
-        if not self._service.keep_request:
-            self._forget_request()
-
-    def _check_end(self) -> None:
-        if not self._closing:
-            return
-        if not self._closed_by_us and self.close_code in (1000, 1001, 1005):
-            raise trio.EndOfChannel(
-                f"the peer closed the connection with code {self.close_code}"
-            )
-        self._raise_closed()
-
-    async def _wait_for_input(self) -> None:
-        # This task has nothing to add: what it sent can go out now.
-        self.flush_now()
-        self._receiver = current_task()
-        await wait_task_rescheduled(self._abort_wait)
 
     def _abort_wait(self, _: object) -> Abort:
         self._receiver = None
@@ -165,20 +132,11 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
             TypeError: ``value`` is of another type.
             UnicodeEncodeError: It holds surrogates, which UTF-8 cannot carry.
         """
-        prepared = None
-        if isinstance(value, PreparedMessage):
-            prepared = value
-            opcode, payload = value.opcode, value.payload
-        else:
-            opcode, payload = to_payload(value)
+        opcode, payload, prepared = to_item(value)
         await checkpoint()
         if self._waiting is not None or self._outbox is not None:
             await self._wait_for_room()
-        if self._closing or self._hung:
-            self._raise_closed()
-        self._enqueue(opcode, payload, prepared, compress)
-        if self._waiting is not None:
-            self._pass_on()
+        self._queue(opcode, payload, prepared, compress)
 
     async def _wait_for_room(self) -> None:
         # Returns with the right to queue one message, however others hurry.
@@ -199,12 +157,6 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
         if waiting is not None and (waiting.writing or waiting.crowded()):
             return False
         return self._service.policy != 0 or self._has_room()
-
-    def _pass_on(self) -> None:
-        # Whoever got room lets the next one go on, as long as there is room.
-        waiting = self._waiting
-        if waiting is not None and self._has_room():
-            waiting.room()
 
     async def _wait_to_write(self) -> None:
         # For the next piece of a message; its sender is not in the queue.
@@ -289,19 +241,6 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
         finally:
             # Only if cancelled is anything left to abort.
             self.abort("closing was cancelled")
-
-    def close_nowait(self, code: int = 1000, reason: str = "") -> None:
-        """Start to close without waiting for the peer. Not a checkpoint.
-
-        The closing handshake goes on by itself, for at most `Timeouts.close`
-        seconds. Arguments and errors as `aclose`.
-        """
-        _check_types(code, reason)
-        self.start_close(code, reason)
-        self._closed_by_us = True
-        self._inbox = None
-        self._inbox_size = 0
-        self._wake_receiver()
 
     @property
     def closed(self) -> bool:
@@ -388,11 +327,3 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
     def __repr__(self) -> str:
         state = "closed" if self._finished else "closing" if self._closing else "open"
         return f"<WebSocket {state} at {id(self):#x}>"
-
-
-def _check_types(code: object, reason: object) -> None:
-    # Before anything is closed, and not in words of the compiler.
-    if not isinstance(code, int):
-        raise TypeError(f"close code must be an int, not {code!r}")
-    if not isinstance(reason, str):
-        raise TypeError(f"close reason must be a str, not {reason!r}")

@@ -1,5 +1,6 @@
 cimport cython
 
+from .flag cimport flag
 from ._xor cimport unmask
 from .agreement cimport Agreement
 from .deflate cimport DeflateContext
@@ -10,9 +11,9 @@ from .prepared cimport PreparedMessage
 
 @cython.final
 cdef class Endpoint(CompressedParser):
-    cdef readonly bint close_sent
-    cdef readonly bint close_received
-    cdef readonly bint failed
+    cdef readonly flag close_sent
+    cdef readonly flag close_received
+    cdef readonly flag failed
     cdef readonly long long messages_sent
     cdef readonly long long bytes_sent
 

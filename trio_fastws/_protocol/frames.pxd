@@ -1,5 +1,6 @@
 cimport cython
 
+from .flag cimport flag
 
 # An idle connection has one of these: hence the small types.
 cdef class FrameParser:
@@ -17,7 +18,7 @@ cdef class FrameParser:
     cdef unsigned char _fin
     cdef unsigned char _rsv1
     cdef unsigned char _kept
-    cdef public bint rsv1_allowed
+    cdef public flag rsv1_allowed
 
     @cython.locals(header=bytes)
     cpdef feed(self, bytearray data, Py_ssize_t start, Py_ssize_t stop)

@@ -1,13 +1,14 @@
 cimport cython
 
+from .flag cimport flag
 from ._xor cimport unmask, unmask_in_place
 from .deflate cimport DeflateContext
 from .frames cimport FrameParser
 
 
 cdef class MessageParser(FrameParser):
-    cdef public bint streaming
-    cdef public bint wants_buffer
+    cdef public flag streaming
+    cdef public flag wants_buffer
     cdef readonly DeflateContext deflate
     cdef unsigned char _opcode
     cdef unsigned char _deflated

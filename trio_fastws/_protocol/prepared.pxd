@@ -20,3 +20,6 @@ cdef class PreparedMessage:
 cdef tuple _make_frame(int first, bytes payload)
 
 cpdef tuple to_payload(message)
+
+@cython.locals(prepared=PreparedMessage)
+cpdef tuple to_item(message)

@@ -112,6 +112,8 @@ def to_payload(message: object) -> tuple[int, bytes]:
         TypeError: It is neither text nor bytes-like.
         UnicodeEncodeError: It holds surrogates, which UTF-8 cannot carry.
     """
+    if type(message) is bytes:
+        return BINARY, message
     if isinstance(message, str):
         return TEXT, message.encode()
     if isinstance(message, bytes | bytearray | memoryview):
@@ -120,3 +122,11 @@ def to_payload(message: object) -> tuple[int, bytes]:
         "message must be str, bytes, bytearray or memoryview, "
         f"not {type(message).__name__}"
     )
+
+
+def to_item(message: object) -> tuple[int, bytes, PreparedMessage | None]:
+    """Return opcode and payload as `to_payload`, and the message if prepared."""
+    if isinstance(message, PreparedMessage):
+        return message.opcode, message.payload, message
+    opcode, payload = to_payload(message)
+    return opcode, payload, None

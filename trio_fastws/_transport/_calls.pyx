@@ -50,7 +50,7 @@ cdef extern from "<sys/epoll.h>" nogil:
 
 # As in `calls`; ROOM is as much as one read brings, which is what is echoed.
 cdef enum:
-    MAX_EVENTS = 512
+    MAX_EVENTS = 64
     JOIN_BELOW = 4096
     MAX_PARTS = 64
     ROOM = 256 * 1024

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # How many events one look at the kernel may bring: enough to amortise a turn of
 # trio's own loop over, little enough that they stay in the cache.
-MAX_EVENTS = 512
+MAX_EVENTS = 64
 # Parts above this average size are handed to the kernel as they are; smaller
 # ones are cheaper to join first.
 JOIN_BELOW = 4096

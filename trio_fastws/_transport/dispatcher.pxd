@@ -34,7 +34,7 @@ cdef class Dispatcher(Turn):
 
     cpdef register(self, int fd, Link link, unsigned int mask)
     cpdef unregister(self, int fd)
-    @cython.locals(late=bint, looked=bint)
+    @cython.locals(late=bint, looked=bint, left=bint)
     cpdef bint turn(self) except? -1
     @cython.locals(links=list, events=bytearray, link=Link, mask="unsigned int")
     cdef _handle(self)

@@ -28,6 +28,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from .calls import (
+    MAX_EVENTS,
     end_output,
     event_fd,
     event_mask,
@@ -243,7 +244,10 @@ class Dispatcher(Turn):
             ):
                 break
         self.woken = False
-        return late or self._position < self._count or not self.idle()
+        # After a full look there may be more, and to wait for it costs more than to
+        # look again.
+        left = self._position < self._count or self._count == MAX_EVENTS
+        return late or left or not self.idle()
 
     def _handle(self) -> None:
         links = self._links

@@ -1,13 +1,15 @@
 cimport cython
 
+from trio_fastws._protocol.flag cimport flag
 from .wheel cimport Timer, Wheel
 
 
 cdef class Owner(Timer):
     cdef public Link link
-    cdef public bint direct
-    cdef public bint marked
-    cdef public bint unfinished
+    cdef public int place
+    cdef public flag direct
+    cdef public flag marked
+    cdef public flag unfinished
 
     cpdef get_buffer(self)
     cpdef on_data(self, Py_ssize_t start, Py_ssize_t stop)
@@ -23,7 +25,7 @@ cdef class Owner(Timer):
 cdef class Link:
     cdef public Turn turn
     cdef public Owner owner
-    cdef public bint broken
+    cdef public flag broken
 
     cpdef adopt(self, Owner owner)
     cpdef Py_ssize_t write(self, list parts, Py_ssize_t size) except -1
@@ -49,7 +51,7 @@ cdef class Turn:
     cdef public Py_ssize_t cork_size
     cdef public object unpark
     cdef public double wake_at
-    cdef public bint woken
+    cdef public flag woken
     cdef public Py_ssize_t lingering
     cdef public object on_lingered
     cdef list _marked

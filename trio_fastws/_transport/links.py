@@ -41,10 +41,12 @@ CORK_SIZE = 64 * 1024
 class Owner(Timer):
     """What a link's bytes belong to. Subclass it; every method is synchronous."""
 
-    __slots__ = ("direct", "link", "marked", "unfinished")
+    __slots__ = ("direct", "link", "marked", "place", "unfinished")
 
     def __init__(self) -> None:
         super().__init__()
+        # Where it stands in the list of whoever keeps it; -1: in none.
+        self.place: int = -1
         self.link: Link | None = None
         # Whether `get_buffer` is to be asked before the next read.
         self.direct: bool = False

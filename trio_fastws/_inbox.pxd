@@ -1,0 +1,28 @@
+cimport cython
+
+from trio_fastws._protocol.flag cimport flag
+
+from ._output cimport Output
+from ._service cimport Service
+
+
+cdef class Inbox(Output):
+    cdef public object _inbox
+    cdef public object _receiver
+    cdef public Py_ssize_t _inbox_size
+    cdef public unsigned char _paused
+    cdef public flag _receiving
+
+    cpdef _pause(self, int why)
+    cpdef _resume(self, int why)
+    cpdef _forget_request(self)
+    cdef _deliver(self, message, Py_ssize_t size)
+    cpdef _wake_receiver(self)
+    cpdef _take(self)
+    @cython.locals(service=Service)
+    cpdef bint _begin_receiving(self) except? -1
+    cpdef _check_end(self, bint iterating)
+    cpdef bint _must_wait(self, bint iterating) except? -1
+    cdef bint _has_more(self) except? -1
+    cpdef _stream_on(self)
+    cpdef _skip_message(self, bint begun)

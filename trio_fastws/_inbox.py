@@ -1,0 +1,168 @@
+# cython: annotation_typing=False
+"""Messages that nobody has received yet, and the task that waits for one.
+
+Owns the order of what was delivered. Nothing here waits: `_websocket` does, and is
+woken from here. What comes, and whether more may come, is `_input`'s business.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import trio
+from trio.lowlevel import Task, current_task, reschedule
+
+from trio_fastws._transport.outbox import ITEM_OVERHEAD
+
+from ._output import Output
+from ._waiting import READY
+
+if TYPE_CHECKING:
+    from trio_fastws._protocol.endpoint import Endpoint
+
+    from ._service import Service
+
+# Why reading is paused: bits of `Input._paused`.
+BY_USER, BY_INBOX, BY_OUTBOX = 1, 2, 4
+
+
+class Inbox(Output):
+    """What is received. `Input` adds how it comes."""
+
+    __slots__ = ("_inbox", "_inbox_size", "_paused", "_receiver", "_receiving")
+
+    def __init__(self, service: Service, endpoint: Endpoint) -> None:
+        super().__init__(service, endpoint)
+        # Messages that nobody has received yet, and their size with overhead.
+        self._inbox: deque[Any] | None = None
+        self._inbox_size = 0
+        # Whether a task is in `receive`, and which one is parked there.
+        self._receiving = False
+        self._receiver: Task | None = None
+        self._paused: int = 0
+
+    # --- what the other half does -------------------------------------------
+
+    def _pause(self, why: int) -> None:
+        """Stop reading."""
+
+    def _resume(self, why: int) -> None:
+        """Read again, unless there is another reason not to."""
+
+    def _forget_request(self) -> None:
+        """Drop the request unless it was looked at."""
+
+    # --- messages -----------------------------------------------------------
+
+    def receive_nowait(self) -> str | bytes:
+        """Receive a message that is here already. Not a checkpoint.
+
+        Raises:
+            trio.WouldBlock: There is none.
+            trio.EndOfChannel: As `receive`, and so are the other errors.
+        """
+        self._begin_receiving()
+        self._receiving = False
+        if self._inbox is None:
+            if self._closing:
+                self._check_end(False)
+            raise trio.WouldBlock
+        message: str | bytes = self._take()
+        return message
+
+    def _deliver(self, message: object, size: int) -> None:
+        if self._inbox is None:
+            self._inbox = deque()
+        self._inbox.append(message)
+        self._inbox_size += size + ITEM_OVERHEAD
+        self._wake_receiver()
+        if self._inbox_size >= self._service.receive_buffer:
+            self._pause(BY_INBOX)
+
+    def _wake_receiver(self) -> None:
+        task = self._receiver
+        if task is not None:
+            self._receiver = None
+            self._service.turn.woken = True
+            reschedule(task, READY)
+
+    def _begin_receiving(self) -> bool:
+        # Whether `receive` has an answer without waiting.
+        if self._receiving:
+            raise trio.BusyResourceError("another task is receiving")
+        service = self._service
+        if service.handler is not None:
+            raise RuntimeError(
+                "messages of this connection go to its handler's on_message"
+            )
+        self._receiving = True
+        if not service.keep_request:
+            self._forget_request()
+        return self._inbox is not None or self._closing
+
+    def _check_end(self, iterating: bool) -> None:
+        # Raises what says how the connection ended; it is closing at least.
+        if not self._closed_by_us and self.close_code in (1000, 1001, 1005):
+            if iterating:
+                raise StopAsyncIteration
+            raise trio.EndOfChannel(
+                f"the peer closed the connection with code {self.close_code}"
+            )
+        self._raise_closed()
+
+    def _must_wait(self, iterating: bool) -> bool:
+        # Whether nothing is there to take; the task is woken when something is.
+        if self._inbox is not None:
+            return False
+        if self._closing:
+            self._check_end(iterating)
+        # The task has nothing to add: what it sent can go out now.
+        self.flush_now()
+        self._receiver = current_task()
+        return True
+
+    def _has_more(self) -> bool:
+        return self._inbox is not None
+
+    def _take(self) -> Any:
+        # The oldest item of the inbox; there must be one.
+        inbox = self._inbox
+        assert inbox is not None
+        item = inbox.popleft()
+        if not inbox:
+            self._inbox = None
+            self._inbox_size = 0
+        else:
+            data = item
+            if type(item) is not str and type(item) is not bytes:
+                data = item.data
+            self._inbox_size -= len(data) + ITEM_OVERHEAD
+        if (
+            self._paused & BY_INBOX
+            and self._inbox_size * 2 <= self._service.receive_buffer
+        ):
+            self._resume(BY_INBOX)
+        return item
+
+    def _stream_on(self) -> None:
+        # A stream is to be received and nothing waits: the next piece, please.
+        collected = self.endpoint.buffered > 0
+        self.endpoint.streaming = True
+        if collected:
+            self._service.turn.put_off(self)
+
+    def _skip_message(self, begun: bool) -> None:
+        # A stream was left: what it did not take of its message goes.
+        if not begun:
+            inbox = self._inbox
+            if inbox is None:
+                # Nothing of it was given away: it is somebody else's, and whole.
+                self.endpoint.streaming = False
+                return
+            if type(inbox[0]) is str or type(inbox[0]) is bytes:
+                return
+        while self._inbox is not None:
+            if self._take().final:
+                return
+        self._get_waiting().skipping = True

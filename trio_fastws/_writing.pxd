@@ -1,0 +1,33 @@
+cimport cython
+
+from trio_fastws._protocol.flag cimport flag
+from trio_fastws._transport.links cimport Link, Turn
+from trio_fastws._transport.outbox cimport Outbox
+
+from ._encoding cimport Encoder
+from ._service cimport Service
+
+
+cdef class Writer(Encoder):
+    cdef public Service _service
+    cdef public object _waiting
+    cdef public long long _sent_turn
+    cdef public flag _closing
+    cdef public flag _delayed
+
+    cpdef _get_waiting(self)
+    cdef _on_blocked(self)
+    cdef _on_crowded(self)
+    cdef _on_written(self, bint stalled)
+    @cython.locals(turn=Turn, outbox=Outbox)
+    cpdef _commit(self, bytes data)
+    @cython.locals(parts=list, size=Py_ssize_t)
+    cdef _uncork(self, Turn turn)
+    @cython.locals(taken=Py_ssize_t, outbox=Outbox, link=Link)
+    cdef _write(self, list parts, Py_ssize_t size)
+    cdef Outbox _new_outbox(self)
+    cdef _mark_outbox(self, Outbox outbox, Turn turn)
+    cdef _write_out(self, Outbox outbox)
+    cpdef flush_now(self)
+    @cython.locals(was_blocked=bint, stalled=bint, turn=Turn)
+    cdef _flush(self, Outbox outbox)
