@@ -62,9 +62,9 @@ void client_init(void)
         "Accept-Language: en-GB,en;q=0.9,de;q=0.8\r\n";
     prepare_frame();
     request_before = snprintf(request, sizeof request,
-        "GET /feed?room=1 HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: Upgrade\r\n"
+        "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: Upgrade\r\n"
         "Upgrade: websocket\r\nOrigin: http://127.0.0.1:%d\r\nSec-WebSocket-Key: ",
-        opt.port, opt.port);
+        opt.path, opt.port, opt.port);
     int n = request_before + 24;
     n += snprintf(request + n, sizeof request - (size_t)n, "%s%sCookie: session=", rest,
         offers[opt.deflate]);

@@ -14,6 +14,7 @@
  *   a closing handshake)  --echo (idle: one message each at once)
  *   --deflate none|alone|takeover (what is offered; messages go out compressed)
  *   --pid P (again and again: processes whose CPU time is the server's)
+ *   --mark (SIGUSR1 to these at both edges of the window)  --path P (of the request)
  *
  * The window begins after the warm-up and ends before what is in flight is drained;
  * both CPU times are taken at its very edges. Any error ends the run and is told.
@@ -21,6 +22,7 @@
 #define _GNU_SOURCE
 #include "loadgen.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,6 +112,8 @@ void on_message(struct conn *c, uint32_t sender, uint32_t number)
     if (measuring) {
         total.messages++;
         latency_add(now - *stamp);
+        c->counted++;
+        c->waited += now - *stamp;
     }
     if (refilling) {
         /* It takes the place, and the slot, of the one that came back. */
@@ -206,6 +210,12 @@ static void begin_traffic(void)
     }
 }
 
+static void mark(void)
+{
+    for (int i = 0; i < opt.n_pids && opt.mark; i++)
+        kill(opt.pids[i], SIGUSR1);
+}
+
 static void measure(void)
 {
     if (opt.mode != HANDSHAKE && !open_all())
@@ -216,6 +226,7 @@ static void measure(void)
     begin_traffic();
     if (!run_for(opt.warmup, false))
         return;
+    mark();
     measuring = true;
     rounds_before = total.rounds;
     cpu_before[0] = server_cpu();
@@ -225,6 +236,7 @@ static void measure(void)
     window = (double)(clock_ns() - window_start) / 1e9;
     cpu_after[0] = server_cpu();
     cpu_after[1] = own_cpu();
+    mark();
     measuring = refilling = false;
     total.rounds -= rounds_before;
     uint64_t rounds = total.rounds, end = clock_ns() + 5000000000u;
@@ -261,8 +273,12 @@ static void report(const char *event)
     print_text(total.first_error);
     /* Of the answers, at their shares in the whole run. */
     double answers = total.answers ? (double)total.answers : 1;
-    printf(", \"compressed\": %.4f, \"answer_bytes\": %.1f}\n",
+    printf(", \"compressed\": %.4f, \"answer_bytes\": %.1f",
         (double)total.compressed / answers, (double)total.answer_bytes / answers);
+    struct fairness fair = { 0 };
+    if (opt.mode == ECHO)
+        fair = fairness_of(conns, opt.connections, window * 1e9);
+    printf(", \"worst_mean\": %.3f, \"least_share\": %.3f}\n", fair.worst, fair.least);
     fflush(stdout);
 }
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import rig
+from building import RigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from cells import Cell
@@ -39,20 +41,27 @@ class Sample:
         foreign: Largest share of either core that others took.
         compressed: Share of the answers that came compressed.
         answer_bytes: Payload of an answer as it came, on average.
+        worst_mean: Of the connections' mean latencies the one that 1 % of them exceed,
+            to the median; 0 where nothing is echoed.
+        least_share: Of the connections' answers the fewest, to the median.
+        late_ms: How late a sleeper woke: the median, the 99th percentile and the most.
         refused: Why the rate is not to be believed; empty if it is.
     """
 
-    rate: float
-    p50_us: float
-    p99_us: float
-    messages: int
-    seconds: float
-    server: float
-    generator: float
-    foreign: float
-    compressed: float
-    answer_bytes: float
-    refused: str
+    rate: float = 0.0
+    p50_us: float = 0.0
+    p99_us: float = 0.0
+    messages: int = 0
+    seconds: float = 0.0
+    server: float = 0.0
+    generator: float = 0.0
+    foreign: float = 0.0
+    compressed: float = 0.0
+    answer_bytes: float = 0.0
+    worst_mean: float = 0.0
+    least_share: float = 0.0
+    refused: str = ""
+    late_ms: Mapping[str, float] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -81,6 +90,24 @@ def verdict(outcome: rig.Outcome) -> str:
             f"{outcome.messages / outcome.server_cpu:,.0f} or more)"
         )
     return ""
+
+
+def _sample(outcome: rig.Outcome, foreign: float) -> Sample:
+    seconds = outcome.seconds or 1.0
+    return Sample(
+        rate=outcome.messages / (outcome.server_cpu or 1.0),
+        p50_us=outcome.p50_us,
+        p99_us=outcome.p99_us,
+        messages=outcome.messages,
+        seconds=outcome.seconds,
+        server=outcome.server_cpu / seconds,
+        generator=outcome.own_cpu / seconds,
+        foreign=foreign,
+        compressed=outcome.compressed,
+        answer_bytes=outcome.answer_bytes,
+        worst_mean=outcome.worst_mean,
+        least_share=outcome.least_share,
+    )
 
 
 class _Witness:
@@ -129,26 +156,65 @@ class Rig:
             generator.wait(5)
         finally:
             generator.stop()
-        seconds = outcome.seconds or 1.0
+        return replace(_sample(outcome, foreign), refused=verdict(outcome))
+
+    def sleeper(self, cell: Cell, server: rig.Server) -> Sample:
+        """Load a server for one window, or not, while a task in it sleeps.
+
+        Raises:
+            RigError: A connection failed, or the sleeper.
+        """
+        if not cell.loads:
+            return self._idle(server)
+        witness = _Witness(server, self.places)
+        first, *others = (load.options() for load in cell.loads)
+        # Those that come on top are there before the window, and until it is over.
+        beside = [self._endless(server, options) for options in others]
+        times = ["--seconds", str(self.seconds), "--warmup", str(self.warmup)]
+        generator = rig.Generator(
+            self.loadgen, server, self.places, [*first, *times, "--mark"]
+        )
+        running = [generator, *beside]
+        try:
+            outcome = generator.read(self.seconds + self.warmup + 60)
+            late = server.lateness()
+            foreign = witness.foreign(sum(one.cpu_seconds() for one in running))
+            for one in beside:
+                if not one.running():
+                    raise RigError(one.read(1).first_error)
+            generator.wait(5)
+        finally:
+            for one in running:
+                one.stop()
+        sample = _sample(outcome, foreign)
+        # A sleeper does not mind whether it is the generators that are the limit.
+        refused = verdict(outcome) if outcome.errors else ""
+        return replace(sample, late_ms=late, refused=refused)
+
+    def _endless(self, server: rig.Server, options: list[str]) -> rig.Generator:
+        times = ["--seconds", "600", "--warmup", "0"]
+        return rig.Generator(self.loadgen, server, self.places, [*options, *times])
+
+    def _idle(self, server: rig.Server) -> Sample:
+        witness = _Witness(server, self.places)
+        before = sum(map(rig.cpu_seconds, server.pids()))
+        server.mark()
+        time.sleep(self.seconds)
+        server.mark()
+        late = server.lateness()
+        used = sum(map(rig.cpu_seconds, server.pids())) - before
         return Sample(
-            rate=outcome.messages / (outcome.server_cpu or 1.0),
-            p50_us=outcome.p50_us,
-            p99_us=outcome.p99_us,
-            messages=outcome.messages,
-            seconds=outcome.seconds,
-            server=outcome.server_cpu / seconds,
-            generator=outcome.own_cpu / seconds,
-            foreign=foreign,
-            compressed=outcome.compressed,
-            answer_bytes=outcome.answer_bytes,
-            refused=verdict(outcome),
+            seconds=self.seconds,
+            server=used / self.seconds,
+            foreign=witness.foreign(0.0),
+            late_ms=late,
         )
 
     def memory(self, cell: Cell, server: rig.Server) -> dict[str, float]:
         """KiB of server memory for each connection, at several moments.
 
         Raises:
-            rig.RigError: A connection failed.
+            RigError: A connection failed.
         """
         self._run(server, [*MEMORY_WARMUP, "--deflate", cell.deflate])
         start = server.rss_kib()
@@ -166,7 +232,7 @@ class Rig:
                         generator.tell("echo")
                         outcome = generator.read(120)
                     if outcome.errors:
-                        raise rig.RigError(outcome.first_error)
+                        raise RigError(outcome.first_error)
                     time.sleep(SETTLE_SECONDS / 2)
                     used = server.rss_kib() - start
                     found[f"{moment}{again}"] = used / cell.connections
@@ -186,4 +252,4 @@ class Rig:
         finally:
             generator.stop()
         if outcome.errors:
-            raise rig.RigError(outcome.first_error)
+            raise RigError(outcome.first_error)

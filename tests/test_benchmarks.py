@@ -217,6 +217,8 @@ def test_a_round_the_generator_limited_is_refused(
         own_cpu=generator,
         compressed=0.0,
         answer_bytes=128.0,
+        worst_mean=1.0,
+        least_share=1.0,
     )
     assert (measure.verdict(outcome) == "") is believed
 
