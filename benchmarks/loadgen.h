@@ -87,6 +87,7 @@ void on_event(struct conn *c, uint32_t events);
 void flush(struct conn *c);
 void begin_close(struct conn *c);
 void close_now(struct conn *c);
+void reset_now(struct conn *c); /* without ceremony: the peer's socket is gone, too */
 
 /* texts.c */
 extern uint32_t n_texts;
@@ -107,7 +108,6 @@ void fail(struct conn *c, const char *format, ...) __attribute__((format(printf,
 /* loadgen.c: what the modes want to know */
 void on_open(struct conn *c);
 void on_message(struct conn *c, uint32_t sender, uint32_t number);
-void on_closed(struct conn *c);
 
 /* stats.c */
 uint64_t clock_ns(void);

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # The generator is the limit if it had no time left while the server had.
 GENERATOR_FULL = 0.95
 SERVER_FULL = 0.85
+# From here on it does not matter: with 1 MiB the floor takes the same CPU time for a
+# message if one is in flight, and it always waits, as if there are ten.
+ONE_READ = 256 * 1024
 # A figure made of fewer than this is chance.
 FEWEST = 10
 # Of a core: more than this used by others is told in the table.
@@ -68,7 +71,7 @@ class Sample:
         return asdict(self)
 
 
-def verdict(outcome: rig.Outcome) -> str:
+def verdict(outcome: rig.Outcome, payload: int = 128) -> str:
     """Why an outcome must not be reported, or an empty string.
 
     A closed loop with few messages in flight leaves both sides idle between
@@ -76,6 +79,7 @@ def verdict(outcome: rig.Outcome) -> str:
     server CPU time mean what they say. But a server that waits for a generator
     which is always busy gets its messages one by one where it could have had a
     batch, so its figure would be too low, and for the floor all ratios too high.
+    There is no such batch if a message alone fills more than one read.
     """
     if outcome.errors or outcome.event != "done":
         return f"{outcome.errors} errors; the first: {outcome.first_error}"
@@ -83,7 +87,8 @@ def verdict(outcome: rig.Outcome) -> str:
         return f"only {outcome.messages} in {outcome.seconds:.1f} s"
     server = outcome.server_cpu / outcome.seconds
     generator = outcome.own_cpu / outcome.seconds
-    if generator > GENERATOR_FULL and server < SERVER_FULL:
+    batches = payload < ONE_READ
+    if batches and generator > GENERATOR_FULL and server < SERVER_FULL:
         return (
             f"the load generator was the limit: it ran {generator:.0%} of the time, "
             f"the server {server:.0%} (it can do "
@@ -156,7 +161,8 @@ class Rig:
             generator.wait(5)
         finally:
             generator.stop()
-        return replace(_sample(outcome, foreign), refused=verdict(outcome))
+        refused = verdict(outcome, cell.payload)
+        return replace(_sample(outcome, foreign), refused=refused)
 
     def sleeper(self, cell: Cell, server: rig.Server) -> Sample:
         """Load a server for one window, or not, while a task in it sleeps.

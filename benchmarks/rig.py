@@ -67,6 +67,8 @@ def _spawn(
 def _end(process: subprocess.Popen[str]) -> None:
     if process.poll() is None:
         process.terminate()
+        # A load generator that was ended early may have left it stopped.
+        process.send_signal(signal.SIGCONT)
         try:
             process.wait(5)
         except subprocess.TimeoutExpired:
