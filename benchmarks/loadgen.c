@@ -17,7 +17,7 @@
  *   a closing handshake)  --echo (idle: one message each at once)
  *   --deflate none|alone|takeover (what is offered; messages go out compressed)
  *   --pid P (again and again: processes whose CPU time is the server's)
- *   --mark (SIGUSR1 to these at both edges of the window)  --path P (of the request)
+ *   --mark (SIGUSR1 and SIGUSR2 to these at the edges of the window)  --path P (of the request)
  *
  * The window begins after the warm-up and ends before what is in flight is drained;
  * both CPU times are taken at its very edges. Any error ends the run and is told.
@@ -246,7 +246,7 @@ static void measure(void)
     cpu_after[0] = server_cpu();
     cpu_after[1] = own_cpu();
     if (opt.mark)
-        tell_server(SIGUSR1);
+        tell_server(SIGUSR2);
     measuring = refilling = false;
     total.rounds -= rounds_before;
     uint64_t rounds = total.rounds, end = clock_ns() + 5000000000u;

@@ -204,9 +204,9 @@ class Rig:
     def _idle(self, server: rig.Server) -> Sample:
         witness = _Witness(server, self.places)
         before = sum(map(rig.cpu_seconds, server.pids()))
-        server.mark()
+        server.mark(begins=True)
         time.sleep(self.seconds)
-        server.mark()
+        server.mark(begins=False)
         late = server.lateness()
         used = sum(map(rig.cpu_seconds, server.pids())) - before
         return Sample(

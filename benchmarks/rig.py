@@ -138,15 +138,15 @@ class Server:
         _end(self._process)
         self._errors.close()
 
-    def mark(self) -> None:
+    def mark(self, *, begins: bool) -> None:
         """Tell a sleeper in it that a window begins or ends."""
-        self._process.send_signal(signal.SIGUSR1)
+        self._process.send_signal(signal.SIGUSR1 if begins else signal.SIGUSR2)
 
     def lateness(self) -> dict[str, float]:
         """Wait for what the sleeper tells after a window.
 
         Raises:
-            RigError: It tells nothing, or hardly ever slept.
+            RigError: It tells nothing, or never slept.
         """
         pipe = self._process.stdout
         assert pipe is not None
@@ -155,10 +155,12 @@ class Server:
             raise RigError("the sleeper says nothing")
         try:
             told = json.loads(pipe.readline())
-            late: dict[str, float] = told["late_ms"]
+            naps, late = told["naps"], told["late_ms"]
         except (ValueError, KeyError, TypeError) as error:
             raise RigError("the sleeper does not say how late it was") from error
-        return late
+        if not naps:
+            raise RigError("the sleeper's window was too short for a nap")
+        return dict(late)
 
     def pids(self) -> list[int]:
         """Itself and every process under it."""
