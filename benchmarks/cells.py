@@ -23,7 +23,7 @@ VARIANTS = ("zlib-ng", "isal", "window", "unprepared")
 # What these cannot do is not measured.
 NO_DEFLATE = ("trio_websocket", "picows_uvloop")
 # Whose loop has room for a task that sleeps, as all that run on trio have.
-SLEEPERS = ("trio_websocket", "websockets_trio")
+SLEEPERS = ("trio_websocket", "websockets_trio", "ours-callback", "ours-async")
 QUICK_SERVERS = tuple(
     name for name in SERVERS if name not in {"websockets_uvloop", "aiohttp_uvloop"}
 )
@@ -76,8 +76,8 @@ class Cell:
         words = set(server.split("+")[1:])
         if "unprepared" in words and self.kind != "broadcast":
             return False
-        if self.kind == "sleeper" and server not in SLEEPERS:
-            return server.startswith("ours-") and not words
+        if self.kind == "sleeper":
+            return server in SLEEPERS
         if server == "ours-nowait" and self.kind != "echo":
             return False
         if self.deflate == "none":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from math import floor, log10
 from typing import TYPE_CHECKING, Any
 
@@ -56,11 +57,19 @@ def _bars(axes: Any, groups: Sequence[Group]) -> None:
     axes.set_axisbelow(True)
 
 
+def check() -> None:
+    """Find out whether there is what draws.
+
+    Raises:
+        RigError: matplotlib is missing.
+    """
+    if find_spec("matplotlib") is None:
+        raise RigError("a plot needs matplotlib: pip install matplotlib")
+
+
 def _pyplot() -> Any:
-    try:
-        import matplotlib as mpl  # noqa: PLC0415 - only for who asks for a plot
-    except ImportError as error:
-        raise RigError("a plot needs matplotlib: pip install matplotlib") from error
+    check()
+    import matplotlib as mpl  # noqa: PLC0415 - only for who asks for a plot
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415

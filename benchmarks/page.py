@@ -61,8 +61,8 @@ def sections(path: Path) -> list[str]:
     return re.findall(r"^<!-- begin: (\S+) -->$", text, re.MULTILINE)
 
 
-def replace_section(path: Path, name: str, text: str) -> None:
-    """Put a text between the markers of a name.
+def split_page(path: Path, name: str) -> tuple[str, str]:
+    """All up to the first marker of a name, and all from the second on.
 
     Raises:
         ValueError: The page does not have the two markers once, in order.
@@ -73,5 +73,14 @@ def replace_section(path: Path, name: str, text: str) -> None:
     _, closed, after = rest.partition(end)
     if not (found and closed) or begin in rest or end in before + after:
         raise ValueError(f"{path} must have once: {begin.strip()} and {end.strip()}")
-    page = f"{before}{begin}\n{text.strip()}\n\n{end}{after}"
-    path.write_text(page, encoding="utf-8")
+    return before + begin, end + after
+
+
+def replace_section(path: Path, name: str, text: str) -> None:
+    """Put a text between the markers of a name.
+
+    Raises:
+        ValueError: The page does not have the two markers once, in order.
+    """
+    before, after = split_page(path, name)
+    path.write_text(f"{before}\n{text.strip()}\n\n{after}", encoding="utf-8")

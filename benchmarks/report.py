@@ -1,6 +1,6 @@
 """Measure everything the performance page tells, and write it there.
 
-    python benchmarks/report.py                     # about three quarters of an hour
+    python benchmarks/report.py                     # most of an hour
     python benchmarks/report.py --quick --page /tmp/page.md
     python benchmarks/report.py --from build/performance.json     # only writes
 
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import charts
 from building import HERE, RigError
 from cells import CELLS, SERVERS
-from page import Table, replace_section, sections
+from page import Table, replace_section, sections, split_page
 from report_tables import about, latency_table, memory_table, rates_table, sleeper_table
 from results import Results
 from runner import add_options, measure, settle
@@ -84,16 +84,24 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return found
 
 
-def write_page(results: Results, path: Path) -> None:
-    """Put the tables of a run into a page, and the pictures beside it.
+def check_page(path: Path) -> None:
+    """Find out now, and not after an hour, that a page cannot be written.
 
     Raises:
-        ValueError: A marker stands alone.
+        ValueError: A marker stands alone, or nothing goes between two of them.
+        OSError: There is no such page.
     """
-    wanted = sections(path)
+    for name in sections(path):
+        if name not in {*TABLES, "about"} and not (HERE / name).is_file():
+            raise ValueError(f"{path}: nothing is named {name}, as a marker says")
+        split_page(path, name)
+
+
+def write_page(results: Results, path: Path) -> None:
+    """Put the tables of a run into a page, and the pictures beside it."""
     texts = {name: make(results).as_markdown() for name, make in TABLES.items()}
     texts["about"] = about(results)
-    for name in wanted:
+    for name in sections(path):
         if name in texts:
             replace_section(path, name, texts[name])
     charts.plot(results, path.with_suffix(".svg"))
@@ -120,6 +128,8 @@ def run_others(path: Path, quick: bool) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and write; 1 if some server has no figure in some cell."""
     options = _arguments(argv)
+    charts.check()
+    check_page(options.page)
     if options.source:
         write_page(Results.load(options.source), options.page)
         return 0
@@ -133,5 +143,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (RigError, ValueError) as error:
+    except (RigError, ValueError, OSError) as error:
         sys.exit(f"benchmarks: {error}")

@@ -41,6 +41,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what was asked for; 1 if some server has no figure in some cell."""
     options = _arguments(argv)
+    if options.plot:
+        charts.check()
     results = measure(options, options.json)
     if options.plot:
         charts.plot(results, options.plot)

@@ -172,6 +172,27 @@ def test_figures_that_are_missing_are_told(cache: Path, tmp_path: Path) -> None:
     assert "no figures in" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("<!-- begin: rates -->\n", "must have once"),
+        ("<!-- begin: ratios -->\n<!-- end: ratios -->\n", "nothing is named ratios"),
+        (None, "No such file"),
+    ],
+)
+def test_a_page_that_cannot_be_written_is_told_before_measuring(
+    cache: Path, tmp_path: Path, text: str | None, words: str
+) -> None:
+    pytest.importorskip("matplotlib")
+    page = tmp_path / "page.md"
+    if text:
+        page.write_text(text)
+    done = run(cache, "--page", str(page), program="report.py")
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert not done.stdout
+
+
 def test_measuring_and_writing_is_one_command(cache: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     page, figures = tmp_path / "page.md", tmp_path / "deep" / "figures.json"
