@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SERVERS = (
     "floor",
@@ -22,6 +22,8 @@ MORE_SERVERS = ("ours-nowait",)
 VARIANTS = ("zlib-ng", "isal", "window", "unprepared")
 # What these cannot do is not measured.
 NO_DEFLATE = ("trio_websocket", "picows_uvloop")
+# Whose loop has room for a task that sleeps, as all that run on trio have.
+SLEEPERS = ("trio_websocket", "websockets_trio", "ours-callback", "ours-async")
 QUICK_SERVERS = tuple(
     name for name in SERVERS if name not in {"websockets_uvloop", "aiohttp_uvloop"}
 )
@@ -36,7 +38,12 @@ YARDSTICKS = {
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One thing to measure: messages, opening handshakes, or memory."""
+    """One thing to measure: messages, opening handshakes, memory, or a sleeper.
+
+    Attributes:
+        slow: The server works for a millisecond on each message.
+        loads: What keeps the server busy beside a sleeper; nothing if it is idle.
+    """
 
     name: str
     kind: str
@@ -45,6 +52,8 @@ class Cell:
     depth: int = 1
     text: bool = False
     deflate: str = "none"
+    slow: bool = False
+    loads: tuple[Cell, ...] = ()
 
     @property
     def mode(self) -> str:
@@ -57,10 +66,19 @@ class Cell:
         kinds = {"echo": "msg", "broadcast": "deliveries", "handshake": "handshakes"}
         return kinds.get(self.kind, "KiB")
 
+    @property
+    def has_answers(self) -> bool:
+        """Whether messages come back that may be compressed."""
+        return self.deflate != "none" and self.kind in {"echo", "broadcast"}
+
     def takes(self, server: str) -> bool:
         """Whether a server can be measured in it."""
         words = set(server.split("+")[1:])
         if "unprepared" in words and self.kind != "broadcast":
+            return False
+        if self.kind == "sleeper":
+            return server in SLEEPERS
+        if server == "ours-nowait" and self.kind != "echo":
             return False
         if self.deflate == "none":
             return words <= {"unprepared"}
@@ -74,6 +92,7 @@ class Cell:
             return [*options, "--concurrency", str(self.connections)]
         options += ["--connections", str(self.connections)]
         options += ["--payload", str(self.payload), "--depth", str(self.depth)]
+        options += ["--path", "/slow"] if self.slow else []
         return [*options, "--text"] if self.text else options
 
 
@@ -87,17 +106,28 @@ ECHO = (
     "10x1048576x1",
     "100x128x1-text",
 )
+# How late a task wakes that asked for a millisecond, while all else goes on.
+SLEEPER = (
+    "sleeper:idle",
+    "sleeper:1000x128x1",
+    "sleeper:100x128x16",
+    "sleeper:100x128x1+1x128x512",  # one floods the server, beside the others
+    "sleeper:100x128x1+1x128x1-slow",
+    "sleeper:100x128x1+1x128x16-slow",
+)
 CELLS = (
     *ECHO,
     "1000x128x1:deflate",
     "handshake",
     "broadcast",
     "broadcast:deflate",
+    *SLEEPER,
     "memory",
     "memory:deflate-takeover",
 )
 QUICK_CELLS = ("1x32x1", "100x128x1", "100x128x16", "100x128x1:deflate")
 _ECHO = re.compile(r"(\d+)x(\d+)x(\d+)(-text)?")
+_SLOW = "-slow"
 _OTHER = re.compile(r"(handshake|broadcast|memory)(?::(\d+))?")
 # What the load generator and the servers call what follows the name of a cell.
 _DEFLATE = {":deflate": "alone", ":deflate-takeover": "takeover"}
@@ -106,15 +136,7 @@ _LEAST_DEFLATED = 16
 _DEFAULT_CONNECTIONS = {"handshake": 32, "broadcast": 1000, "memory": 10000}
 
 
-def parse_cell(name: str) -> Cell:
-    """Make a cell of ``CONNECTIONSxPAYLOADxDEPTH[-text]`` or ``KIND[:CONNECTIONS]``.
-
-    Either may end with ``:deflate``, without context takeover, or
-    ``:deflate-takeover``, with a context of 12 bits both ways.
-
-    Raises:
-        ValueError: It is neither.
-    """
+def _parse_load(name: str) -> Cell | None:
     ending = next((word for word in _DEFLATE if name.endswith(word)), "")
     deflate = _DEFLATE.get(ending, "none")
     base = name.removesuffix(ending)
@@ -130,10 +152,43 @@ def parse_cell(name: str) -> Cell:
         if connections:
             depth = 2 if kind == "broadcast" else 1
             return Cell(name, kind, connections, depth=depth, deflate=deflate)
+    return None
+
+
+def _parse_sleeper(name: str) -> Cell | None:
+    words = name.removeprefix("sleeper:").split("+")
+    if words == ["idle"]:
+        return Cell(name, "sleeper", 0)
+    loads: list[Cell] = []
+    for word in words:
+        load = _parse_load(word.removesuffix(_SLOW))
+        if load is None or load.kind != "echo" or load.deflate != "none":
+            return None
+        loads.append(replace(load, name=word, slow=word.endswith(_SLOW)))
+    connections = sum(load.connections for load in loads)
+    return Cell(name, "sleeper", connections, loads=tuple(loads))
+
+
+def parse_cell(name: str) -> Cell:
+    """Make a cell of ``CONNECTIONSxPAYLOADxDEPTH[-text]`` or ``KIND[:CONNECTIONS]``.
+
+    Either may end with ``:deflate``, without context takeover, or
+    ``:deflate-takeover``, with a context of 12 bits both ways. Or it is ``sleeper:``
+    with ``idle``, or with one or more of the former joined by ``+``, each with
+    ``-slow`` behind it or not.
+
+    Raises:
+        ValueError: It is none of these.
+    """
+    sleeper = name.startswith("sleeper:")
+    if cell := _parse_sleeper(name) if sleeper else _parse_load(name):
+        return cell
     raise ValueError(
         f"no cell {name!r}: write CONNECTIONSxPAYLOADxDEPTH, with -text or not, or "
         "handshake, broadcast or memory, with :CONNECTIONS or not; and :deflate or "
-        ":deflate-takeover behind it or not (payloads of 16 bytes or more)"
+        ":deflate-takeover behind it or not (payloads of 16 bytes or more); or "
+        "sleeper:idle, or sleeper: with CONNECTIONSxPAYLOADxDEPTH, with -slow or not, "
+        "and more of these with + between them"
     )
 
 

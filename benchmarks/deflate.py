@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 
 from deflate_runs import SIZES, Bench
 from deflate_tables import (
-    Table,
     levels_table,
     objects_table,
     plot,
@@ -35,6 +34,8 @@ import trio_fastws
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from page import Table
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:

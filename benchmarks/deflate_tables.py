@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tables import aligned
+from page import Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,42 +15,6 @@ if TYPE_CHECKING:
 
 COLOURS = {"zlib": "#3465a4", "zlib-ng": "#cc6600", "isal": "#4e9a06"}
 STYLES = {"none": ":", "window": "--", "persistent": "-"}
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A heading, what it means, and rows of text."""
-
-    title: str
-    note: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-    def as_markdown(self) -> str:
-        """For the documentation."""
-        ruler = ["--", *("--:" for _ in self.columns[1:])]
-        lines = [self.columns, ruler, *self.rows]
-        body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        return f"**{self.title}.** {self.note}\n\n{body}\n"
-
-    def show(self) -> None:
-        """Print it, with lines and colours if rich is there to draw them."""
-        try:
-            from rich.console import Console  # noqa: PLC0415 - only if installed
-            from rich.table import Table as Drawn  # noqa: PLC0415
-        except ImportError:
-            lines = aligned(list(self.columns), [list(row) for row in self.rows])
-            print(f"\n== {self.title}\n{self.note}", *lines, sep="\n", flush=True)
-            return
-        drawn = Drawn(title=self.title, caption=self.note)
-        for number, column in enumerate(self.columns):
-            drawn.add_column(column, justify="right" if number else "left")
-        for row in self.rows:
-            drawn.add_row(*row)
-        console = Console()
-        # Not cut to 80 columns where nobody looks.
-        console = console if console.is_terminal else Console(width=140)
-        console.print(drawn)
 
 
 def amount(value: float) -> str:

@@ -5,7 +5,10 @@
  *   echo       every connection keeps --depth messages in flight
  *   broadcast  the first --senders connections each keep --depth rounds in flight; a
  *              round is over when every connection, senders too, has its message
- *   handshake  --concurrency connections open and close again and again
+ *   handshake  --concurrency connections at once, again and again, in waves: the server
+ *              is stopped while one wave is reset and the next one asks. To open a
+ *              connection costs more than to accept it, so a server that need not
+ *              wait would get them one by one where it could have had them all
  *   idle       opens all, says so, then obeys lines on stdin: "echo" sends one
  *              message on each connection, "quit" or the end of stdin ends it
  *
@@ -14,6 +17,7 @@
  *   a closing handshake)  --echo (idle: one message each at once)
  *   --deflate none|alone|takeover (what is offered; messages go out compressed)
  *   --pid P (again and again: processes whose CPU time is the server's)
+ *   --mark (SIGUSR1 and SIGUSR2 to these at the edges of the window)  --path P (of the request)
  *
  * The window begins after the warm-up and ends before what is in flight is drained;
  * both CPU times are taken at its very edges. Any error ends the run and is told.
@@ -21,6 +25,7 @@
 #define _GNU_SOURCE
 #include "loadgen.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,17 +62,27 @@ void on_open(struct conn *c)
     open_now++;
     if (opt.mode != HANDSHAKE)
         return;
+    busy--;
     if (measuring) {
         total.messages++;
         latency_add(clock_ns() - c->started);
     }
-    begin_close(c);
 }
 
-void on_closed(struct conn *c)
+static void tell_server(int signal)
 {
-    if (opt.mode == HANDSHAKE && refilling && !total.errors)
-        start_again(c);
+    for (int i = 0; i < opt.n_pids; i++)
+        kill(opt.pids[i], signal);
+}
+
+static void next_wave(void)
+{
+    tell_server(SIGSTOP);
+    for (uint32_t i = 0; i < opt.connections; i++)
+        reset_now(&conns[i]);
+    for (uint32_t i = 0; i < opt.connections && !total.errors; i++, busy++)
+        start_again(&conns[i]);
+    tell_server(SIGCONT);
 }
 
 static void on_delivery(uint32_t sender, uint32_t number)
@@ -110,6 +125,8 @@ void on_message(struct conn *c, uint32_t sender, uint32_t number)
     if (measuring) {
         total.messages++;
         latency_add(now - *stamp);
+        c->counted++;
+        c->waited += now - *stamp;
     }
     if (refilling) {
         /* It takes the place, and the slot, of the one that came back. */
@@ -141,6 +158,8 @@ static bool turn(uint64_t deadline)
             dirty[i] = false;
             flush(&conns[i]);
         }
+    if (opt.mode == HANDSHAKE && !busy && refilling && !total.errors)
+        next_wave();
     uint64_t sum = n > 0 ? last_sum + 1 : last_sum;
     now = clock_ns();
     if (sum != last_sum || !last_change)
@@ -192,8 +211,7 @@ static void begin_traffic(void)
     uint32_t sending = opt.mode == BROADCAST ? opt.senders : opt.connections;
     refilling = true;
     if (opt.mode == HANDSHAKE) {
-        for (uint32_t i = 0; i < opt.connections && !total.errors; i++)
-            start_again(&conns[i]);
+        next_wave();
         return;
     }
     for (uint32_t i = 0; i < sending && !total.errors; i++) {
@@ -216,6 +234,8 @@ static void measure(void)
     begin_traffic();
     if (!run_for(opt.warmup, false))
         return;
+    if (opt.mark)
+        tell_server(SIGUSR1);
     measuring = true;
     rounds_before = total.rounds;
     cpu_before[0] = server_cpu();
@@ -225,6 +245,8 @@ static void measure(void)
     window = (double)(clock_ns() - window_start) / 1e9;
     cpu_after[0] = server_cpu();
     cpu_after[1] = own_cpu();
+    if (opt.mark)
+        tell_server(SIGUSR2);
     measuring = refilling = false;
     total.rounds -= rounds_before;
     uint64_t rounds = total.rounds, end = clock_ns() + 5000000000u;
@@ -261,8 +283,12 @@ static void report(const char *event)
     print_text(total.first_error);
     /* Of the answers, at their shares in the whole run. */
     double answers = total.answers ? (double)total.answers : 1;
-    printf(", \"compressed\": %.4f, \"answer_bytes\": %.1f}\n",
+    printf(", \"compressed\": %.4f, \"answer_bytes\": %.1f",
         (double)total.compressed / answers, (double)total.answer_bytes / answers);
+    struct fairness fair = { 0 };
+    if (opt.mode == ECHO)
+        fair = fairness_of(conns, opt.connections, window * 1e9);
+    printf(", \"worst_mean\": %.3f, \"least_share\": %.3f}\n", fair.worst, fair.least);
     fflush(stdout);
 }
 

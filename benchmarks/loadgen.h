@@ -45,6 +45,8 @@ struct conn {
     uint32_t *next_of;      /* broadcast: the next number of each sender */
     uint64_t *stamps;       /* ring of times, one for each message in flight */
     uint64_t started;
+    uint64_t waited;        /* ns in the window, for all answers that were counted */
+    uint32_t counted;
     uint8_t *heap;          /* of a compressed message so far; there are c->at bytes */
     struct codec *codec;    /* with context takeover */
 };
@@ -56,7 +58,8 @@ struct options {
     uint32_t connections, depth, senders, concurrency;
     uint64_t payload, count;
     double seconds, warmup;
-    bool text, abrupt, echo_each;
+    bool text, abrupt, echo_each, mark;
+    const char *path;
     int pids[MAX_PIDS], n_pids;
 };
 
@@ -84,6 +87,7 @@ void on_event(struct conn *c, uint32_t events);
 void flush(struct conn *c);
 void begin_close(struct conn *c);
 void close_now(struct conn *c);
+void reset_now(struct conn *c); /* without ceremony: the peer's socket is gone, too */
 
 /* texts.c */
 extern uint32_t n_texts;
@@ -104,7 +108,6 @@ void fail(struct conn *c, const char *format, ...) __attribute__((format(printf,
 /* loadgen.c: what the modes want to know */
 void on_open(struct conn *c);
 void on_message(struct conn *c, uint32_t sender, uint32_t number);
-void on_closed(struct conn *c);
 
 /* stats.c */
 uint64_t clock_ns(void);
@@ -113,5 +116,9 @@ double server_cpu(void);
 void latency_reset(void);
 void latency_add(uint64_t ns);
 double latency_at(double share); /* us */
+/* How unequally connections are served: of their mean latencies the one that 1 % of
+ * them exceed, to the median; of their answers the fewest, to the median. */
+struct fairness { double worst, least; };
+struct fairness fairness_of(const struct conn *all, uint32_t n, double window_ns);
 
 #endif

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import rig
+from building import RigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from cells import Cell
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 # The generator is the limit if it had no time left while the server had.
 GENERATOR_FULL = 0.95
 SERVER_FULL = 0.85
+# From here on it does not matter: with 1 MiB the floor takes the same CPU time for a
+# message if one is in flight, and it always waits, as if there are ten.
+ONE_READ = 256 * 1024
 # A figure made of fewer than this is chance.
 FEWEST = 10
 # Of a core: more than this used by others is told in the table.
@@ -39,27 +44,34 @@ class Sample:
         foreign: Largest share of either core that others took.
         compressed: Share of the answers that came compressed.
         answer_bytes: Payload of an answer as it came, on average.
+        worst_mean: Of the connections' mean latencies the one that 1 % of them exceed,
+            to the median; 0 where nothing is echoed.
+        least_share: Of the connections' answers the fewest, to the median.
+        late_ms: How late a sleeper woke: the median, the 99th percentile and the most.
         refused: Why the rate is not to be believed; empty if it is.
     """
 
-    rate: float
-    p50_us: float
-    p99_us: float
-    messages: int
-    seconds: float
-    server: float
-    generator: float
-    foreign: float
-    compressed: float
-    answer_bytes: float
-    refused: str
+    rate: float = 0.0
+    p50_us: float = 0.0
+    p99_us: float = 0.0
+    messages: int = 0
+    seconds: float = 0.0
+    server: float = 0.0
+    generator: float = 0.0
+    foreign: float = 0.0
+    compressed: float = 0.0
+    answer_bytes: float = 0.0
+    worst_mean: float = 0.0
+    least_share: float = 0.0
+    refused: str = ""
+    late_ms: Mapping[str, float] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """For ``--json``."""
         return asdict(self)
 
 
-def verdict(outcome: rig.Outcome) -> str:
+def verdict(outcome: rig.Outcome, payload: int = 128) -> str:
     """Why an outcome must not be reported, or an empty string.
 
     A closed loop with few messages in flight leaves both sides idle between
@@ -67,6 +79,7 @@ def verdict(outcome: rig.Outcome) -> str:
     server CPU time mean what they say. But a server that waits for a generator
     which is always busy gets its messages one by one where it could have had a
     batch, so its figure would be too low, and for the floor all ratios too high.
+    There is no such batch if a message alone fills more than one read.
     """
     if outcome.errors or outcome.event != "done":
         return f"{outcome.errors} errors; the first: {outcome.first_error}"
@@ -74,13 +87,32 @@ def verdict(outcome: rig.Outcome) -> str:
         return f"only {outcome.messages} in {outcome.seconds:.1f} s"
     server = outcome.server_cpu / outcome.seconds
     generator = outcome.own_cpu / outcome.seconds
-    if generator > GENERATOR_FULL and server < SERVER_FULL:
+    batches = payload < ONE_READ
+    if batches and generator > GENERATOR_FULL and server < SERVER_FULL:
         return (
             f"the load generator was the limit: it ran {generator:.0%} of the time, "
             f"the server {server:.0%} (it can do "
             f"{outcome.messages / outcome.server_cpu:,.0f} or more)"
         )
     return ""
+
+
+def _sample(outcome: rig.Outcome, foreign: float) -> Sample:
+    seconds = outcome.seconds or 1.0
+    return Sample(
+        rate=outcome.messages / (outcome.server_cpu or 1.0),
+        p50_us=outcome.p50_us,
+        p99_us=outcome.p99_us,
+        messages=outcome.messages,
+        seconds=outcome.seconds,
+        server=outcome.server_cpu / seconds,
+        generator=outcome.own_cpu / seconds,
+        foreign=foreign,
+        compressed=outcome.compressed,
+        answer_bytes=outcome.answer_bytes,
+        worst_mean=outcome.worst_mean,
+        least_share=outcome.least_share,
+    )
 
 
 class _Witness:
@@ -129,26 +161,66 @@ class Rig:
             generator.wait(5)
         finally:
             generator.stop()
-        seconds = outcome.seconds or 1.0
+        refused = verdict(outcome, cell.payload)
+        return replace(_sample(outcome, foreign), refused=refused)
+
+    def sleeper(self, cell: Cell, server: rig.Server) -> Sample:
+        """Load a server for one window, or not, while a task in it sleeps.
+
+        Raises:
+            RigError: A connection failed, or the sleeper.
+        """
+        if not cell.loads:
+            return self._idle(server)
+        witness = _Witness(server, self.places)
+        first, *others = (load.options() for load in cell.loads)
+        # Those that come on top are there before the window, and until it is over.
+        beside = [self._endless(server, options) for options in others]
+        times = ["--seconds", str(self.seconds), "--warmup", str(self.warmup)]
+        generator = rig.Generator(
+            self.loadgen, server, self.places, [*first, *times, "--mark"]
+        )
+        running = [generator, *beside]
+        try:
+            outcome = generator.read(self.seconds + self.warmup + 60)
+            late = server.lateness()
+            foreign = witness.foreign(sum(one.cpu_seconds() for one in running))
+            for one in beside:
+                if not one.running():
+                    raise RigError(one.read(1).first_error)
+            generator.wait(5)
+        finally:
+            for one in running:
+                one.stop()
+        sample = _sample(outcome, foreign)
+        # A sleeper does not mind whether it is the generators that are the limit.
+        refused = verdict(outcome) if outcome.errors else ""
+        return replace(sample, late_ms=late, refused=refused)
+
+    def _endless(self, server: rig.Server, options: list[str]) -> rig.Generator:
+        times = ["--seconds", "600", "--warmup", "0"]
+        return rig.Generator(self.loadgen, server, self.places, [*options, *times])
+
+    def _idle(self, server: rig.Server) -> Sample:
+        witness = _Witness(server, self.places)
+        before = sum(map(rig.cpu_seconds, server.pids()))
+        server.mark(begins=True)
+        time.sleep(self.seconds)
+        server.mark(begins=False)
+        late = server.lateness()
+        used = sum(map(rig.cpu_seconds, server.pids())) - before
         return Sample(
-            rate=outcome.messages / (outcome.server_cpu or 1.0),
-            p50_us=outcome.p50_us,
-            p99_us=outcome.p99_us,
-            messages=outcome.messages,
-            seconds=outcome.seconds,
-            server=outcome.server_cpu / seconds,
-            generator=outcome.own_cpu / seconds,
-            foreign=foreign,
-            compressed=outcome.compressed,
-            answer_bytes=outcome.answer_bytes,
-            refused=verdict(outcome),
+            seconds=self.seconds,
+            server=used / self.seconds,
+            foreign=witness.foreign(0.0),
+            late_ms=late,
         )
 
     def memory(self, cell: Cell, server: rig.Server) -> dict[str, float]:
         """KiB of server memory for each connection, at several moments.
 
         Raises:
-            rig.RigError: A connection failed.
+            RigError: A connection failed.
         """
         self._run(server, [*MEMORY_WARMUP, "--deflate", cell.deflate])
         start = server.rss_kib()
@@ -166,7 +238,7 @@ class Rig:
                         generator.tell("echo")
                         outcome = generator.read(120)
                     if outcome.errors:
-                        raise rig.RigError(outcome.first_error)
+                        raise RigError(outcome.first_error)
                     time.sleep(SETTLE_SECONDS / 2)
                     used = server.rss_kib() - start
                     found[f"{moment}{again}"] = used / cell.connections
@@ -186,4 +258,4 @@ class Rig:
         finally:
             generator.stop()
         if outcome.errors:
-            raise rig.RigError(outcome.first_error)
+            raise RigError(outcome.first_error)

@@ -8,7 +8,8 @@
 #include <string.h>
 
 struct options opt = { .connections = 1, .depth = 1, .senders = 1, .concurrency = 64,
-    .payload = 128, .seconds = 1, .warmup = 0.2 };
+    .payload = 128, .seconds = 1, .warmup = 0.2,
+    .path = "/feed?room=1" };
 
 void usage(const char *problem)
 {
@@ -25,7 +26,7 @@ void parse_options(int argc, char **argv)
         { "senders", 1, 0, 's' }, { "concurrency", 1, 0, 'k' }, { "text", 0, 0, 't' },
         { "seconds", 1, 0, 'S' }, { "count", 1, 0, 'n' }, { "warmup", 1, 0, 'w' },
         { "abrupt", 0, 0, 'a' }, { "echo", 0, 0, 'e' }, { "pid", 1, 0, 'i' },
-        { "deflate", 1, 0, 'z' }, { 0, 0, 0, 0 } };
+        { "deflate", 1, 0, 'z' }, { "path", 1, 0, 'P' }, { "mark", 0, 0, 'M' }, { 0, 0, 0, 0 } };
     int o, mode = 0, way;
     while ((o = getopt_long(argc, argv, "", names, NULL)) != -1) {
         switch (o) {
@@ -41,6 +42,8 @@ void parse_options(int argc, char **argv)
         case 'w': opt.warmup = atof(optarg); break;
         case 'a': opt.abrupt = true; break;
         case 'e': opt.echo_each = true; break;
+        case 'P': opt.path = optarg; break;
+        case 'M': opt.mark = true; break;
         case 'i':
             if (opt.n_pids == MAX_PIDS)
                 usage("too many --pid");
@@ -68,6 +71,8 @@ void parse_options(int argc, char **argv)
     if (opt.mode == BROADCAST && (opt.senders > MAX_SENDERS || opt.senders > opt.connections
             || opt.payload < TAG))
         usage("broadcast: at most 16 senders, a payload of 16 bytes or more");
+    if (strlen(opt.path) > 64)
+        usage("a path of at most 64 characters");
     if (opt.deflate && opt.payload < TAG)
         usage("deflate: a payload of 16 bytes or more");
 }

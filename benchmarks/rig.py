@@ -1,4 +1,4 @@
-"""Processes: build the C programs, start servers, run the load generator.
+"""Processes: start servers, run the load generators.
 
 Knows nothing of cells, ratios or tables. Every process it starts it also ends.
 """
@@ -6,11 +6,10 @@ Knows nothing of cells, ratios or tables. Every process it starts it also ends.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import select
-import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,54 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from building import HERE, RigError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-HERE = Path(__file__).resolve().parent
-_LOADGEN = "loadgen.c options.c texts.c client.c verify.c stats.c"
-PROGRAMS = {
-    "floor": ["floor.c", "codec.c", "ws.c"],
-    "loadgen": [*_LOADGEN.split(), "codec.c", "ws.c"],
-}
-FLAGS = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror"]
-LIBRARIES = ["-lz"]
 # An import of a library with its dependencies, on a core that others use too.
 START_SECONDS = 30.0
 TICK = 1 / os.sysconf("SC_CLK_TCK")
-
-
-class RigError(Exception):
-    """A program could not be built, or did not do what it is for."""
-
-
-def build() -> dict[str, Path]:
-    """Compile what changed, into a cache outside the tree; name to program."""
-    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        raise RigError("no C compiler: install one, or name it in CC")
-    sources = sorted(HERE.glob("*.[ch]"))
-    text = b"".join(path.read_bytes() for path in sources)
-    digest = hashlib.sha256(f"{compiler}{FLAGS}{PROGRAMS}".encode() + text).hexdigest()[
-        :16
-    ]
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    cache = Path(base) / "trio_fastws-benchmarks" / digest
-    cache.mkdir(parents=True, exist_ok=True)
-    built = {name: cache / name for name in PROGRAMS}
-    for name, parts in PROGRAMS.items():
-        if built[name].exists():
-            continue
-        with tempfile.TemporaryDirectory(dir=cache) as scratch:
-            target = Path(scratch) / name
-            command = [compiler, *FLAGS, "-o", str(target), *parts, *LIBRARIES]
-            done = subprocess.run(
-                command, cwd=HERE, capture_output=True, text=True, check=False
-            )
-            if done.returncode:
-                hint = "zlib.h comes with zlib1g-dev, or zlib-devel"
-                raise RigError(f"{' '.join(command)}\n{done.stderr}({hint})")
-            target.replace(built[name])
-    return built
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +67,8 @@ def _spawn(
 def _end(process: subprocess.Popen[str]) -> None:
     if process.poll() is None:
         process.terminate()
+        # A load generator that was ended early may have left it stopped.
+        process.send_signal(signal.SIGCONT)
         try:
             process.wait(5)
         except subprocess.TimeoutExpired:
@@ -177,6 +138,30 @@ class Server:
         _end(self._process)
         self._errors.close()
 
+    def mark(self, *, begins: bool) -> None:
+        """Tell a sleeper in it that a window begins or ends."""
+        self._process.send_signal(signal.SIGUSR1 if begins else signal.SIGUSR2)
+
+    def lateness(self) -> dict[str, float]:
+        """Wait for what the sleeper tells after a window.
+
+        Raises:
+            RigError: It tells nothing, or never slept.
+        """
+        pipe = self._process.stdout
+        assert pipe is not None
+        ready, _, _ = select.select([pipe], [], [], START_SECONDS)
+        if not ready:
+            raise RigError("the sleeper says nothing")
+        try:
+            told = json.loads(pipe.readline())
+            naps, late = told["naps"], told["late_ms"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise RigError("the sleeper does not say how late it was") from error
+        if not naps:
+            raise RigError("the sleeper's window was too short for a nap")
+        return dict(late)
+
     def pids(self) -> list[int]:
         """Itself and every process under it."""
         found = [self._process.pid]
@@ -216,6 +201,8 @@ class Outcome:
     own_cpu: float
     compressed: float
     answer_bytes: float
+    worst_mean: float
+    least_share: float
 
     @classmethod
     def parse(cls, line: str) -> Outcome:
@@ -272,6 +259,10 @@ class Generator:
         """Let it close its connections."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout)
+
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
 
     def cpu_seconds(self) -> float:
         """CPU time it has used."""

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "loadgen.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -70,4 +71,32 @@ double latency_at(double share)
         }
     }
     return 0;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+struct fairness fairness_of(const struct conn *all, uint32_t n, double window_ns)
+{
+    struct fairness found = { 0 };
+    double *means = malloc(n * sizeof *means), *counts = malloc(n * sizeof *counts);
+    if (!means || !counts)
+        usage("out of memory");
+    for (uint32_t i = 0; i < n; i++) {
+        counts[i] = all[i].counted;
+        /* One without any answer has waited for the whole window, or longer. */
+        means[i] = all[i].counted ? (double)all[i].waited / counts[i] : window_ns;
+    }
+    qsort(means, n, sizeof *means, ascending);
+    qsort(counts, n, sizeof *counts, ascending);
+    if (means[n / 2] > 0)
+        found.worst = means[(uint32_t)((double)n * 0.99)] / means[n / 2];
+    if (counts[n / 2] > 0)
+        found.least = counts[0] / counts[n / 2];
+    free(means);
+    free(counts);
+    return found;
 }

@@ -10,7 +10,7 @@ from cells import YARDSTICKS
 from measure import DISTURBANCE, Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from cells import Cell
 
@@ -20,13 +20,20 @@ UNUSABLE = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A server's figures in a cell; ``note`` alone if there are none."""
+    """A server's figures in a cell.
+
+    Attributes:
+        failed: It has none that may be believed; the note says why.
+        ratios: To each yardstick, one for each round in which both count.
+        memory: KiB for each connection, by the moment.
+    """
 
     server: str
     samples: Sequence[Sample] = ()
-    ratios: Mapping[str, float] = field(default_factory=dict)
+    ratios: Mapping[str, Sequence[float]] = field(default_factory=dict)
     memory: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
+    failed: bool = False
 
     @property
     def believed(self) -> list[Sample]:
@@ -38,20 +45,37 @@ class Row:
         """Median of the rounds that count."""
         return median(sample.rate for sample in self.believed)
 
+    def ratio(self, other: str) -> float | None:
+        """The median ratio to a yardstick, if there is one."""
+        return median(self.ratios[other]) if other in self.ratios else None
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Row:
+        """What `as_json` told."""
+        samples = [Sample(**sample) for sample in told["rounds"]]
+        ratios, memory = told["ratio_rounds"], told["memory_kib"]
+        return cls(
+            told["server"], samples, ratios, memory, told["note"], told["failed"]
+        )
+
     def as_json(self) -> dict[str, Any]:
         """For ``--json``."""
         return {
             "server": self.server,
-            "rate": self.rate if self.believed else None,
-            "ratios": dict(self.ratios),
+            "rate": None if self.failed or not self.believed else self.rate,
+            "ratios": {other: self.ratio(other) for other in self.ratios},
+            "ratio_rounds": dict(self.ratios),
             "memory_kib": dict(self.memory),
             "note": self.note,
+            "failed": self.failed,
             "rounds": [sample.as_json() for sample in self.samples],
         }
 
 
 def compare(
-    found: Mapping[str, Sequence[Sample]], failed: Mapping[str, str]
+    found: Mapping[str, Sequence[Sample]],
+    failed: Mapping[str, str],
+    yardsticks: Iterable[str] = YARDSTICKS,
 ) -> list[Row]:
     """Make rows of all rounds of a cell.
 
@@ -64,10 +88,10 @@ def compare(
         refused = [sample.refused for sample in samples if sample.refused]
         if server in failed or 2 * len(refused) >= max(1, len(samples)):
             note = failed.get(server) or f"refused: {(refused or ['no round'])[0]}"
-            rows.append(Row(server, samples, note=note))
+            rows.append(Row(server, samples, note=note, failed=True))
             continue
-        ratios: dict[str, float] = {}
-        for other in YARDSTICKS:
+        ratios: dict[str, Sequence[float]] = {}
+        for other in yardsticks:
             pairs = [
                 mine.rate / its.rate
                 for mine, its in zip(samples, found.get(other, ()), strict=False)
@@ -75,7 +99,7 @@ def compare(
             ]
             # The other must have a figure of its own.
             if 2 * len(pairs) > len(found.get(other, ())) and other not in failed:
-                ratios[other] = median(pairs)
+                ratios[other] = pairs
         foreign = median(sample.foreign for sample in samples)
         note = f"others took {foreign:.0%} of a core" if foreign > DISTURBANCE else ""
         if refused:
@@ -84,41 +108,87 @@ def compare(
     return rows
 
 
-def _amount(value: float) -> str:
+def amount(value: float) -> str:
+    """A number with three digits, in thousands or millions if it has more."""
     for limit, suffix, scale in ((1e6, " M", 1e6), (1e3, " k", 1e3)):
         if value >= limit:
             return f"{value / scale:.{2 if value < 10 * scale else 1}f}{suffix}"
     return f"{value:.0f}"
 
 
+def middle(samples: Sequence[Sample], name: str) -> float:
+    """The median of an attribute."""
+    values: list[float] = [getattr(sample, name) for sample in samples]
+    return median(values)
+
+
+def late(samples: Sequence[Sample], figure: str) -> float:
+    """The median over the rounds of how late a sleeper woke, in milliseconds."""
+    return median(sample.late_ms[figure] for sample in samples)
+
+
 def _answers(samples: Sequence[Sample]) -> list[str]:
     # Whether they came compressed, and how many bytes each had.
-    share = median(sample.compressed for sample in samples)
-    size = median(sample.answer_bytes for sample in samples)
+    share = middle(samples, "compressed")
     return [
         "yes" if share == 1 else "no" if share == 0 else f"{share:.0%}",
-        f"{size:.0f}",
+        f"{middle(samples, 'answer_bytes'):.0f}",
     ]
 
 
-def _rate_cells(row: Row, yardsticks: Sequence[str], deflate: bool) -> list[str]:
+def _rate_cells(row: Row, yardsticks: Sequence[str], cell: Cell) -> list[str]:
     samples = row.believed
     rates = [sample.rate for sample in samples]
     low, high = min(rates) / row.rate - 1, max(rates) / row.rate - 1
     ratios = [
-        f"{row.ratios[other]:.2f}" if other in row.ratios else "-"
+        f"{ratio:.2f}" if (ratio := row.ratio(other)) is not None else "-"
         for other in yardsticks
     ]
     return [
         row.server,
-        _amount(row.rate),
+        amount(row.rate),
         f"{low:+.0%} {high:+.0%}" if len(rates) > 1 else "-",
         *ratios,
-        *(_answers(samples) if deflate else []),
-        f"{median(sample.p50_us for sample in samples):.0f}",
-        f"{median(sample.p99_us for sample in samples):.0f}",
-        f"{median(sample.server for sample in samples):.0%}",
-        f"{median(sample.generator for sample in samples):.0%}",
+        *(_answers(samples) if cell.has_answers else []),
+        f"{middle(samples, 'p50_us'):.0f}",
+        f"{middle(samples, 'p99_us'):.0f}",
+        *([f"{middle(samples, 'worst_mean'):.2f}"] if cell.kind == "echo" else []),
+        f"{middle(samples, 'server'):.0%}",
+        f"{middle(samples, 'generator'):.0%}",
+    ]
+
+
+Lines = tuple[list[str], list[list[str]]]
+
+
+def _rates(cell: Cell, told: Sequence[Row]) -> Lines:
+    yardsticks = [y for y in YARDSTICKS if any(y in row.ratios for row in told)]
+    names = [YARDSTICKS[name] for name in yardsticks]
+    names += ["deflated", "bytes"] if cell.has_answers else []
+    names += ["p50 us", "p99 us"]
+    names += ["worst/median"] if cell.kind == "echo" else []
+    head = [f"{cell.unit} per CPU-s", "median", "spread", *names, "server", "gen"]
+    return head, [_rate_cells(row, yardsticks, cell) for row in told]
+
+
+def _memory(told: Sequence[Row]) -> Lines:
+    moments = list(told[0].memory) if told else []
+    return ["KiB per connection", *moments], [
+        [row.server, *(f"{row.memory[moment]:.2f}" for moment in moments)]
+        for row in told
+    ]
+
+
+def _sleeper(told: Sequence[Row]) -> Lines:
+    figures = ("p50", "p99", "most")
+    return ["ms late", *figures, "msg per s", "server"], [
+        [
+            row.server,
+            *(f"{late(row.believed, figure):.2f}" for figure in figures),
+            amount(median(s.messages / s.seconds for s in row.believed)),
+            f"{middle(row.believed, 'server'):.0%}",
+        ]
+        for row in told
     ]
 
 
@@ -138,24 +208,11 @@ def aligned(head: list[str], body: list[list[str]]) -> list[str]:
 def table(cell: Cell, rows: Sequence[Row]) -> str:
     """A cell's table; servers without a figure stand below with the reason."""
     out = [f"== {cell.name}"]
-    told = [row for row in rows if row.memory or row.believed]
-    told = [row for row in told if row.memory or row.ratios or not row.note]
-    if cell.kind == "memory":
-        moments = list(told[0].memory) if told else []
-        head = ["KiB per connection", *moments]
-        body = [
-            [row.server, *(f"{row.memory[moment]:.2f}" for moment in moments)]
-            for row in told
-        ]
-    else:
-        deflate = cell.deflate != "none" and cell.kind != "handshake"
-        yardsticks = [y for y in YARDSTICKS if any(y in row.ratios for row in told)]
-        names = [YARDSTICKS[name] for name in yardsticks]
-        names += ["deflated", "bytes"] if deflate else []
-        names += ["p50 us", "p99 us", "server", "gen"]
-        head = [f"{cell.unit} per CPU-s", "median", "spread", *names]
-        body = [_rate_cells(row, yardsticks, deflate) for row in told]
+    told = [row for row in rows if not row.failed]
     if told:
+        others = {"memory": _memory, "sleeper": _sleeper}
+        kind = others.get(cell.kind)
+        head, body = kind(told) if kind else _rates(cell, told)
         notes = ["", *(row.note for row in told)]
         lines = zip(aligned(head, body), notes, strict=True)
         out += [f"{line}  {note}".rstrip() for line, note in lines]
@@ -165,5 +222,5 @@ def table(cell: Cell, rows: Sequence[Row]) -> str:
             f"DISTURBED: others took up to {max(foreign):.0%} of a core, which empties "
             "caches and changes batches; measure again when the machine is quiet"
         )
-    out += [f"{row.server}: {row.note}" for row in rows if row not in told]
+    out += [f"{row.server}: {row.note}" for row in rows if row.failed]
     return "\n".join(out)

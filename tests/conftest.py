@@ -8,6 +8,7 @@ import signal
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial, wraps
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ import trustme
 
 import trio_fastws._transport.loop as loops
 from tests.bare import Peer, dial
+from tests.measuring import check_zlib
 from trio_fastws import Server, WebSocket, serve_websocket
 
 # On the real clock a test that takes longer hangs. A mock clock jumps over any
@@ -49,6 +51,13 @@ def guard(request: pytest.FixtureRequest) -> Iterator[None]:
         signal.alarm(ALARM_SECONDS)
     yield
     signal.alarm(0)
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the C programs of the benchmarks are built, once."""
+    check_zlib()
+    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(params=["epoll", "pump"])

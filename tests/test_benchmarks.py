@@ -1,78 +1,35 @@
 """The benchmarks run: the C programs build, and a tiny cell yields believable rows."""
 
-import base64
-import hashlib
 import importlib
 import json
-import os
-import shutil
+import select
 import socket
 import subprocess
-import sys
+import threading
 import zlib
+from contextlib import ExitStack
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
-BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+from tests.measuring import BENCHMARKS, MARKS, built, measure, run, shake
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not sys.platform.startswith("linux"), reason="epoll and /proc are Linux's"
-    ),
-    pytest.mark.skipif(
-        shutil.which("cc") is None and shutil.which("gcc") is None,
-        reason="no C compiler",
-    ),
-]
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    compiler = shutil.which("cc") or "gcc"
-    included = subprocess.run(
-        [compiler, "-E", "-include", "zlib.h", "-xc", "/dev/null"],
-        capture_output=True,
-        check=False,
-    )
-    if included.returncode and os.environ.get("TRIO_FASTWS_REQUIRE_PEERS") != "1":
-        pytest.skip("no zlib.h")
-    return tmp_path_factory.mktemp("cache")
-
-
-def run(
-    cache: Path, *options: str, program: str = "run.py"
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(BENCHMARKS / program), *options],
-        env=os.environ | {"XDG_CACHE_HOME": str(cache)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-
-
-def measure(cache: Path, cells: str) -> dict[str, dict[str, object]]:
-    report = cache / "report.json"
-    options = ["--servers", "floor", "--rounds", "1", "--seconds", "0.1"]
-    done = run(cache, "--cells", cells, *options, "--json", str(report))
-    assert "Traceback" not in done.stderr, done.stderr
-    found = json.loads(report.read_text())
-    return {cell["cell"]: cell["rows"][0] for cell in found["cells"]}
+pytestmark = MARKS
 
 
 def test_every_answer_of_the_floor_is_verified(cache: Path) -> None:
     cells = ["1x32x1", "5x128x3-text", "2x70000x2", "3x5x2", "broadcast:5"]
     rows = measure(cache, ",".join(cells))
     assert list(rows) == cells
-    for row in rows.values():
+    for cell, (row,) in rows.items():
         (sample,) = row["rounds"]
         assert sample["messages"] > 0
         # On a busy machine a figure may be refused, but never for an error.
         assert "errors" not in sample["refused"]
         assert sample["compressed"] == 0
+        if cell != "broadcast:5":
+            assert 0 <= sample["least_share"] <= 1 <= sample["worst_mean"]
 
 
 def test_compressed_answers_are_inflated_and_verified(cache: Path) -> None:
@@ -85,25 +42,25 @@ def test_compressed_answers_are_inflated_and_verified(cache: Path) -> None:
     ]
     rows = measure(cache, ",".join(cells))
     assert list(rows) == cells
-    for cell, row in rows.items():
+    for cell, (row,) in rows.items():
         (sample,) = row["rounds"]
         assert sample["messages"] > 0
         assert "errors" not in sample["refused"]
         assert sample["compressed"] == 1
         payload = int(cell.split("x")[1]) if "x" in cell else 128
         assert 0 < sample["answer_bytes"] < payload
-    alone, together = (rows[cells[i]]["rounds"][0]["answer_bytes"] for i in (0, 3))
+    alone, together = (rows[cells[i]][0]["rounds"][0]["answer_bytes"] for i in (0, 3))
     assert together < alone
 
 
 def test_handshakes_and_memory_are_measured(cache: Path) -> None:
     rows = measure(cache, "handshake:4,memory:50,memory:50:deflate-takeover")
-    (sample,) = rows["handshake:4"]["rounds"]
+    (sample,) = rows["handshake:4"][0]["rounds"]
     assert sample["messages"] > 0
     assert "errors" not in sample["refused"]
     moments = ["open", "echoed", "closed", "open again", "echoed again", "closed again"]
-    assert list(rows["memory:50"]["memory_kib"]) == moments
-    deflated = rows["memory:50:deflate-takeover"]["memory_kib"]
+    assert list(rows["memory:50"][0]["memory_kib"]) == moments
+    deflated = rows["memory:50:deflate-takeover"][0]["memory_kib"]
     assert {*moments, "window full"} <= deflated.keys()
 
 
@@ -122,9 +79,7 @@ def test_handshakes_and_memory_are_measured(cache: Path) -> None:
 def test_wrong_answers_are_noticed(
     cache: Path, serving: list[str], deflate: str, noticed: list[str]
 ) -> None:
-    measure(cache, "1x32x1")  # builds
-    (loadgen,) = cache.glob("*/*/loadgen")
-    (floor,) = cache.glob("*/*/floor")
+    loadgen, floor = built(cache, "loadgen"), built(cache, "floor")
     load = ["--connections", "3", "--seconds", "0.1", "--deflate", deflate]
     with subprocess.Popen([floor, *serving], stdout=subprocess.PIPE) as server:
         assert server.stdout is not None
@@ -144,6 +99,73 @@ def test_wrong_answers_are_noticed(
     assert any(word in report["first_error"] for word in noticed)
 
 
+def answer_unfairly(peers: list[socket.socket], count: int) -> None:
+    """Echo so many messages of 16 bytes: to the last peer one after 49 to the others.
+
+    Then everybody gets an answer to what they still wait for.
+    """
+    *others, starved = peers
+    for number in range(count):
+        last = number % 50 == 49
+        echo_one(starved if last else others[number % len(others)])
+    while peers:
+        for peer in select.select(peers, [], [])[0]:
+            if not echo_one(peer):
+                peers.remove(peer)
+
+
+def echo_one(peer: socket.socket) -> bool:
+    frame = b""
+    while len(frame) < 22:
+        if not (more := peer.recv(22 - len(frame))):
+            return False
+        frame += more
+    key, payload = frame[2:6], frame[6:]
+    peer.sendall(b"\x82\x10" + bytes(x ^ key[i % 4] for i, x in enumerate(payload)))
+    return True
+
+
+def test_a_connection_that_starves_is_noticed(cache: Path) -> None:
+    loadgen = built(cache, "loadgen")
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
+        port = str(listener.getsockname()[1])
+        load = ["--connections", "3", "--payload", "16", "--count", "500"]
+        # It ends by the count, however long that takes.
+        times = ["--warmup", "0", "--seconds", "20"]
+        process = stack.enter_context(
+            subprocess.Popen([loadgen, "--port", port, *load, *times], stdout=PIPE)
+        )
+        listener.settimeout(30)
+        peers = [stack.enter_context(listener.accept()[0]) for _ in range(3)]
+        for peer in peers:
+            peer.settimeout(30)
+            shake(peer)
+        answering = threading.Thread(target=answer_unfairly, args=[peers, 500])
+        answering.start()
+        assert process.stdout is not None
+        report = json.loads(process.stdout.readline())
+        process.kill()  # so it does not wait for closing handshakes
+        answering.join()
+    assert report["errors"] == 0
+    assert report["least_share"] < 0.1
+    assert report["worst_mean"] > 5
+
+
+def test_a_sleeper_in_the_server_says_how_late_it_was(cache: Path) -> None:
+    servers = ["trio_websocket", "websockets_trio", "ours-callback", "ours-async"]
+    cells = ["sleeper:idle", "sleeper:3x128x2+1x128x2-slow"]
+    # The floor has no loop for one.
+    rows = measure(cache, ",".join(cells), ",".join(["floor", *servers]))
+    for cell in cells:
+        assert [row["server"] for row in rows[cell]] == servers
+        for row in rows[cell]:
+            assert not row["failed"], row["note"]
+            (sample,) = row["rounds"]
+            late = sample["late_ms"]
+            assert 0 <= late["p50"] <= late["p99"] <= late["most"]
+            assert (sample["messages"] > 0) is (cell != "sleeper:idle")
+
+
 def deflate(data: bytes) -> bytes:
     compressor = zlib.compressobj(wbits=-15)
     return (compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
@@ -161,8 +183,7 @@ def deflate(data: bytes) -> bytes:
 def test_wrong_compressed_answers_are_noticed(
     cache: Path, answer: bytes, noticed: str
 ) -> None:
-    measure(cache, "1x32x1")  # builds
-    (loadgen,) = cache.glob("*/*/loadgen")
+    loadgen = built(cache, "loadgen")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
         command = [loadgen, "--port", port, "--deflate", "alone", "--count", "1"]
@@ -170,17 +191,10 @@ def test_wrong_compressed_answers_are_noticed(
             listener.settimeout(30)
             peer, _ = listener.accept()
             with peer:
-                head = b""
-                while b"\r\n\r\n" not in head:
-                    head += peer.recv(4096)
-                key = head.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0]
-                guid = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-                accept = base64.b64encode(hashlib.sha1(key + guid).digest())
-                peer.sendall(
-                    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                    b"Connection: Upgrade\r\nSec-WebSocket-Accept: " + accept + b"\r\n"
+                shake(
+                    peer,
                     b"Sec-WebSocket-Extensions: permessage-deflate; "
-                    b"server_no_context_takeover; client_no_context_takeover\r\n\r\n"
+                    b"server_no_context_takeover; client_no_context_takeover\r\n",
                 )
                 assert peer.recv(4096)[0] == 0xC2  # FIN, RSV1, binary
                 peer.sendall(bytes([0xC2, len(answer)]) + answer)
@@ -191,17 +205,22 @@ def test_wrong_compressed_answers_are_noticed(
 
 
 @pytest.mark.parametrize(
-    ("server", "generator", "believed"),
+    ("server", "generator", "payload", "believed"),
     [
-        (0.99, 0.99, True),  # both full: the server was
-        (0.60, 0.99, False),  # the generator was the limit
-        (0.85, 0.96, True),
-        (0.40, 0.35, True),  # one message in flight: the trip is the limit
-        (0.00, 0.10, False),  # nothing was measured
+        (0.99, 0.99, 128, True),  # both full: the server was
+        (0.60, 0.99, 128, False),  # the generator was the limit
+        (0.60, 0.99, 2**20, True),  # but here there are no batches to miss
+        (0.85, 0.96, 128, True),
+        (0.40, 0.35, 128, True),  # one message in flight: the trip is the limit
+        (0.00, 0.10, 128, False),  # nothing was measured
     ],
 )
 def test_a_round_the_generator_limited_is_refused(
-    monkeypatch: pytest.MonkeyPatch, server: float, generator: float, believed: bool
+    monkeypatch: pytest.MonkeyPatch,
+    server: float,
+    generator: float,
+    payload: int,
+    believed: bool,
 ) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     measure = importlib.import_module("measure")
@@ -217,8 +236,10 @@ def test_a_round_the_generator_limited_is_refused(
         own_cpu=generator,
         compressed=0.0,
         answer_bytes=128.0,
+        worst_mean=1.0,
+        least_share=1.0,
     )
-    assert (measure.verdict(outcome) == "") is believed
+    assert (measure.verdict(outcome, payload) == "") is believed
 
 
 @pytest.mark.parametrize(
@@ -264,7 +285,20 @@ def test_every_way_to_compress_is_measured_with_every_library(cache: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "cell", ["0x1x1", "1x1", "memory:0", "nonsense", "1x1x1:deflate", "memory:inflate"]
+    "cell",
+    [
+        "0x1x1",
+        "1x1",
+        "memory:0",
+        "nonsense",
+        "1x1x1:deflate",
+        "memory:inflate",
+        "1x128x1-slow",  # only beside a sleeper
+        "sleeper:",
+        "sleeper:memory",
+        "sleeper:1x128x1+",
+        "sleeper:1x128x1:deflate",
+    ],
 )
 def test_an_unknown_cell_is_refused_with_the_grammar(cache: Path, cell: str) -> None:
     done = run(cache, "--cells", cell)

@@ -34,13 +34,15 @@ def run_block(text: str, monkeypatch) -> tuple[dict[str, Any], tuple[Any, ...]]:
 
 
 def test_every_block_is_run_here() -> None:
-    pages = ("server.md", "client.md", "deflate.md")
-    assert [len(blocks(page)) for page in pages] == [4, 1, 6]
+    pages = ("server.md", "client.md", "deflate.md", "performance.md")
+    assert [len(blocks(page)) for page in pages] == [4, 1, 6, 1]
 
 
-@pytest.mark.parametrize("number", [0, 1])
-async def test_both_kinds_of_handler_echo(serve, monkeypatch, number) -> None:
-    _, (_, handler, port) = run_block(blocks("server.md")[number], monkeypatch)
+@pytest.mark.parametrize(
+    ("page", "number"), [("server.md", 0), ("server.md", 1), ("performance.md", 0)]
+)
+async def test_every_kind_of_handler_echoes(serve, monkeypatch, page, number) -> None:
+    _, (_, handler, port) = run_block(blocks(page)[number], monkeypatch)
     assert port == 8765
     server = await serve(handler)
     async with open_websocket(f"ws://127.0.0.1:{server.port}/") as ws:

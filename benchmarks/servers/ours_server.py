@@ -23,6 +23,7 @@ from serving import (
     arguments,
     listening,
 )
+from sleeper import SLOW_PATH, watch_lateness, work
 
 from trio_fastws import (
     ConnectionBroken,
@@ -59,6 +60,22 @@ class Echo(EventHandler):
         ws.send_nowait(message)
 
 
+def is_slow(ws: WebSocket) -> bool:
+    return ws.request is not None and ws.request.path == SLOW_PATH
+
+
+class EchoSlowly(EventHandler):
+    """Echoes, but works before it answers those who asked for it."""
+
+    def on_open(self, ws: WebSocket) -> None:
+        ws.session = is_slow(ws)
+
+    def on_message(self, ws: WebSocket, message: str | bytes) -> None:
+        if ws.session:
+            work()
+        ws.send_nowait(message)
+
+
 class Broadcast(EventHandler):
     """Sends what comes to all."""
 
@@ -74,6 +91,14 @@ class Broadcast(EventHandler):
 
 async def echo(ws: WebSocket) -> None:
     async for message in ws:
+        await ws.send(message)
+
+
+async def echo_slowly(ws: WebSocket) -> None:
+    slow = is_slow(ws)
+    async for message in ws:
+        if slow:
+            work()
         await ws.send(message)
 
 
@@ -117,11 +142,15 @@ def deflate() -> PerMessageDeflate:
 
 async def main() -> None:
     handlers: dict[str, Handler] = {
-        "callback": Broadcast() if JOB.broadcast else Echo(),
-        "async": broadcast if JOB.broadcast else echo,
-        "nowait": broadcast if JOB.broadcast else echo_nowait,
+        "callback": EchoSlowly() if JOB.sleeper else Echo(),
+        "async": echo_slowly if JOB.sleeper else echo,
+        "nowait": echo_nowait,
     }
+    if JOB.broadcast:
+        handlers = {"callback": Broadcast(), "async": broadcast, "nowait": broadcast}
     async with trio.open_nursery() as nursery:
+        if JOB.sleeper:
+            nursery.start_soon(watch_lateness)
         server: Server = await nursery.start(
             partial(
                 serve_websocket,

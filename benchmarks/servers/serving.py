@@ -27,6 +27,8 @@ class Job:
         keepalive: Whether it pings idle peers.
         deflate: Whether it agrees on permessage-deflate and compresses all.
         takeover: Whether it agrees on contexts, of `WINDOW_BITS` both ways.
+        sleeper: Whether a task tells how late it wakes, and messages on the path
+            ``/slow`` cost a millisecond each.
         variants: The library's other options.
     """
 
@@ -35,6 +37,7 @@ class Job:
     keepalive: bool
     deflate: bool
     takeover: bool
+    sleeper: bool
     variants: frozenset[str]
 
 
@@ -47,6 +50,7 @@ def arguments(*handlers: str, variants: tuple[str, ...] = ()) -> Job:
     )
     parser.add_argument("--handler", choices=handlers or ["-"], default=None)
     parser.add_argument("--deflate", choices=["none", "alone", "takeover"])
+    parser.add_argument("--sleeper", action="store_true", help="see sleeper.py")
     parser.add_argument("--variant", choices=variants, action="append", default=[])
     found = parser.parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -60,6 +64,7 @@ def arguments(*handlers: str, variants: tuple[str, ...] = ()) -> Job:
         keepalive=found.keepalive,
         deflate=found.deflate in {"alone", "takeover"},
         takeover=found.deflate == "takeover",
+        sleeper=found.sleeper,
         variants=frozenset(found.variant),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import trio
 from serving import HOST, MAX_MESSAGE, arguments, listening
+from sleeper import SLOW_PATH, watch_lateness, work
 from trio_websocket import (
     ConnectionClosed,
     WebSocketConnection,
@@ -27,6 +28,19 @@ async def echo(request: WebSocketRequest) -> None:
         pass
 
 
+async def echo_slowly(request: WebSocketRequest) -> None:
+    slow = request.path == SLOW_PATH
+    ws = await request.accept()
+    try:
+        while True:
+            message = await ws.get_message()
+            if slow:
+                work()
+            await ws.send_message(message)
+    except ConnectionClosed:
+        pass
+
+
 async def broadcast(request: WebSocketRequest) -> None:
     ws = await request.accept()
     MEMBERS.add(ws)
@@ -43,10 +57,13 @@ async def broadcast(request: WebSocketRequest) -> None:
 
 
 async def main() -> None:
+    handler = echo_slowly if JOB.sleeper else echo
     async with trio.open_nursery() as nursery:
+        if JOB.sleeper:
+            nursery.start_soon(watch_lateness)
         server: WebSocketServer = await nursery.start(
             lambda *, task_status: serve_websocket(
-                broadcast if JOB.broadcast else echo,
+                broadcast if JOB.broadcast else handler,
                 HOST,
                 0,
                 None,

@@ -14,6 +14,7 @@ from serving import (
     arguments,
     listening,
 )
+from sleeper import SLOW_PATH, watch_lateness, work
 from websockets.exceptions import ConnectionClosed
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.trio.connection import broadcast as send_to_all
@@ -26,6 +27,17 @@ MEMBERS: set[ServerConnection] = set()
 async def echo(ws: ServerConnection) -> None:
     try:
         async for message in ws:
+            await ws.send(message)
+    except ConnectionClosed:
+        pass
+
+
+async def echo_slowly(ws: ServerConnection) -> None:
+    slow = ws.request is not None and ws.request.path == SLOW_PATH
+    try:
+        async for message in ws:
+            if slow:
+                work()
             await ws.send(message)
     except ConnectionClosed:
         pass
@@ -55,11 +67,14 @@ def deflate() -> list[ServerPerMessageDeflateFactory]:
 
 
 async def main() -> None:
+    handler = echo_slowly if JOB.sleeper else echo
     async with trio.open_nursery() as nursery:
+        if JOB.sleeper:
+            nursery.start_soon(watch_lateness)
         server: Server = await nursery.start(
             partial(
                 serve,
-                broadcast if JOB.broadcast else echo,
+                broadcast if JOB.broadcast else handler,
                 0,
                 host=HOST,
                 compression=None,
