@@ -7,6 +7,9 @@ from trio_fastws._transport.outbox cimport Outbox
 from ._input cimport Input
 from ._service cimport Service
 
+# Numbers of the module as C has them: not seen from Python.
+cdef int BY_OUTBOX, CLOSE
+
 
 cdef class Connection(Input):
     cdef public object _request

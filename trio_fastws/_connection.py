@@ -21,10 +21,10 @@ from typing import Any
 
 import trio
 
+from trio_fastws._protocol.codes import CLOSE
 from trio_fastws._protocol.endpoint import Endpoint, check_close
 from trio_fastws._transport.links import Linger, Link, Turn
 
-from ._encoding import CLOSE
 from ._inbox import BY_OUTBOX
 from ._input import Input
 from ._service import Service, logger

@@ -5,6 +5,9 @@ from trio_fastws._protocol.prepared cimport PreparedMessage
 from trio_fastws._transport.links cimport Link, Owner
 from trio_fastws._transport.outbox cimport Outbox
 
+# Numbers of the module as C has them: not seen from Python.
+cdef int CONTINUATION, CLOSE, RSV1
+
 
 cdef class LargeMessage:
     cdef int opcode

@@ -11,16 +11,14 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+# RSV1 beside an opcode: to be compressed, if that was agreed upon.
+from trio_fastws._protocol.codes import CLOSE, CONTINUATION, RSV1
 from trio_fastws._protocol.prepared import PreparedMessage
 from trio_fastws._transport.links import Owner
 
 if TYPE_CHECKING:
     from trio_fastws._protocol.endpoint import Endpoint
     from trio_fastws._transport.outbox import Outbox
-
-CONTINUATION, CLOSE = 0, 8
-# Beside an opcode: to be compressed, if that was agreed upon.
-RSV1 = 0x40
 
 
 class LargeMessage:

@@ -5,6 +5,10 @@ from trio_fastws._protocol.flag cimport flag
 from ._output cimport Output
 from ._service cimport Service
 
+# Numbers of the module as C has them: not seen from Python.
+cdef int BY_INBOX
+cdef Py_ssize_t ITEM_OVERHEAD
+
 
 cdef class Inbox(Output):
     cdef public object _inbox

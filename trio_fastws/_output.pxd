@@ -9,6 +9,10 @@ from ._encoding cimport LargeMessage
 from ._service cimport Service
 from ._writing cimport Writer
 
+# Numbers of the module as C has them: not seen from Python.
+cdef int TEXT, BINARY, CONTINUATION, RSV1, WAIT, DROP_OLDEST, CLOSE_SLOW
+cdef Py_ssize_t CORK_SIZE, ITEM_OVERHEAD
+
 
 cdef class Output(Writer):
     cdef public object close_code

@@ -18,19 +18,18 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trio_fastws._protocol.codes import BINARY, CONTINUATION, RSV1, TEXT
 from trio_fastws._protocol.prepared import PreparedMessage, to_payload
 from trio_fastws._transport.links import CORK_SIZE, Turn
 from trio_fastws._transport.outbox import ITEM_OVERHEAD, Outbox
 
-from ._encoding import CONTINUATION, RSV1, LargeMessage
+from ._encoding import LargeMessage
 from ._exceptions import ConnectionBroken
 from ._service import CLOSE_SLOW, DROP_OLDEST, WAIT, Service
 from ._writing import Writer
 
 if TYPE_CHECKING:
     from trio_fastws._protocol.endpoint import Endpoint
-
-TEXT, BINARY = 1, 2
 
 
 class Output(Writer):

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any, Self
 import trio
 from trio.lowlevel import checkpoint, wait_task_rescheduled
 
+from trio_fastws._protocol.codes import BINARY, CONTINUATION, RSV1, TEXT
 from trio_fastws._protocol.prepared import to_payload
-
-from ._encoding import RSV1
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from ._websocket import WebSocket
 
-TEXT, BINARY, CONTINUATION, FINISHED = 1, 2, 0, -1
+FINISHED = -1
 
 
 class OutgoingMessage:

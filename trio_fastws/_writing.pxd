@@ -7,6 +7,9 @@ from trio_fastws._transport.outbox cimport Outbox
 from ._encoding cimport Encoder
 from ._service cimport Service
 
+# Numbers of the module as C has them: not seen from Python.
+cdef int PATIENCE
+
 
 cdef class Writer(Encoder):
     cdef public Service _service

@@ -273,7 +273,10 @@ def test_what_we_close_with(code: int, reason: str) -> None:
     phase=st.integers(0, 3),
 )
 def test_masking(data: bytes, start: int, key: int, phase: int) -> None:
-    assert compiled_mask.mask(data, key) == twin.mask.mask(data, key)
+    for masked in (True, False):
+        assert compiled_mask.make_frame(
+            0x82, data, key, masked
+        ) == twin.mask.make_frame(0x82, data, key, masked)
     start = min(start, len(data))
     stop = len(data)
     results: list[Any] = []

@@ -5,12 +5,25 @@ from __future__ import annotations
 import pytest
 
 from tests.protocol.wire import KEY, xor
-from trio_fastws._protocol.mask import mask, unmask, unmask_in_place
+from trio_fastws._protocol.mask import (
+    make_frame,
+    make_header,
+    unmask,
+    unmask_in_place,
+)
 
 NUMBER = int.from_bytes(KEY, "little")
 # Every length around the widths at which the C body changes its step.
 SIZES = [*range(35), 63, 64, 65, 71, 72, 73, 127, 128, 129, 191, 192, 193, 1000]
 DATA = bytes(range(7, 256)) * 5
+
+
+def mask(payload: bytes, key: int) -> bytes:
+    """What follows header and key in a masked frame."""
+    frame = make_frame(0x82, payload, key, True)
+    header = make_header(0x82, len(payload), True)
+    assert frame.startswith(header + key.to_bytes(4, "little"))
+    return frame[len(header) + 4 :]
 
 
 def test_the_example_of_the_rfc() -> None:
@@ -45,6 +58,27 @@ def test_every_bit_of_the_key_counts(key: int) -> None:
     text = key.to_bytes(4, "little")
     assert mask(DATA, key) == xor(DATA, text)
     assert unmask(bytearray(mask(DATA, key)), 0, len(DATA), key) == DATA
+
+
+@pytest.mark.parametrize(
+    ("size", "length"),
+    [
+        (0, "00"),
+        (125, "7d"),
+        (126, "7e 007e"),
+        (65535, "7e ffff"),
+        (65536, "7f 0000000000010000"),
+    ],
+)
+def test_the_length_takes_the_fewest_bytes(size: int, length: str) -> None:
+    # RFC 6455 5.2: the minimal number of bytes MUST be used to encode the length
+    plain = b"\x82" + bytes.fromhex(length)
+    marked = bytes((plain[0], plain[1] | 0x80)) + plain[2:]
+    assert make_header(0x82, size, False) == plain
+    assert make_header(0x82, size, True) == marked
+    payload = bytes(size)
+    assert make_frame(0x82, payload, NUMBER, False) == plain + payload
+    assert make_frame(0x82, payload, 0, True) == marked + bytes(4) + payload
 
 
 def test_masking_does_not_change_the_length() -> None:

@@ -14,7 +14,7 @@ from tests.transport.support import (
     read_all,
     reset,
 )
-from trio_fastws._transport.dispatcher import EPOLLIN, EPOLLOUT
+from trio_fastws._transport.calls import EPOLLIN, EPOLLOUT
 from trio_fastws._transport.links import READ_SIZE
 
 QUIET = 3  # turns in which nothing must happen any more

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from tests.transport.support import Clock
-from trio_fastws._transport.dispatcher import EPOLLIN
+from trio_fastws._transport.calls import EPOLLIN
 from trio_fastws._transport.links import Owner
 from trio_fastws._transport.listening import BATCH, REST_SECONDS, Listener
 

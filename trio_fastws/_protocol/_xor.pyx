@@ -1,5 +1,5 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True
-"""The C bodies of `mask`: the same functions, a word at a time."""
+"""The C bodies of `mask`: the same functions, a word at a time, in one allocation."""
 
 from cpython.buffer cimport (
     PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
@@ -87,14 +87,50 @@ cpdef unmask_in_place(
         PyBuffer_Release(&view)
 
 
-cpdef bytes mask(bytes payload, unsigned int key):
-    """See `mask.mask`."""
+cdef inline int _header_size(Py_ssize_t size) noexcept:
+    return 2 if size < 126 else 4 if size < 65536 else 10
+
+
+cdef void _write_header(
+    unsigned char *at, int first, Py_ssize_t size, bint masked
+) noexcept:
+    cdef int i
+    cdef int bit = 0x80 if masked else 0
+    at[0] = first
+    if size < 126:
+        at[1] = bit | size
+    elif size < 65536:
+        at[1] = bit | 126
+        at[2] = size >> 8
+        at[3] = size & 0xFF
+    else:
+        at[1] = bit | 127
+        for i in range(8):
+            at[2 + i] = (size >> (8 * (7 - i))) & 0xFF
+
+
+cpdef bytes make_header(int first, Py_ssize_t size, bint masked):
+    """See `mask.make_header`."""
+    cdef bytes result = PyBytes_FromStringAndSize(NULL, _header_size(size))
+    _write_header(<unsigned char *> PyBytes_AS_STRING(result), first, size, masked)
+    return result
+
+
+cpdef bytes make_frame(int first, bytes payload, unsigned int key, bint masked):
+    """See `mask.make_frame`."""
     cdef Py_ssize_t size = len(payload)
-    cdef bytes result = PyBytes_FromStringAndSize(NULL, size)
-    _xor(
-        <unsigned char *> PyBytes_AS_STRING(result),
-        <const unsigned char *> PyBytes_AS_STRING(payload),
-        size,
-        _repeat(key, 0),
-    )
+    cdef int head = _header_size(size)
+    cdef bytes result = PyBytes_FromStringAndSize(NULL, head + 4 * masked + size)
+    cdef unsigned char *at = <unsigned char *> PyBytes_AS_STRING(result)
+    cdef const unsigned char *source = <const unsigned char *> PyBytes_AS_STRING(payload)
+    _write_header(at, first, size, masked)
+    at += head
+    if not masked:
+        memcpy(at, source, size)
+        return result
+    at[0] = key & 0xFF
+    at[1] = key >> 8 & 0xFF
+    at[2] = key >> 16 & 0xFF
+    at[3] = key >> 24
+    _xor(at + 4, source, size, _repeat(key, 0))
     return result

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+# Bits beside an opcode in the first byte of a frame.
+FIN, RSV1 = 0x80, 0x40
+
 
 class Role(IntEnum):
     """Which side of a connection an endpoint is. Only a server can tell masks."""
@@ -21,6 +24,10 @@ class Opcode(IntEnum):
     CLOSE = 0x8
     PING = 0x9
     PONG = 0xA
+
+
+# The same as plain numbers: to look up a member of an enumeration takes longer.
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = map(int, Opcode)
 
 
 class CloseCode(IntEnum):

@@ -4,6 +4,9 @@ from ._xor cimport unmask, unmask_in_place
 from .deflate cimport DeflateContext
 from .messages cimport MessageParser
 
+# Numbers of the module as C has them: not seen from Python.
+cdef int TEXT
+
 
 cdef class CompressedParser(MessageParser):
     @cython.locals(

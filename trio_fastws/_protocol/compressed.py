@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .codes import TEXT
 from .deflate import INPUT_STEP
 from .errors import ProtocolError
 from .events import WORKING
@@ -18,8 +19,6 @@ from .messages import MessageParser, not_utf8, too_many
 
 if TYPE_CHECKING:
     from .events import Piece, Working
-
-TEXT = 1
 
 
 class CompressedParser(MessageParser):

@@ -8,6 +8,9 @@ from .frames cimport encode_frame
 from .compressed cimport CompressedParser
 from .prepared cimport PreparedMessage
 
+# Numbers of the module as C has them: not seen from Python.
+cdef int FIN, RSV1, CLOSE, PING, PONG, SERVER
+
 
 @cython.final
 cdef class Endpoint(CompressedParser):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .codes import Role, allowed_on_wire
+from .codes import CLOSE, FIN, PING, PONG, RSV1, Role, allowed_on_wire
 from .compressed import CompressedParser
 from .deflate import DeflateContext
 from .errors import ProtocolError
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .agreement import Agreement
     from .prepared import PreparedMessage
 
-FIN, RSV1, CLOSE, PING, PONG = 0x80, 0x40, 0x8, 0x9, 0xA
+SERVER = int(Role.SERVER)
 
 
 class Endpoint(CompressedParser):
@@ -214,7 +214,7 @@ class Endpoint(CompressedParser):
         TIME_WAIT and the client can dial again; a client waits for it. Either
         may close when it has failed the connection (7.1.7).
         """
-        return self.role == Role.SERVER or self.failed
+        return self.role == SERVER or self.failed
 
     # --- sending ------------------------------------------------------------
 
@@ -276,7 +276,7 @@ class Endpoint(CompressedParser):
 
     def may_share(self, size: int) -> bool:
         """Tell whether a frame may be sent that was compressed for many."""
-        if self.deflate is None or self.role != Role.SERVER:
+        if self.deflate is None or self.role != SERVER:
             return False
         agreement = self.deflate.agreement
         return agreement.shares and size <= agreement.share_size
@@ -294,7 +294,7 @@ class Endpoint(CompressedParser):
         payload = prepared.payload
         context = self.deflate if compress and payload else None
         if (
-            self.role != Role.SERVER
+            self.role != SERVER
             or self.close_sent
             or (context is not None and not self.may_share(len(payload)))
         ):

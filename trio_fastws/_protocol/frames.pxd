@@ -1,6 +1,10 @@
 cimport cython
 
+from ._xor cimport make_frame, make_header
 from .flag cimport flag
+
+# Numbers of the module as C has them: not seen from Python.
+cdef Py_ssize_t JOIN_BELOW
 
 # An idle connection has one of these: hence the small types.
 cdef class FrameParser:
@@ -46,8 +50,7 @@ cdef class MaskingKeys:
     cpdef unsigned int draw(self) except? 0
 
 
-cdef list _SHORT_HEADERS
 cdef MaskingKeys masking_keys
 
-@cython.locals(size=Py_ssize_t, masked=int, header=bytes, key="unsigned int")
+@cython.locals(size=Py_ssize_t, header=bytes, frame=bytes)
 cpdef Py_ssize_t encode_frame(int role, int first, bytes payload, list parts) except -1

@@ -17,16 +17,13 @@ import os
 from typing import TYPE_CHECKING
 
 from .errors import ProtocolError
-from .mask import mask
+from .mask import JOIN_BELOW, make_frame, make_header
 
 if TYPE_CHECKING:
     from .codes import Role
 
 # Room that `feed` needs in front of the data; the longest header is 14 bytes.
 HEADROOM = 16
-# From here on header and payload are two parts: copying more than a page or four
-# costs more than a second element in the vector that is written.
-JOIN_BELOW = 16 * 1024
 
 
 class FrameParser:
@@ -210,20 +207,6 @@ class FrameParser:
 _NOTHING = bytearray()
 
 
-def _make_headers() -> list[list[bytes]]:
-    # The header of every short unmasked frame, by its first byte and its length.
-    # None for what is never sent: reserved bits and opcodes.
-    return [
-        [bytes((first, size)) for size in range(126)]
-        if first & 0x37 in {0, 1, 2} and first & 0x0F <= 0xA
-        else []
-        for first in range(256)
-    ]
-
-
-_SHORT_HEADERS = _make_headers()
-
-
 class MaskingKeys:
     """Masking keys for a client's frames.
 
@@ -271,24 +254,11 @@ def encode_frame(role: int, first: int, payload: bytes, parts: list[bytes]) -> i
         parts: Gets one part for a small frame, else header and payload.
     """
     size = len(payload)
-    if role and size < 126:
-        header = _SHORT_HEADERS[first][size]
-        parts.append(header + payload)
-        return size + 2
-    masked = 0 if role else 0x80
-    if size < 126:
-        header = bytes((first, masked | size))
-    elif size < 65536:
-        header = bytes((first, masked | 126, size >> 8, size & 0xFF))
-    else:
-        header = bytes((first, masked | 127)) + size.to_bytes(8, "big")
-    if not role:
-        key = masking_keys.draw()
-        header += key.to_bytes(4, "little")
-        payload = mask(payload, key)
-    if size < JOIN_BELOW:
-        parts.append(header + payload)
-    else:
+    if role and size >= JOIN_BELOW:
+        header = make_header(first, size, False)
         parts.append(header)
         parts.append(payload)
-    return len(header) + size
+        return len(header) + size
+    frame = make_frame(first, payload, 0 if role else masking_keys.draw(), not role)
+    parts.append(frame)
+    return len(frame)

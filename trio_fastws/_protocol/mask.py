@@ -1,4 +1,4 @@
-"""Payload masking: XOR with a repeating four-byte key (RFC 6455 5.3).
+"""Payload masking: XOR with a repeating four-byte key (RFC 6455 5.3), and framing.
 
 The one thing that exists twice: XOR at word width cannot be said in Python. The
 readable definitions stand here; the last lines adopt the C bodies of ``_xor``.
@@ -9,6 +9,10 @@ masks the first octet.
 from __future__ import annotations
 
 from contextlib import suppress
+
+# From here on header and payload are two parts unless it is masked: copying more
+# than a page or four costs more than a second element in the vector that is written.
+JOIN_BELOW = 16 * 1024
 
 
 def unmask(data: bytearray, start: int, stop: int, key: int) -> bytes:
@@ -40,9 +44,30 @@ def unmask_in_place(
     data[start:stop] = _xor(data[start:stop], key, phase)
 
 
-def mask(payload: bytes, key: int) -> bytes:
-    """Return ``payload`` masked, as new bytes."""
-    return _xor(payload, key, 0)
+def make_header(first: int, size: int, masked: bool) -> bytes:
+    """Return what comes before a payload of ``size`` bytes, but for a masking key.
+
+    RFC 6455 5.2: the minimal number of bytes MUST be used to encode the length.
+
+    Args:
+        first: Fin, reserved bits and opcode.
+        size: Of the payload.
+        masked: Whether a key follows.
+    """
+    bit = 0x80 if masked else 0
+    if size < 126:
+        return bytes((first, bit | size))
+    if size < 65536:
+        return bytes((first, bit | 126, size >> 8, size & 0xFF))
+    return bytes((first, bit | 127)) + size.to_bytes(8, "big")
+
+
+def make_frame(first: int, payload: bytes, key: int, masked: bool) -> bytes:
+    """Return a frame in one piece; ``key`` counts only if it is to be masked."""
+    header = make_header(first, len(payload), masked)
+    if not masked:
+        return header + payload
+    return header + key.to_bytes(4, "little") + _xor(payload, key, 0)
 
 
 def _xor(data: bytes | bytearray | memoryview, key: int, phase: int) -> bytes:
@@ -57,7 +82,8 @@ def _xor(data: bytes | bytearray | memoryview, key: int, phase: int) -> bytes:
 
 with suppress(ImportError):  # where there was no compiler
     from ._xor import (
-        mask as mask,
+        make_frame as make_frame,
+        make_header as make_header,
         unmask as unmask,
         unmask_in_place as unmask_in_place,
     )

@@ -5,6 +5,10 @@ from ._xor cimport unmask, unmask_in_place
 from .deflate cimport DeflateContext
 from .frames cimport FrameParser
 
+# Numbers of the module as C has them: not seen from Python.
+cdef int CONTINUATION, TEXT, BINARY
+cdef long long NO_LIMIT
+
 
 cdef class MessageParser(FrameParser):
     cdef public flag streaming

@@ -17,6 +17,7 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from .codes import BINARY, CONTINUATION, TEXT
 from .errors import ProtocolError
 from .events import Piece
 from .frames import FrameParser
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from .deflate import DeflateContext
     from .events import Working
 
-CONTINUATION, TEXT, BINARY = 0, 1, 2
 
 # From here on it pays to receive the rest of a payload in its final place.
 DIRECT_FROM = 32 * 1024

@@ -3,6 +3,9 @@ cimport cython
 from .agreement cimport Agreement
 from .frames cimport encode_frame
 
+# Numbers of the module as C has them: not seen from Python.
+cdef int FIN, RSV1, TEXT, BINARY
+
 
 cdef class PreparedMessage:
     cdef readonly int opcode

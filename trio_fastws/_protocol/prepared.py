@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from .codes import Role
+from .codes import BINARY, FIN, RSV1, TEXT, Role
 from .frames import encode_frame
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 # The parts of a frame (not to be changed), their size, and that of its payload.
 SharedFrame = tuple[list[bytes], int, int]
-
-FIN, RSV1, TEXT, BINARY = 0x80, 0x40, 1, 2
 
 
 class PreparedMessage:

@@ -18,6 +18,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+# What epoll is asked for, and reports.
+EPOLLIN, EPOLLOUT = 0x001, 0x004
+EPOLLERR, EPOLLHUP = 0x008, 0x010
+EPOLLRDHUP = 0x2000
+EPOLLET = 1 << 31
 # How many events one look at the kernel may bring: enough to amortise a turn of
 # trio's own loop over, little enough that they stay in the cache.
 MAX_EVENTS = 64

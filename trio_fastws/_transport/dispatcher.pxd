@@ -6,6 +6,10 @@ from ._calls cimport (
 )
 from .links cimport Link, Owner, Turn
 
+# Numbers of the module as C has them: not seen from Python.
+cdef unsigned int EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP, EPOLLRDHUP, EPOLLET
+cdef Py_ssize_t HEADROOM, MAX_EVENTS
+
 
 cdef class SocketLink(Link):
     cdef int _fd

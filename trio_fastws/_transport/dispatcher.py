@@ -28,6 +28,12 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from .calls import (
+    EPOLLERR,
+    EPOLLET,
+    EPOLLHUP,
+    EPOLLIN,
+    EPOLLOUT,
+    EPOLLRDHUP,
     MAX_EVENTS,
     end_output,
     event_fd,
@@ -45,11 +51,6 @@ from .links import HEADROOM, Link, Owner, Turn
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
-
-EPOLLIN, EPOLLOUT = 0x001, 0x004
-EPOLLERR, EPOLLHUP = 0x008, 0x010
-EPOLLRDHUP = 0x2000
-EPOLLET = 1 << 31
 
 
 class SocketLink(Link):

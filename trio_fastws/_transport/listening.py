@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from .dispatcher import EPOLLIN, Dispatcher
+from .calls import EPOLLIN
+from .dispatcher import Dispatcher
 from .links import Link, Owner
 
 if TYPE_CHECKING:
