@@ -1,6 +1,7 @@
 """trio_fastws: hooks (`callback`) or a task per connection (`async`).
 
-With `nowait` the task takes all there is before it waits. The variants `zlib-ng` and
+With `nowait` the task takes all there is before it waits; with `forgetful` it keeps
+no message while it waits for the next. The variants `zlib-ng` and
 `isal` compress with another library, `window` keeps a context as bytes and not as a
 compressor, and `unprepared` broadcasts messages as they are.
 """
@@ -40,6 +41,7 @@ JOB = arguments(
     "callback",
     "async",
     "nowait",
+    "forgetful",
     variants=("zlib-ng", "isal", "window", "unprepared"),
 )
 MEMBERS: set[WebSocket] = set()
@@ -89,6 +91,12 @@ async def echo_nowait(ws: WebSocket) -> None:
             return
 
 
+async def echo_forgetful(ws: WebSocket) -> None:
+    async for message in ws:
+        await ws.send(message)
+        del message
+
+
 async def broadcast(ws: WebSocket) -> None:
     MEMBERS.add(ws)
     try:
@@ -120,6 +128,7 @@ async def main() -> None:
         "callback": Broadcast() if JOB.broadcast else Echo(),
         "async": broadcast if JOB.broadcast else echo,
         "nowait": broadcast if JOB.broadcast else echo_nowait,
+        "forgetful": broadcast if JOB.broadcast else echo_forgetful,
     }
     async with trio.open_nursery() as nursery:
         server: Server = await nursery.start(
@@ -136,4 +145,5 @@ async def main() -> None:
         listening(server.port)
 
 
-trio.run(main)
+if __name__ == "__main__":  # or `inspected_server` runs it
+    trio.run(main)
