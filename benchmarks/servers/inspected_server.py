@@ -53,7 +53,7 @@ def _summary() -> dict[str, int]:
     return memory.summary()
 
 
-async def obey(path: str) -> None:
+async def obey(path: str, *, task_status: trio.TaskStatus[None]) -> None:
     """Serve one asker after the other."""
     turns = Turns()
     commands: dict[str, Callable[[], Any]] = {
@@ -68,6 +68,7 @@ async def obey(path: str) -> None:
     with trio.socket.socket(socket.AF_UNIX) as listener:
         await listener.bind(path)
         listener.listen()
+        task_status.started()
         while True:
             peer, _ = await listener.accept()
             async with trio.SocketStream(peer) as stream:
@@ -82,7 +83,8 @@ async def main(path: str) -> None:
     import ours_server  # noqa: PLC0415 - it reads the command line
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(obey, path)
+        # First: whoever reads that the server listens may ask.
+        await nursery.start(obey, path)
         await ours_server.main()
 
 

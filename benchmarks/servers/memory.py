@@ -136,8 +136,14 @@ def rss() -> int:
 
 
 def summary() -> dict[str, int]:
-    """All of the above that is one number."""
-    found = {"rss": rss(), "blocks": sys.getallocatedblocks(), **malloc()}
+    """All of the above that is one number.
+
+    And ``cyclic``: how many objects the collector has found that were garbage, and
+    would not have been freed without it.
+    """
+    cyclic = sum(generation["collected"] for generation in gc.get_stats())
+    found = {"rss": rss(), "blocks": sys.getallocatedblocks(), "cyclic": cyclic}
+    found |= malloc()
     if tracemalloc.is_tracing():
         found["traced"] = tracemalloc.get_traced_memory()[0]
     return found
