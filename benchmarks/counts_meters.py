@@ -167,7 +167,11 @@ class Turns(Meter):
         self.scratch = tempfile.TemporaryDirectory()
         self._inspected = Inspected(name, built, deflate)
         self.server = self._inspected.server
-        self._inspected.ask("turns")
+        try:
+            self._inspected.ask("turns")
+        except BaseException:
+            self.close()
+            raise
 
     @classmethod
     def takes(cls, server: str) -> bool:
@@ -199,7 +203,6 @@ class Instructions(Meter):
         rig.START_SECONDS = SLOW_START_SECONDS
         super().__init__(name, built, deflate)
         self._dumps = 0
-        self._dump()
 
     def wrapper(self, built: dict[str, Path]) -> Sequence[str]:
         """See `Meter.wrapper`."""

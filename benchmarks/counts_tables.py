@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # Of the system calls and functions that are told.
 LEAST_CALLS = 0.005
 LEAST_SHARE = 0.001
+# Of names, as many as a terminal has room for; `--json` has all.
+COLUMNS = 9
 FUNCTIONS = 15
 GROUPS = ("ours", "python", "libc", "zlib", "floor", "others")
 NOTES = {
@@ -27,8 +29,8 @@ NOTES = {
     "instructions": "For each message, in user space, and the share of them in our "
     "extension modules, the interpreter with its modules, libc, and zlib.",
     "memory": "For each message: calls of malloc, calloc and realloc with Python's own "
-    "allocator off, bytes asked for; calls of memcpy and memmove; then for each byte of "
-    "payload, or each handshake: bytes in those, bytes from the kernel, bytes to it.",
+    "allocator off, bytes asked for; calls of memcpy and memmove. Then for each byte "
+    "of payload, or each handshake: bytes in those, from the kernel, and to it.",
 }
 
 
@@ -97,14 +99,14 @@ class Row:
 
 
 def _named(rows: Sequence[Row]) -> list[str]:
-    """Names of what any row has, the most frequent first."""
+    """Names of what is most frequent in all rows together."""
     together: Counter[str] = Counter()
     for row in rows:
         for name, value in row.each.items():
             together[name] += value  # type: ignore[assignment]
     return [
         name
-        for name, _ in together.most_common()
+        for name, _ in together.most_common(COLUMNS)
         if any(row.each.get(name, 0) >= LEAST_CALLS for row in rows)
     ]
 
