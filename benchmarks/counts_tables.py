@@ -24,7 +24,7 @@ GROUPS = ("ours", "python", "libc", "zlib", "floor", "others")
 NOTES = {
     "syscalls": "For each message, by strace.",
     "switches": "For each message: voluntary when the server has to wait, involuntary "
-    "when its core is taken away.",
+    "when its core is taken away; page faults: memory that it gets anew.",
     "turns": "For each message: turns of trio's loop, tasks made runnable, steps.",
     "instructions": "For each message, in user space, and the share of them in our "
     "extension modules, the interpreter with its modules, libc, and zlib.",
@@ -74,7 +74,7 @@ class Row:
             "messages": self.messages,
             "each": self.each,
         }
-        if self.meter in {"instructions", "syscalls", "switches"}:
+        if self.meter in {"instructions", "syscalls"}:
             found["total"] = self.total
         if self.meter == "instructions":
             found["shares"] = {k: v / self.total for k, v in self.each.items()}
@@ -147,7 +147,7 @@ def tables(meter: str, rows: Sequence[Row]) -> list[Table]:
         body = [[row.title, *_shares(row, names)] for row in ordered]
     else:
         names = _named(rows)
-        total = meter != "turns"
+        total = meter == "syscalls"
         columns = [*(["all"] if total else []), *names]
         body = [
             [row.title, *([f"{row.total:.2f}"] if total else []), *_by_name(row, names)]

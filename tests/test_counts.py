@@ -84,7 +84,11 @@ def test_turns_and_switches_are_counted(cache: Path) -> None:
     rows = count(cache, "switches,turns", "floor,ours-callback,ours-async")
     found = {(row["pass"], row["server"]): row["each"] for row in rows}
     assert ("turns", "floor") not in found  # it has no trio
-    assert set(found["switches", "floor"]) == {"voluntary", "involuntary"}
+    assert set(found["switches", "floor"]) == {
+        "voluntary",
+        "involuntary",
+        "page faults",
+    }
     hooks, tasks = (found["turns", f"ours-{how}"] for how in ("callback", "async"))
     assert set(hooks) == set(tasks) == {"turns", "scheduled", "steps"}
     # A message wakes its task, once at least; hooks have no task to be woken.
