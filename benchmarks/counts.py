@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +46,8 @@ BYTES = 32 * 1024 * 1024
 FEWEST = 500
 FEWEST_EACH = 3
 QUICK_FEWEST = 200
+# The server closes its side of a connection when the generator has left.
+SETTLE_SECONDS = 0.3
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -153,6 +156,7 @@ class Bench:
             generator.wait(10)
         finally:
             generator.stop()
+        time.sleep(SETTLE_SECONDS)
         if outcome.errors or outcome.event != "done":
             raise rig.RigError(f"{cell.name}: {outcome.first_error}")
         return outcome.messages
