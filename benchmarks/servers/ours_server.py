@@ -1,6 +1,7 @@
 """trio_fastws: hooks (`callback`) or a task per connection (`async`).
 
-With `nowait` the task takes all there is before it waits. The variants `zlib-ng` and
+With `nowait` the task takes all there is before it waits; with `forgetful` it keeps
+no message while it waits for the next. The variants `zlib-ng` and
 `isal` compress with another library, `window` keeps a context as bytes and not as a
 compressor, and `unprepared` broadcasts messages as they are.
 """
@@ -41,6 +42,7 @@ JOB = arguments(
     "callback",
     "async",
     "nowait",
+    "forgetful",
     variants=("zlib-ng", "isal", "window", "unprepared"),
 )
 MEMBERS: set[WebSocket] = set()
@@ -114,6 +116,12 @@ async def echo_nowait(ws: WebSocket) -> None:
             return
 
 
+async def echo_forgetful(ws: WebSocket) -> None:
+    async for message in ws:
+        await ws.send(message)
+        del message
+
+
 async def broadcast(ws: WebSocket) -> None:
     MEMBERS.add(ws)
     try:
@@ -145,9 +153,10 @@ async def main() -> None:
         "callback": EchoSlowly() if JOB.sleeper else Echo(),
         "async": echo_slowly if JOB.sleeper else echo,
         "nowait": echo_nowait,
+        "forgetful": echo_forgetful,
     }
     if JOB.broadcast:
-        handlers = {"callback": Broadcast(), "async": broadcast, "nowait": broadcast}
+        handlers = dict.fromkeys(handlers, broadcast) | {"callback": Broadcast()}
     async with trio.open_nursery() as nursery:
         if JOB.sleeper:
             nursery.start_soon(watch_lateness)
@@ -165,4 +174,5 @@ async def main() -> None:
         listening(server.port)
 
 
-trio.run(main)
+if __name__ == "__main__":  # or `inspected_server` runs it
+    trio.run(main)
