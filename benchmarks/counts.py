@@ -18,6 +18,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import building
 import rig
 from cells import Cell, check_server, parse_cell
 from counts_meters import METERS, Meter
@@ -158,7 +159,7 @@ class Bench:
             generator.stop()
         time.sleep(SETTLE_SECONDS)
         if outcome.errors or outcome.event != "done":
-            raise rig.RigError(f"{cell.name}: {outcome.first_error}")
+            raise building.RigError(f"{cell.name}: {outcome.first_error}")
         return outcome.messages
 
 
@@ -169,7 +170,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         meter.check()
     machine = about()
     print(machine)
-    bench = Bench(rig.build(), QUICK_FEWEST if options.quick else FEWEST)
+    bench = Bench(building.build(), QUICK_FEWEST if options.quick else FEWEST)
     rows: list[Row] = []
     told: list[str] = [f"{machine}.\n"]
     for meter in options.meters:
@@ -194,5 +195,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except rig.RigError as error:
+    except building.RigError as error:
         sys.exit(f"counts: {error}")

@@ -18,6 +18,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+import building
 import rig
 from callgrind import read_profile
 from inspecting import Inspected
@@ -45,7 +46,7 @@ class Meter:
         """Start the server of that name.
 
         Raises:
-            rig.RigError: It does not start.
+            building.RigError: It does not start.
         """
         self.scratch = tempfile.TemporaryDirectory()
         command = rig.server_command(name, built, "echo", deflate)
@@ -59,11 +60,11 @@ class Meter:
         """Check that what it needs is there.
 
         Raises:
-            rig.RigError: It is not; the message names the package.
+            building.RigError: It is not; the message names the package.
         """
         for program, package in cls.needs.items():
             if shutil.which(program) is None:
-                raise rig.RigError(
+                raise building.RigError(
                     f"{cls.name} are counted with {program}: install {package}"
                 )
 
@@ -124,7 +125,7 @@ class Syscalls(Meter):
             words = tracer.stderr.readline()
             if "attached" not in words:
                 tracer.terminate()
-                raise rig.RigError(f"strace: {words.strip()}")
+                raise building.RigError(f"strace: {words.strip()}")
             try:
                 result = work()
             finally:
@@ -228,7 +229,7 @@ class Instructions(Meter):
         self._dumps += 1
         found = Path(self.scratch.name, f"profile.{self._dumps}")
         if done.returncode or not found.exists():
-            raise rig.RigError(f"callgrind_control: {done.stdout}{done.stderr}")
+            raise building.RigError(f"callgrind_control: {done.stdout}{done.stderr}")
         return found
 
 
@@ -242,7 +243,9 @@ class Memory(Meter):
         super().__init__(name, built, deflate)
         if not any(self.now().values()):
             self.close()
-            raise rig.RigError(f"{name} does not call libc, or LD_PRELOAD does nothing")
+            raise building.RigError(
+                f"{name} does not call libc, or LD_PRELOAD does nothing"
+            )
 
     def wrapper(self, built: dict[str, Path]) -> Sequence[str]:
         """See `Meter.wrapper`."""
@@ -263,8 +266,8 @@ class Memory(Meter):
 def _library(cache: Path) -> Path:
     """Compile what counts, unless it is there."""
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
-    assert compiler is not None, "rig.build has found one"
-    source = rig.HERE / "counted.c"
+    assert compiler is not None, "building.build has found one"
+    source = building.HERE / "counted.c"
     text = source.read_bytes() + " ".join([compiler, *FLAGS]).encode()
     found = cache / f"counted-{hashlib.sha256(text).hexdigest()[:16]}.so"
     if not found.exists():
@@ -275,7 +278,7 @@ def _library(cache: Path) -> Path:
             command += ["-o", target, source, "-ldl"]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
-                raise rig.RigError(f"{' '.join(map(str, command))}\n{done.stderr}")
+                raise building.RigError(f"{' '.join(map(str, command))}\n{done.stderr}")
             target.replace(found)
     return found
 

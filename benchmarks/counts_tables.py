@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from callgrind import group, readable
-from deflate_tables import Table, amount
+from deflate_tables import amount
+from page import Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,10 +15,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import rig
-from deflate_tables import Table, amount
+import building
+from deflate_tables import amount
 from idle_runs import DEFAULT, MOST, QUICK, SERVERS, Bench, Figures, Part, check_server
 from inspecting import about
+from page import Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _arguments(argv)
     machine = about()
     print(machine)
-    bench = Bench(rig.build(), QUICK if options.quick else MOST)
+    bench = Bench(building.build(), QUICK if options.quick else MOST)
     found: list[Figures] = []
     tables: list[Table] = []
     for name in options.servers:
@@ -137,5 +138,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except rig.RigError as error:
+    except building.RigError as error:
         sys.exit(f"idle: {error}")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import building
 import rig
 
 import trio_fastws
@@ -49,19 +50,19 @@ class Inspected:
 
         Args:
             name: As in the tables of ``run.py``: ``ours-callback``.
-            built: What `rig.build` gave.
+            built: What `building.build` gave.
             deflate: What it agrees on.
             wrapper: A command that runs it.
 
         Raises:
-            rig.RigError: It did not start.
+            building.RigError: It did not start.
         """
         self._loadgen = built["loadgen"]
         self._places = rig.Places.choose()
         self._scratch = tempfile.TemporaryDirectory()
         self._control = str(Path(self._scratch.name, "control"))
         command = rig.server_command(name, built, "echo", deflate)
-        command[1] = rig.HERE / "servers" / "inspected_server.py"
+        command[1] = building.HERE / "servers" / "inspected_server.py"
         command += ["--control", self._control]
         self.server = rig.Server([*wrapper, *command], self._places)
         self.server.wait()
@@ -80,7 +81,7 @@ class Inspected:
             with asker.makefile("rb") as answer:
                 found = answer.readline()
         if not found:
-            raise rig.RigError(f"the server did not answer {command!r}")
+            raise building.RigError(f"the server did not answer {command!r}")
         return json.loads(found)
 
     @contextmanager
@@ -107,4 +108,4 @@ def echo(generator: rig.Generator) -> None:
 def _check(generator: rig.Generator) -> None:
     outcome = generator.read(ANSWER_SECONDS)
     if outcome.errors:
-        raise rig.RigError(outcome.first_error)
+        raise building.RigError(outcome.first_error)

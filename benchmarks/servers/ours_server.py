@@ -156,7 +156,7 @@ async def main() -> None:
         "forgetful": echo_forgetful,
     }
     if JOB.broadcast:
-        handlers = dict.fromkeys(handlers, broadcast) | {"callback": Broadcast()}
+        handlers.update(dict.fromkeys(handlers, broadcast), callback=Broadcast())
     async with trio.open_nursery() as nursery:
         if JOB.sleeper:
             nursery.start_soon(watch_lateness)
