@@ -87,6 +87,11 @@ cpdef unmask_in_place(
         PyBuffer_Release(&view)
 
 
+cpdef bytes reserve(Py_ssize_t size):
+    """See `mask.reserve`."""
+    return PyBytes_FromStringAndSize(NULL, size)
+
+
 cdef inline int _header_size(Py_ssize_t size) noexcept:
     return 2 if size < 126 else 4 if size < 65536 else 10
 

@@ -70,6 +70,14 @@ def make_frame(first: int, payload: bytes, key: int, masked: bool) -> bytes:
     return header + key.to_bytes(4, "little") + _xor(payload, key, 0)
 
 
+def reserve(size: int) -> bytes:
+    """Return ``size`` bytes of any content, to be written over and cut to size.
+
+    In C nothing is written to them: pages that nobody fills take no memory.
+    """
+    return bytes(size)
+
+
 def _xor(data: bytes | bytearray | memoryview, key: int, phase: int) -> bytes:
     size = len(data)
     word = key.to_bytes(4, "little")
@@ -84,6 +92,7 @@ with suppress(ImportError):  # where there was no compiler
     from ._xor import (
         make_frame as make_frame,
         make_header as make_header,
+        reserve as reserve,
         unmask as unmask,
         unmask_in_place as unmask_in_place,
     )

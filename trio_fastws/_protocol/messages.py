@@ -21,7 +21,7 @@ from .codes import BINARY, CONTINUATION, TEXT
 from .errors import ProtocolError
 from .events import Piece
 from .frames import FrameParser
-from .mask import unmask, unmask_in_place
+from .mask import reserve, unmask, unmask_in_place
 from .utf8 import TextDecoder
 
 if TYPE_CHECKING:
@@ -239,8 +239,8 @@ class MessageParser(FrameParser):
             room = 0 if self._deflated else self._length
             if room > TRUSTED and self._max_message == NO_LIMIT:
                 room = TRUSTED
-            # Zeroed by the system, and only as far as it is touched.
-            self._binary = BytesIO(bytes(room))
+            # What it holds at first is never seen: it is written over or cut off.
+            self._binary = BytesIO(reserve(room))
         return self._binary
 
     def get_buffer(self) -> memoryview | None:

@@ -33,6 +33,8 @@ HEADROOM = 16
 # A turn yields to trio's other tasks after this long. A sleeper of 1 ms must
 # not be more than 5 ms late on a loaded server.
 TURN_SECONDS = 0.002
+# Half of the freed memory that the allocator should keep for the next messages.
+KEPT_FREE = 8 * 2**20
 # A cork larger than this is written at once: it no longer saves syscalls, and
 # the peer can start reading.
 CORK_SIZE = 64 * 1024
@@ -182,6 +184,10 @@ class Turn:
     )
 
     def __init__(self, clock: Callable[[], float]) -> None:
+        # One block had and freed, and never touched: glibc keeps up to twice the
+        # largest block that was freed, and what it gives back has to be had anew
+        # page by page, with 256 faults for each message of 1 MiB.
+        bytes(KEPT_FREE)
         # Where links read to. A parser may change what lies in it.
         self.buffer: bytearray = bytearray(HEADROOM + READ_SIZE)
         self.window: memoryview = memoryview(self.buffer)[HEADROOM:]
