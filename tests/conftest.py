@@ -53,6 +53,16 @@ def guard(request: pytest.FixtureRequest) -> Iterator[None]:
     signal.alarm(0)
 
 
+@pytest.fixture
+def autojump_clock() -> trio.testing.MockClock:
+    """A clock that jumps when nothing happens, for 10 ms.
+
+    A loaded kernel may take a moment to bring what was sent over the loopback;
+    pytest-trio's own clock, which waits for nothing, would jump to the deadline.
+    """
+    return trio.testing.MockClock(autojump_threshold=0.01)
+
+
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the C programs of the benchmarks are built, once."""
