@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """HTTP/1.1 heads: where one ends, and which fields stand in it.
 
 Owns the one use of httptools and everything its parser (llhttp) lets through that
@@ -6,8 +7,6 @@ WebSocket is, and never sees a byte that follows a head.
 """
 
 from __future__ import annotations
-
-from contextlib import suppress
 
 from httptools import (
     HttpParserError,
@@ -32,25 +31,21 @@ class Fields:
     Attributes:
         pairs: Name and value as received, in order.
         index: Last value by lower-case name, without white space around it.
-            Filled by `seal`.
+        complete: Whether httptools has understood the whole head of a response.
     """
 
-    __slots__ = ("index", "pairs")
-
-    pairs: list[tuple[bytes, bytes]]
-    index: dict[bytes, bytes]
+    __slots__ = ("complete", "index", "pairs")
 
     def __init__(self) -> None:
-        self.pairs = []
+        self.pairs: list[tuple[bytes, bytes]] = []
+        self.index: dict[bytes, bytes] = {}
+        self.complete: bool = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take one field from httptools."""
         self.pairs.append((name, value))
-
-    def seal(self) -> None:
-        """Index what was collected, once nothing more will come."""
         # llhttp drops white space before a value but leaves it after one
-        self.index = {name.lower(): value.strip(b" \t") for name, value in self.pairs}
+        self.index[name.lower()] = value.strip(b" \t")
 
     def only(self, name: bytes) -> bytes | None:
         """Return the value of a field that must not be repeated, or None.
@@ -135,17 +130,15 @@ def parse_request_fields(head: bytes) -> Fields:
         HttpParserError: llhttp refuses the head.
     """
     fields = Fields()
-    # how httptools says that HTTP ends with this head
-    with suppress(HttpParserUpgrade):
+    try:
         HttpRequestParser(fields).feed_data(head)
-    fields.seal()
+    except HttpParserUpgrade:
+        return fields  # how httptools says that HTTP ends with this head
     return fields
 
 
 class _ResponseFields(Fields):
-    __slots__ = ("complete",)
-
-    complete: bool
+    __slots__ = ()
 
     def on_headers_complete(self) -> None:
         """Note that the whole head was understood."""
@@ -159,7 +152,6 @@ def parse_response_fields(head: bytes) -> Fields:
         HttpParserError: llhttp refuses the head.
     """
     fields = _ResponseFields()
-    fields.complete = False
     try:
         HttpResponseParser(fields).feed_data(head)
     except (HttpParserError, HttpParserUpgrade):
@@ -167,5 +159,4 @@ def parse_response_fields(head: bytes) -> Fields:
         # head; the head itself was good, and what it lacks is said elsewhere.
         if not fields.complete:
             raise
-    fields.seal()
     return fields
