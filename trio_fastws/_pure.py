@@ -48,6 +48,8 @@ HOT = (
     "_output",
     "_input",
     "_connection",
+    "_reception",
+    "_opening",
 )
 
 

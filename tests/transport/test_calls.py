@@ -39,9 +39,23 @@ def test_receive_nothing_something_and_the_end(pair) -> None:
     buffer.clear()  # nobody holds it any more
 
 
+def test_accept_nothing_and_a_connection_that_does_not_block(sockets) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        assert calls.accept(listener.fileno()) == -1
+        theirs = socket.create_connection(listener.getsockname())
+        fd = calls.accept(listener.fileno())
+    ours = socket.socket(fileno=fd)
+    sockets.extend((ours, theirs))
+    assert ours.getpeername() == theirs.getsockname()
+    assert not os.get_blocking(fd)
+    assert not os.get_inheritable(fd)
+
+
 @pytest.mark.parametrize(
     "call",
     [
+        lambda: calls.accept(-1),
         lambda: calls.receive(-1, bytearray(8), 0),
         lambda: calls.receive_into(-1, memoryview(bytearray(8))),
         lambda: calls.send(-1, [b"x"], 1),

@@ -30,6 +30,25 @@ MAX_PARTS = 64
 _EVENT = struct.Struct("iI")
 
 
+def accept(fd: int) -> int:
+    """Accept a connection, non-blocking and not inherited by children.
+
+    Returns:
+        Its descriptor; -1 if none is pending.
+
+    Raises:
+        OSError: See accept(2): of the listening socket, of the process, or of the
+            one connection that was to be accepted.
+    """
+    with lend(fd) as sock:
+        try:
+            connection, _address = sock.accept()
+        except (BlockingIOError, InterruptedError):
+            return -1
+    connection.setblocking(False)
+    return connection.detach()
+
+
 def receive(fd: int, buffer: bytearray, start: int) -> int:
     """Receive into ``buffer[start:]``.
 
@@ -139,6 +158,7 @@ def event_mask(events: bytearray, index: int) -> int:
 
 with suppress(ImportError):  # where there was no compiler, or no epoll
     from ._calls import (
+        accept as accept,
         end_output as end_output,
         event_fd as event_fd,
         event_mask as event_mask,

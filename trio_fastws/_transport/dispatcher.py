@@ -42,7 +42,6 @@ from .calls import (
 from .links import HEADROOM, Link, Owner, Turn
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
 EPOLLIN, EPOLLOUT = 0x001, 0x004
@@ -54,20 +53,27 @@ EPOLLET = 1 << 31
 class SocketLink(Link):
     """A connected, non-blocking socket in a dispatcher's epoll.
 
-    Takes over the descriptor: `socket` objects are only lent one to answer what
+    Holds the descriptor alone: `socket` objects are only lent it to answer what
     is asked rarely.
     """
 
     __slots__ = ("_fd", "_mask")
 
-    def __init__(
-        self, dispatcher: Dispatcher, owner: Owner, sock: socket.socket
-    ) -> None:
+    def __init__(self, dispatcher: Dispatcher, owner: Owner, fd: int) -> None:
+        """Take over a descriptor, and close it if it cannot be watched.
+
+        Raises:
+            OSError: An epoll has limits of its own (ENOSPC, ENOMEM).
+        """
         super().__init__(dispatcher, owner)
-        self._fd = sock.fileno()
+        self._fd = fd
         self._mask = EPOLLIN
-        dispatcher.register(self._fd, self, EPOLLIN)
-        sock.detach()
+        try:
+            dispatcher.register(fd, self, EPOLLIN)
+        except OSError:
+            owner.link = None
+            os.close(fd)
+            raise
 
     def on_ready(self, events: int) -> None:
         """Write, then read, as far as the events say it is worth a try."""
