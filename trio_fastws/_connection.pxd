@@ -1,6 +1,6 @@
 cimport cython
 
-from trio_fastws._transport.links cimport Link, Turn
+from trio_fastws._transport.links cimport Link, Turn, end
 from trio_fastws._transport.outbox cimport Outbox
 
 from ._input cimport Input

@@ -22,7 +22,7 @@ from typing import Any
 import trio
 
 from trio_fastws._protocol.endpoint import Endpoint, check_close
-from trio_fastws._transport.links import Linger, Link, Turn
+from trio_fastws._transport.links import Link, Turn, end
 
 from ._encoding import CLOSE
 from ._input import BY_OUTBOX, Input
@@ -200,7 +200,9 @@ class Connection(Input):
         link = self.link
         if link is not None:
             if lingering:
-                Linger(link, service.close_seconds, self.endpoint.failed)
+                # Else its Close has come: RFC 6455 5.5.1: after that it MUST NOT
+                # send any more.
+                end(link, service.close_seconds, self.endpoint.failed)
             else:
                 link.close()
         self._wake_all()

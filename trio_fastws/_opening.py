@@ -120,7 +120,7 @@ class Opening(Owner):
         reception = self._reception
         try:
             request = parse_request(
-                head, reception.request_fields, reception.request_head
+                head, reception.request_fields, reception.request_head, True
             )
             self._request = request
             if is_upgrade(request):

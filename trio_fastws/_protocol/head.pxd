@@ -1,6 +1,9 @@
 cimport cython
 
 
+cdef dict _LOWER
+
+
 cdef class Fields:
     cdef readonly list pairs
     cdef readonly dict index
@@ -13,5 +16,5 @@ cdef class Fields:
 
 
 @cython.locals(fields=Py_ssize_t)
-cpdef check_head(bytes head, Py_ssize_t max_fields, Py_ssize_t max_size)
+cpdef check_head(bytes head, Py_ssize_t max_fields, Py_ssize_t max_size, bint cut=*)
 cpdef Fields parse_request_fields(bytes head)

@@ -24,6 +24,27 @@ MAX_HEAD = 65536
 # A browser sends 12 to 20 fields; a chain of proxies adds a few more each.
 MAX_FIELDS = 128
 
+# Found faster than made, of the fields that nearly every upgrade has.
+_LOWER = {
+    name: name.lower()
+    for name in (
+        b"Accept-Encoding",
+        b"Accept-Language",
+        b"Cache-Control",
+        b"Connection",
+        b"Cookie",
+        b"Host",
+        b"Origin",
+        b"Pragma",
+        b"Sec-WebSocket-Extensions",
+        b"Sec-WebSocket-Key",
+        b"Sec-WebSocket-Protocol",
+        b"Sec-WebSocket-Version",
+        b"Upgrade",
+        b"User-Agent",
+    )
+}
+
 
 class Fields:
     """The fields of a head before they are decoded; httptools calls it back.
@@ -45,7 +66,9 @@ class Fields:
         """Take one field from httptools."""
         self.pairs.append((name, value))
         # llhttp drops white space before a value but leaves it after one
-        self.index[name.lower()] = value.strip(b" \t")
+        if value and (value[0] <= 0x20 or value[-1] <= 0x20):
+            value = value.strip(b" \t")
+        self.index[_LOWER.get(name) or name.lower()] = value
 
     def only(self, name: bytes) -> bytes | None:
         """Return the value of a field that must not be repeated, or None.
@@ -100,8 +123,14 @@ def find_head_end(data: bytes | bytearray, start: int = 0) -> int:
     return end if end < 0 else end + 4
 
 
-def check_head(head: bytes, max_fields: int, max_size: int) -> None:
+def check_head(head: bytes, max_fields: int, max_size: int, cut: bool = False) -> None:
     """Refuse, before any parser sees it, a head that is too large or not just one.
+
+    Args:
+        head: What to check.
+        max_fields: Largest number of header fields.
+        max_size: Largest size of the head in bytes.
+        cut: It was cut at its first blank line: do not look for that again.
 
     Raises:
         HandshakeError: 431 for size or number of fields, 400 for anything but
@@ -112,7 +141,7 @@ def check_head(head: bytes, max_fields: int, max_size: int) -> None:
         raise HandshakeError(
             431, f"head of {len(head)} bytes is over the limit of {max_size}"
         )
-    if head.find(b"\r\n\r\n") != len(head) - 4:
+    if not cut and head.find(b"\r\n\r\n") != len(head) - 4:
         raise HandshakeError(400, "head does not end with its first blank line")
     # One line end after the start line, one for the blank line. A bare LF counts
     # too, and llhttp will refuse it; one character is counted twice as fast as two.

@@ -15,6 +15,6 @@ cdef class Request:
 
 
 @cython.locals(line=bytes, parts=list, fields=Fields, target=str, request=Request)
-cpdef Request parse_request(bytes head, Py_ssize_t max_fields=*, Py_ssize_t max_size=*)
+cpdef Request parse_request(bytes head, Py_ssize_t max_fields=*, Py_ssize_t max_size=*, bint cut=*)
 @cython.locals(host=bytes, index=dict)
 cpdef check_fields(Fields fields)

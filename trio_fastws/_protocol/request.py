@@ -134,7 +134,10 @@ class Request:
 
 
 def parse_request(
-    head: bytes, max_fields: int = MAX_FIELDS, max_size: int = MAX_HEAD
+    head: bytes,
+    max_fields: int = MAX_FIELDS,
+    max_size: int = MAX_HEAD,
+    cut: bool = False,
 ) -> Request:
     """Parse the head of a GET or HEAD request that has no body.
 
@@ -142,11 +145,12 @@ def parse_request(
         head: One whole head, up to `find_head_end`. Kept by reference.
         max_fields: Largest number of header fields.
         max_size: Largest size of the head in bytes.
+        cut: It was cut at its first blank line; see `check_head`.
 
     Raises:
         HandshakeError: 400, 405, 431, 501 or 505, with a reason for the client.
     """
-    check_head(head, max_fields, max_size)
+    check_head(head, max_fields, max_size, cut)
     line = head[: head.find(b"\r\n")]
     parts = line.split(b" ")
     if len(parts) != 3 or parts[2] != b"HTTP/1.1" or parts[0] not in (b"GET", b"HEAD"):

@@ -10,6 +10,7 @@ from .links cimport Link, Owner, Turn
 cdef class SocketLink(Link):
     cdef int _fd
     cdef unsigned int _mask
+    cdef bint _drained
 
     @cython.locals(size=Py_ssize_t)
     cdef _receive(self, Owner owner)
@@ -21,6 +22,7 @@ cdef class SocketLink(Link):
     cpdef want(self, bint read, bint write)
     cdef _set_mask(self, unsigned int mask)
     cdef Dispatcher _dispatcher(self)
+    cpdef bint drained(self) except? -1
     @cython.locals(fd=int)
     cpdef close(self)
 

@@ -39,7 +39,7 @@ from .calls import (
     receive_into,
     send,
 )
-from .links import HEADROOM, Link, Owner, Turn
+from .links import HEADROOM, READ_SIZE, Link, Owner, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ class SocketLink(Link):
     is asked rarely.
     """
 
-    __slots__ = ("_fd", "_mask")
+    __slots__ = ("_drained", "_fd", "_mask")
 
     def __init__(self, dispatcher: Dispatcher, owner: Owner, fd: int) -> None:
         """Take over a descriptor, and close it if it cannot be watched.
@@ -68,6 +68,8 @@ class SocketLink(Link):
         super().__init__(dispatcher, owner)
         self._fd = fd
         self._mask = EPOLLIN
+        # Whether the last read took all that was there.
+        self._drained = False
         try:
             dispatcher.register(fd, self, EPOLLIN)
         except OSError:
@@ -95,8 +97,10 @@ class SocketLink(Link):
         try:
             if target is None:
                 size = receive(self._fd, turn.buffer, HEADROOM)
+                self._drained = size < READ_SIZE
             else:
                 size = receive_into(self._fd, target)
+                self._drained = False
         except OSError as error:
             self._end(owner, error)
             return
@@ -162,6 +166,10 @@ class SocketLink(Link):
         except OSError:
             # ENOTCONN: the peer has reset the connection; reading says so too.
             self.broken = True
+
+    def drained(self) -> bool:
+        """See `Link.drained`."""
+        return self._drained
 
     def close(self) -> None:
         """See `Link.close`. Harmless when closed already."""

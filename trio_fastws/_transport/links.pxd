@@ -30,6 +30,7 @@ cdef class Link:
     cpdef want(self, bint read, bint write)
     cpdef shutdown(self, bint unread=*)
     cpdef bint flushing(self) except? -1
+    cpdef bint drained(self) except? -1
     cpdef close(self)
     cpdef on_ready(self, int events)
     cpdef peer_address(self)
@@ -74,3 +75,6 @@ cdef class Linger(Owner):
 
     @cython.locals(turn=Turn)
     cdef _close(self)
+
+
+cpdef end(Link link, double seconds, bint unread)

@@ -139,6 +139,10 @@ class Link:
         """
         return False
 
+    def drained(self) -> bool:
+        """Tell whether nothing that came is unread, so that to close resets nothing."""
+        return False
+
     def close(self) -> None:
         """Let go of the connection at once; the owner hears no more of it."""
         raise NotImplementedError
@@ -284,7 +288,7 @@ class Linger(Owner):
     and a reset may destroy what the peer has not read yet: our last frame. So
     the sending side is shut down first, and the socket closed after the peer.
     Whoever ends the loop waits for `Turn.lingering` to be 0, or all this was in
-    vain.
+    vain. For a peer that has said that it sends nothing more, see `end`.
     """
 
     __slots__ = ("_deadline",)
@@ -331,3 +335,18 @@ class Linger(Owner):
             turn.lingering -= 1
             if turn.lingering == 0 and turn.on_lingered is not None:
                 turn.on_lingered()
+
+
+def end(link: Link, seconds: float, unread: bool) -> None:
+    """End a link: at once if nothing more comes, else as `Linger` describes.
+
+    Args:
+        link: What has been written to it goes out first.
+        seconds: How long the peer may take.
+        unread: Whether the peer may be sending still. If not, and all it has sent
+            is read, the kernel says goodbye alone.
+    """
+    if not unread and link.drained():
+        link.close()
+    else:
+        Linger(link, seconds, unread)
