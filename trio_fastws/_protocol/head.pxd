@@ -1,9 +1,6 @@
 cimport cython
 
 
-cdef dict _LOWER
-
-
 cdef class Fields:
     cdef readonly list pairs
     cdef readonly dict index

@@ -24,27 +24,6 @@ MAX_HEAD = 65536
 # A browser sends 12 to 20 fields; a chain of proxies adds a few more each.
 MAX_FIELDS = 128
 
-# Found faster than made, of the fields that nearly every upgrade has.
-_LOWER = {
-    name: name.lower()
-    for name in (
-        b"Accept-Encoding",
-        b"Accept-Language",
-        b"Cache-Control",
-        b"Connection",
-        b"Cookie",
-        b"Host",
-        b"Origin",
-        b"Pragma",
-        b"Sec-WebSocket-Extensions",
-        b"Sec-WebSocket-Key",
-        b"Sec-WebSocket-Protocol",
-        b"Sec-WebSocket-Version",
-        b"Upgrade",
-        b"User-Agent",
-    )
-}
-
 
 class Fields:
     """The fields of a head before they are decoded; httptools calls it back.
@@ -68,7 +47,7 @@ class Fields:
         # llhttp drops white space before a value but leaves it after one
         if value and (value[0] <= 0x20 or value[-1] <= 0x20):
             value = value.strip(b" \t")
-        self.index[_LOWER.get(name) or name.lower()] = value
+        self.index[name.lower()] = value
 
     def only(self, name: bytes) -> bytes | None:
         """Return the value of a field that must not be repeated, or None.
