@@ -45,7 +45,7 @@ class Connection(Input):
     )
 
     def __init__(self, service: Service, endpoint: Endpoint, link: Link) -> None:
-        super().__init__(service, endpoint)
+        self._init_input(service, endpoint)
         # The closing handshake is done; what is committed is still written.
         self._ending = False
         # The peer ended its direction meanwhile (TCP's FIN): it may still read.

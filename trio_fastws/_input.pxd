@@ -20,6 +20,7 @@ cdef class Input(Output):
     cdef public bint _receiving
     cdef public bint _finished
 
+    cdef _init_input(self, Service service, Endpoint endpoint)
     cdef _on_end(self, event)
     cdef _settle(self)
     cdef _hook_failed(self, str hook, error)

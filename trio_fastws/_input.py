@@ -48,8 +48,8 @@ class Input(Output):
         "_since",
     )
 
-    def __init__(self, service: Service, endpoint: Endpoint) -> None:
-        super().__init__(service, endpoint)
+    def _init_input(self, service: Service, endpoint: Endpoint) -> None:
+        self._init_output(service, endpoint)
         # Messages that nobody has received yet, and their size with overhead.
         self._inbox: deque[Any] | None = None
         self._inbox_size = 0

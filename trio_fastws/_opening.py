@@ -61,7 +61,7 @@ class Opening(Owner):
     )
 
     def __init__(self, reception: Reception, now: float) -> None:
-        super().__init__()
+        self._init_owner()
         self._reception = reception
         self.deadline: float = now + reception.seconds
         self.closed: bool = False

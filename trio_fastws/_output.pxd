@@ -1,5 +1,6 @@
 cimport cython
 
+from trio_fastws._protocol.endpoint cimport Endpoint
 from trio_fastws._protocol.prepared cimport PreparedMessage
 from trio_fastws._transport.links cimport Turn
 from trio_fastws._transport.outbox cimport Outbox
@@ -20,6 +21,7 @@ cdef class Output(Encoder):
     cdef public bint _delayed
     cdef public bint _hung
 
+    cdef _init_output(self, Service service, Endpoint endpoint)
     cpdef _get_waiting(self)
     cdef _on_blocked(self)
     cdef _on_crowded(self)

@@ -52,8 +52,8 @@ class Output(Encoder):
         "dropped",
     )
 
-    def __init__(self, service: Service, endpoint: Endpoint) -> None:
-        super().__init__(endpoint)
+    def _init_output(self, service: Service, endpoint: Endpoint) -> None:
+        self._init_encoder(endpoint)
         self._service = service
         # Everything that only some connections need, made at first use.
         self._waiting: Waiting | None = None

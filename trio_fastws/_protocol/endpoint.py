@@ -77,7 +77,7 @@ class Endpoint(CompressedParser):
             agreement: The agreement on permessage-deflate, if there is one.
         """
         deflate = None if agreement is None else DeflateContext(agreement)
-        super().__init__(role, max_message, max_fragments, deflate)
+        self._init_messages(role, max_message, max_fragments, deflate)
         self.close_sent: bool = False
         self.close_received: bool = False
         self.failed: bool = False

@@ -19,6 +19,7 @@ cdef class FrameParser:
     cdef unsigned char _kept
     cdef public bint rsv1_allowed
 
+    cdef _init_frames(self, role)
     @cython.locals(header=bytes)
     cpdef feed(self, bytearray data, Py_ssize_t start, Py_ssize_t stop)
     @cython.locals(

@@ -65,7 +65,7 @@ class SocketLink(Link):
         Raises:
             OSError: An epoll has limits of its own (ENOSPC, ENOMEM).
         """
-        super().__init__(dispatcher, owner)
+        self._init_link(dispatcher, owner)
         self._fd = fd
         self._mask = EPOLLIN
         # Whether the last read took all that was there.

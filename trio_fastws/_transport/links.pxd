@@ -9,6 +9,7 @@ cdef class Owner(Timer):
     cdef public bint marked
     cdef public bint unfinished
 
+    cdef _init_owner(self)
     cpdef get_buffer(self)
     cpdef on_data(self, Py_ssize_t start, Py_ssize_t stop)
     cpdef on_filled(self, Py_ssize_t size)
@@ -25,6 +26,7 @@ cdef class Link:
     cdef public Owner owner
     cdef public bint broken
 
+    cdef _init_link(self, Turn turn, Owner owner)
     cpdef adopt(self, Owner owner)
     cpdef Py_ssize_t write(self, list parts, Py_ssize_t size) except -1
     cpdef want(self, bint read, bint write)

@@ -44,7 +44,10 @@ class Owner(Timer):
     __slots__ = ("direct", "link", "marked", "unfinished")
 
     def __init__(self) -> None:
-        super().__init__()
+        self._init_owner()
+
+    def _init_owner(self) -> None:
+        self._init_timer()
         self.link: Link | None = None
         # Whether `get_buffer` is to be asked before the next read.
         self.direct: bool = False
@@ -91,6 +94,9 @@ class Link:
     __slots__ = ("broken", "owner", "turn")
 
     def __init__(self, turn: Turn, owner: Owner) -> None:
+        self._init_link(turn, owner)
+
+    def _init_link(self, turn: Turn, owner: Owner) -> None:
         self.turn: Turn = turn
         self.owner: Owner | None = owner
         # Set once a write failed: the reason comes to the owner by `on_eof`.
@@ -301,7 +307,7 @@ class Linger(Owner):
             seconds: How long the peer may take.
             unread: Whether the peer may be sending still; see `Link.shutdown`.
         """
-        super().__init__()
+        self._init_owner()
         link.adopt(self)
         link.turn.lingering += 1
         link.shutdown(unread)
