@@ -79,14 +79,11 @@ cpdef int accept(int fd) except? -2:
     return -2
 
 
-cdef Py_ssize_t _receive(int fd, char *at, Py_ssize_t size) except? -2:
+cdef Py_ssize_t _receive(int fd, char *at, Py_ssize_t size) noexcept:
     cdef Py_ssize_t came = c_recv(fd, at, size, 0)
     if came >= 0:
         return came
-    if _later():
-        return -1
-    PyErr_SetFromErrno(OSError)
-    return -2
+    return -1 if _later() else -errno
 
 
 cpdef Py_ssize_t receive(int fd, bytearray buffer, Py_ssize_t start) except? -2:

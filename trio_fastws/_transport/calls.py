@@ -53,10 +53,10 @@ def receive(fd: int, buffer: bytearray, start: int) -> int:
     """Receive into ``buffer[start:]``.
 
     Returns:
-        How many bytes came: 0 at the end of the stream, -1 if nothing is there.
-
-    Raises:
-        OSError: The connection is broken.
+        How many bytes came: 0 at the end of the stream, -1 if nothing is there;
+        minus the errno if the connection is broken (recv(2) has no EPERM, which
+        is 1). That is how many connections end, and an exception for each would
+        cost more than all the rest of its end.
     """
     with memoryview(buffer) as whole, whole[start:] as room:
         return receive_into(fd, room)
@@ -68,6 +68,8 @@ def receive_into(fd: int, room: memoryview) -> int:
         return os.readv(fd, [room])
     except (BlockingIOError, InterruptedError):
         return -1
+    except OSError as error:
+        return -(error.errno or errno.EIO)
 
 
 def send(fd: int, parts: list[bytes], size: int) -> int:

@@ -94,20 +94,18 @@ class SocketLink(Link):
             return  # it has not parsed its last read; the level stays high
         target = owner.get_buffer() if owner.direct else None
         turn = self.turn
-        try:
-            if target is None:
-                size = receive(self._fd, turn.buffer, HEADROOM)
-                self._drained = size < READ_SIZE
-            else:
-                size = receive_into(self._fd, target)
-                self._drained = False
-        except OSError as error:
-            self._end(owner, error)
-            return
-        if size < 0:
+        if target is None:
+            size = receive(self._fd, turn.buffer, HEADROOM)
+            self._drained = size < READ_SIZE
+        else:
+            size = receive_into(self._fd, target)
+            self._drained = False
+        if size == -1:
             return
         if size == 0:
             self._end(owner, None)
+        elif size < 0:
+            self._end(owner, OSError(-size, os.strerror(-size)))
         elif target is None:
             owner.on_data(HEADROOM, HEADROOM + size)
         else:
