@@ -22,7 +22,7 @@ from typing import Any
 import trio
 
 from trio_fastws._protocol.endpoint import Endpoint, check_close
-from trio_fastws._transport.links import Link, Turn, end
+from trio_fastws._transport.links import Linger, Link, Turn
 
 from ._encoding import CLOSE
 from ._input import BY_OUTBOX, Input
@@ -199,10 +199,13 @@ class Connection(Input):
         self._outbox = None
         link = self.link
         if link is not None:
-            if lingering:
-                # Else its Close has come: RFC 6455 5.5.1: after that it MUST NOT
-                # send any more.
-                end(link, service.close_seconds, self.endpoint.failed)
+            endpoint = self.endpoint
+            # A peer that has closed and sent nothing behind it is done: RFC 6455
+            # 5.5.1: it MUST NOT send any more. Then the kernel says goodbye alone.
+            if lingering and (
+                endpoint.failed or endpoint.overrun or not link.drained()
+            ):
+                Linger(link, service.close_seconds, endpoint.failed)
             else:
                 link.close()
         self._wake_all()

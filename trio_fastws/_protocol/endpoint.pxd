@@ -13,6 +13,7 @@ cdef class Endpoint(CompressedParser):
     cdef readonly bint close_sent
     cdef readonly bint close_received
     cdef readonly bint failed
+    cdef readonly bint overrun
     cdef readonly long long messages_sent
     cdef readonly long long bytes_sent
 

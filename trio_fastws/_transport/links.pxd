@@ -77,6 +77,3 @@ cdef class Linger(Owner):
 
     @cython.locals(turn=Turn)
     cdef _close(self)
-
-
-cpdef end(Link link, double seconds, bint unread)

@@ -294,7 +294,8 @@ class Linger(Owner):
     and a reset may destroy what the peer has not read yet: our last frame. So
     the sending side is shut down first, and the socket closed after the peer.
     Whoever ends the loop waits for `Turn.lingering` to be 0, or all this was in
-    vain. For a peer that has said that it sends nothing more, see `end`.
+    vain.
+    A link that is `Link.drained` needs it only if the peer may send more.
     """
 
     __slots__ = ("_deadline",)
@@ -341,18 +342,3 @@ class Linger(Owner):
             turn.lingering -= 1
             if turn.lingering == 0 and turn.on_lingered is not None:
                 turn.on_lingered()
-
-
-def end(link: Link, seconds: float, unread: bool) -> None:
-    """End a link: at once if nothing more comes, else as `Linger` describes.
-
-    Args:
-        link: What has been written to it goes out first.
-        seconds: How long the peer may take.
-        unread: Whether the peer may be sending still. If not, and all it has sent
-            is read, the kernel says goodbye alone.
-    """
-    if not unread and link.drained():
-        link.close()
-    else:
-        Linger(link, seconds, unread)
