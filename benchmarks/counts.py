@@ -46,7 +46,7 @@ QUICK_SERVERS = ("ours-callback", "ours-async")
 BYTES = 32 * 1024 * 1024
 FEWEST = 500
 FEWEST_EACH = 3
-QUICK_FEWEST = 200
+QUICK_FEWEST = 600
 # The server closes its side of a connection when the generator has left.
 SETTLE_SECONDS = 0.3
 

@@ -6,8 +6,9 @@ import pytest
 import trio
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
-from tests.bare import BINARY, CLOSE, TEXT, Peer, close, frame
+from tests.bare import BINARY, CLOSE, TEXT, Peer, close, dial, frame
 from trio_fastws import ConnectionBroken, Timeouts, open_websocket
+from trio_fastws._transport.loop import HAVE_EPOLL
 
 REASON = "tschüß, 再见"
 
@@ -103,6 +104,27 @@ async def test_failing_peer_reads_why_and_then_the_end_but_no_reset(
     with pytest.raises(ConnectionBroken) as caught:
         await ws.receive()
     assert caught.value.close_code == code
+
+
+async def test_what_comes_behind_a_close_makes_no_reset(transport, connect) -> None:
+    # It MUST NOT come (RFC 6455 5.5.1); all the same the peer is to have our answer.
+    _ws, peer = await connect()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(peer.send, close(1000) + bytes(3_000_000))
+        assert await peer.read_close() == (1000, "")
+        assert await peer.rest() == b""
+
+
+@pytest.mark.skipif(not HAVE_EPOLL, reason="this platform has no epoll")
+@pytest.mark.parametrize("behind", [b"", b"x"])
+async def test_a_socket_lingers_only_if_more_may_come(serve, behind: bytes) -> None:
+    server = await serve(lambda ws: ws.wait_closed())
+    async with await dial(server.port) as peer:
+        await peer.shake()
+        await peer.send(close(1000) + behind)
+        assert await peer.read_close() == (1000, "")
+        assert await peer.rest() == b""
+        assert server.service.turn.lingering == len(behind)
 
 
 async def test_closing_while_the_peer_sends_discards_it(transport, connect) -> None:

@@ -224,7 +224,7 @@ def test_idle_connections_are_accounted_for(cache: Path) -> None:
         assert kinds[kind]["count"] == pytest.approx(1, abs=0.1)
         assert 0 < kinds[kind]["size"] <= kinds[kind]["allocated"]
     assert found["accounted"] >= sum(part["size"] for part in found["objects"])
-    assert any("_server.py" in line["name"] for line in found["lines"])
+    assert any("_transport/" in line["name"] for line in found["lines"])
     moments = ["open", "echoed", "closed", "collected", "trimmed", "open again"]
     assert list(found["resident"]) == moments
     # Of four messages of 1 MiB, nothing is held when they have gone back.

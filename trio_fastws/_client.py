@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import math
-import socket
 import ssl
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -334,6 +333,6 @@ async def _start_tls(
 def _attach(turn: Turn, owner: Owner, stream: trio.abc.Stream, spawn: Any) -> None:
     if isinstance(stream, trio.SocketStream) and isinstance(turn, Dispatcher):
         # A plain socket needs no pump: the loop watches it.
-        SocketLink(turn, owner, socket.socket(fileno=stream.socket.detach()))
+        SocketLink(turn, owner, stream.socket.detach())
     else:
         spawn(StreamLink(turn, owner, stream).run)

@@ -1,7 +1,8 @@
 cimport cython
 
+from trio_fastws._protocol.endpoint cimport Endpoint
 from trio_fastws._protocol.flag cimport flag
-from trio_fastws._transport.links cimport Link, Turn
+from trio_fastws._transport.links cimport Linger, Link, Turn
 from trio_fastws._transport.outbox cimport Outbox
 
 from ._input cimport Input
@@ -31,7 +32,7 @@ cdef class Connection(Input):
     @cython.locals(link=Link)
     cpdef on_eof(self, error)
     cpdef abort(self, reason)
-    @cython.locals(service=Service, turn=Turn, link=Link)
+    @cython.locals(service=Service, turn=Turn, link=Link, endpoint=Endpoint)
     cdef _finish(self, bint lingering)
     cdef _wake_all(self)
     cdef _wake_senders(self)

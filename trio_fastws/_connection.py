@@ -46,7 +46,7 @@ class Connection(Input):
     )
 
     def __init__(self, service: Service, endpoint: Endpoint, link: Link) -> None:
-        super().__init__(service, endpoint)
+        self._init_input(service, endpoint)
         # The closing handshake is done; what is committed is still written.
         self._ending = False
         # The peer ended its direction meanwhile (TCP's FIN): it may still read.
@@ -213,8 +213,13 @@ class Connection(Input):
         self._outbox = None
         link = self.link
         if link is not None:
-            if lingering:
-                Linger(link, service.close_seconds, self.endpoint.failed)
+            endpoint = self.endpoint
+            # A peer that has closed and sent nothing behind it is done: RFC 6455
+            # 5.5.1: it MUST NOT send any more. Then the kernel says goodbye alone.
+            if lingering and (
+                endpoint.failed or endpoint.overrun or not link.drained()
+            ):
+                Linger(link, service.close_seconds, endpoint.failed)
             else:
                 link.close()
         self._wake_all()

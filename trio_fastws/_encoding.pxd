@@ -20,6 +20,7 @@ cdef class Encoder(Owner):
     cdef public Endpoint endpoint
     cdef public Outbox _outbox
 
+    cdef _init_encoder(self, Endpoint endpoint)
     cdef bint _in_steps(self, Py_ssize_t size, PreparedMessage prepared) except? -1
     cdef Py_ssize_t _encode(self, int opcode, bytes payload, PreparedMessage prepared, list parts) except -1
     @cython.locals(outbox=Outbox, link=Link)

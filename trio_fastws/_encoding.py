@@ -43,8 +43,8 @@ class Encoder(Owner):
 
     __slots__ = ("_outbox", "endpoint")
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        super().__init__()
+    def _init_encoder(self, endpoint: Endpoint) -> None:
+        self._init_owner()
         self.endpoint: Endpoint = endpoint
         self._outbox: Outbox | None = None
 

@@ -1,5 +1,6 @@
 cimport cython
 
+from trio_fastws._protocol.endpoint cimport Endpoint
 from trio_fastws._protocol.flag cimport flag
 
 from ._output cimport Output
@@ -17,6 +18,7 @@ cdef class Inbox(Output):
     cdef public unsigned char _paused
     cdef public flag _receiving
 
+    cdef _init_inbox(self, Service service, Endpoint endpoint)
     cpdef _pause(self, int why)
     cpdef _resume(self, int why)
     cpdef _forget_request(self)

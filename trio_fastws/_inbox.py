@@ -32,8 +32,8 @@ class Inbox(Output):
 
     __slots__ = ("_inbox", "_inbox_size", "_paused", "_receiver", "_receiving")
 
-    def __init__(self, service: Service, endpoint: Endpoint) -> None:
-        super().__init__(service, endpoint)
+    def _init_inbox(self, service: Service, endpoint: Endpoint) -> None:
+        self._init_output(service, endpoint)
         # Messages that nobody has received yet, and their size with overhead.
         self._inbox: deque[Any] | None = None
         self._inbox_size = 0

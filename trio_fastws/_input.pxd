@@ -16,6 +16,7 @@ cdef class Input(Inbox):
     cdef public double _since
     cdef public flag _finished
 
+    cdef _init_input(self, Service service, Endpoint endpoint)
     cdef _on_end(self, event)
     cdef _settle(self)
     cdef _hook_failed(self, str hook, error)

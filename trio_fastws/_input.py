@@ -36,8 +36,8 @@ class Input(Inbox):
         "_since",
     )
 
-    def __init__(self, service: Service, endpoint: Endpoint) -> None:
-        super().__init__(service, endpoint)
+    def _init_input(self, service: Service, endpoint: Endpoint) -> None:
+        self._init_inbox(service, endpoint)
         # The last step of every end: nothing happens any more.
         self._finished = False
         # When the last byte came, and when we last asked for one.

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """The server's side of an opening handshake, until a WebSocket comes out of it.
 
 Owns a connection from ``accept`` to the 101, or to the end of an HTTP answer.
@@ -6,6 +7,8 @@ A connection is in one of three states: its head is not complete; its head is,
 but `on_request` has not decided; an answer is being written, after which the
 connection ends. Bytes that come while nobody has decided are kept up to one
 read, then reading pauses.
+
+Nothing here waits; the task of an `on_request` that does is in `_deciding`.
 """
 
 from __future__ import annotations
@@ -19,22 +22,26 @@ import trio
 
 from trio_fastws._protocol.handshake import (
     HandshakeError,
-    Request,
     Response,
-    build_accept,
     check_origin,
-    check_upgrade,
     choose_subprotocol,
     encode_response,
     find_head_end,
-    is_upgrade,
-    parse_request,
     refuse,
 )
+from trio_fastws._protocol.request import Request, parse_request
+from trio_fastws._protocol.server_handshake import (
+    build_accept,
+    check_upgrade,
+    is_upgrade,
+)
+from trio_fastws._transport.dispatcher import Dispatcher, SocketLink
 from trio_fastws._transport.links import HEADROOM, Linger, Owner
 
+from ._deciding import wait_for_decision
+
 if TYPE_CHECKING:
-    from ._server import Server
+    from ._reception import Reception
 
 logger = logging.getLogger("trio_fastws")
 
@@ -46,17 +53,17 @@ class Opening(Owner):
         "_early",
         "_head",
         "_out",
+        "_reception",
         "_request",
-        "_server",
         "closed",
         "deadline",
         "scope",
     )
 
-    def __init__(self, server: Server, deadline: float) -> None:
-        super().__init__()
-        self._server = server
-        self.deadline: float = deadline
+    def __init__(self, reception: Reception, now: float) -> None:
+        self._init_owner()
+        self._reception = reception
+        self.deadline: float = now + reception.seconds
         self.closed: bool = False
         # What came of a head that is not complete.
         self._head: bytearray | None = None
@@ -67,6 +74,7 @@ class Opening(Owner):
         self.scope: trio.CancelScope | None = None
         # The rest of an answer that did not go out whole.
         self._out: memoryview | None = None
+        reception.pending.add(self)
 
     # --- the head -----------------------------------------------------------
 
@@ -97,8 +105,8 @@ class Opening(Owner):
         end = find_head_end(head, searched)
         if end >= 0:
             self._on_head(bytes(head[:end]), start + end - before, stop)
-        elif len(head) > self._server.limits.request_head:
-            limit = self._server.limits.request_head
+        elif len(head) > self._reception.request_head:
+            limit = self._reception.request_head
             self._refuse(
                 HandshakeError(431, f"request head is over the limit of {limit} bytes")
             )
@@ -109,31 +117,32 @@ class Opening(Owner):
     def _on_head(self, head: bytes, start: int, stop: int) -> None:
         # What follows the head lies in the turn's buffer from start to stop.
         self._head = None
-        server = self._server
-        limits = server.limits
+        reception = self._reception
         try:
-            request = parse_request(head, limits.request_fields, limits.request_head)
+            request = parse_request(
+                head, reception.request_fields, reception.request_head, True
+            )
             self._request = request
             if is_upgrade(request):
                 check_upgrade(request)
-                if server.origins is not None:
-                    check_origin(request, server.origins)
-                server.check_admission()
+                if reception.origins is not None:
+                    check_origin(request, reception.origins)
+                reception.check_admission()
         except HandshakeError as error:
             self._refuse(error)
             return
-        if server.on_request is None:
+        if reception.on_request is None:
             self._decide(request, None, start, stop)
             return
         self._ask(request, start, stop)
 
     def _ask(self, request: Request, start: int, stop: int) -> None:
-        on_request = self._server.on_request
+        on_request = self._reception.on_request
         assert on_request is not None
         try:
             answer = on_request(request)
         except Exception as error:  # noqa: BLE001 - isolation: logged, 500
-            self._failed(error)
+            self.on_failed(error)
             return
         if isinstance(answer, Awaitable):
             link = self.link
@@ -142,27 +151,14 @@ class Opening(Owner):
             if self._early:
                 link.want(False, False)
             self.scope = trio.CancelScope(deadline=self.deadline)
-            self._server.spawn_handler(self._wait_for, answer, self.scope)
+            self._reception.spawn(wait_for_decision, self, answer, self.scope)
         else:
             self._decide(request, answer, start, stop)
 
-    async def _wait_for(
-        self, answer: Awaitable[Response | None], scope: trio.CancelScope
-    ) -> None:
-        response: Response | None = None
-        failed = False
-        try:
-            with scope:
-                response = await answer
-        except* Exception as group:  # noqa: BLE001 - isolation: logged, 500
-            # A group may hold Cancelled as well; that goes on its way.
-            alone = len(group.exceptions) == 1
-            failed = True
-            self._failed(group.exceptions[0] if alone else group)
-        finally:
-            self.scope = None
+    def on_decided(self, response: Response | None) -> None:
+        """Go on with what an `on_request` that waited has answered."""
         link, request = self.link, self._request
-        if failed or link is None or request is None or scope.cancelled_caught:
+        if link is None or request is None:
             return
         # Between two turns, the turn's buffer is free.
         link.turn.begin()
@@ -171,7 +167,8 @@ class Opening(Owner):
         link.want(True, False)
         self._decide(request, response, HEADROOM, stop)
 
-    def _failed(self, error: Exception) -> None:
+    def on_failed(self, error: Exception) -> None:
+        """Know that the user's own code has failed."""
         logger.error("exception in on_request or subprotocols", exc_info=error)
         self._refuse(HandshakeError(500, "the server failed to decide"))
 
@@ -191,28 +188,28 @@ class Opening(Owner):
             self._refuse(error)
         except Exception as error:  # noqa: BLE001 - isolation: logged, 500
             # From what on_request gave, or from subprotocols: a user's mistake.
-            self._failed(error)
+            self.on_failed(error)
 
     def _accept(self, request: Request, start: int, stop: int) -> None:
-        server = self._server
+        reception = self._reception
         if not is_upgrade(request):
-            if server.on_request is not None:
+            if reception.on_request is not None:
                 raise HandshakeError(404, f"nothing is served at {request.path}")
             check_upgrade(request)  # which says what is missing
-        server.check_admission()
-        choose = server.subprotocols
+        reception.check_admission()
+        choose = reception.subprotocols
         if callable(choose):
             subprotocol = choose(request, request.subprotocols)
         else:
             subprotocol = choose_subprotocol(request, choose)
         extensions = agreement = None
-        if server.negotiator is not None:
-            extensions, agreement = server.negotiator.accept(request)
+        if reception.negotiator is not None:
+            extensions, agreement = reception.negotiator.accept(request)
         accept = build_accept(request, subprotocol, extensions)
         link = self.link
         assert link is not None
         self._leave()
-        server.welcome(link, request, subprotocol, agreement, accept, start, stop)
+        reception.welcome(link, request, subprotocol, agreement, accept, start, stop)
 
     def _refuse(self, error: HandshakeError) -> None:
         logger.debug("handshake refused: %d %s", error.status, error.reason)
@@ -255,7 +252,7 @@ class Opening(Owner):
         if link.broken:
             link.close()
         else:
-            Linger(link, self._server.timeouts.close)
+            Linger(link, self._reception.service.close_seconds)
 
     # --- the end ------------------------------------------------------------
 
@@ -294,4 +291,19 @@ class Opening(Owner):
         link = self.link
         if link is not None:
             link.turn.wheel.cancel(self)
-        self._server.left_handshake(self)
+        self._reception.leave(self)
+
+
+def open_socket(reception: Reception, fd: int) -> None:
+    """Begin the handshake of a connection that was accepted in the dispatcher."""
+    turn = reception.service.turn
+    assert isinstance(turn, Dispatcher)
+    opening = Opening(reception, turn.now)
+    try:
+        SocketLink(turn, opening, fd)
+    except OSError as error:
+        # This one connection is refused, the others live.
+        logger.error("cannot watch a connection: %s", error.strerror)  # noqa: TRY400
+        opening.close()
+        return
+    turn.schedule(opening, opening.deadline)

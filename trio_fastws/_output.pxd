@@ -1,5 +1,6 @@
 cimport cython
 
+from trio_fastws._protocol.endpoint cimport Endpoint
 from trio_fastws._protocol.flag cimport flag
 from trio_fastws._protocol.prepared cimport PreparedMessage
 from trio_fastws._transport.links cimport Turn
@@ -21,6 +22,7 @@ cdef class Output(Writer):
     cdef public flag _closed_by_us
     cdef public flag _hung
 
+    cdef _init_output(self, Service service, Endpoint endpoint)
     cdef bint _has_more(self) except? -1
     cdef _on_too_slow(self)
     cdef _check_room(self)

@@ -43,8 +43,8 @@ class Output(Writer):
         "dropped",
     )
 
-    def __init__(self, service: Service, endpoint: Endpoint) -> None:
-        super().__init__(service, endpoint)
+    def _init_output(self, service: Service, endpoint: Endpoint) -> None:
+        self._init_writer(service, endpoint)
         self._closed_by_us = False
         # The peer reset the connection, but what it sent before is not read yet.
         self._hung = False

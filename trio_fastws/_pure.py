@@ -26,6 +26,11 @@ PACKAGE = "trio_fastws"
 # Every module that is compiled, and the order in which they build on each other.
 HOT = (
     "_protocol._xor",
+    "_protocol.headers",
+    "_protocol.head",
+    "_protocol.keys",
+    "_protocol.request",
+    "_protocol.server_handshake",
     "_protocol.frames",
     "_protocol.agreement",
     "_protocol.deflate",
@@ -45,6 +50,8 @@ HOT = (
     "_inbox",
     "_input",
     "_connection",
+    "_reception",
+    "_opening",
 )
 
 

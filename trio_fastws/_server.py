@@ -12,20 +12,20 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import trio
 
-from trio_fastws._protocol.codes import Role
-from trio_fastws._protocol.endpoint import Endpoint
-from trio_fastws._protocol.handshake import HandshakeError, Request, Response
+from trio_fastws._protocol.handshake import Request, Response
 from trio_fastws._transport import loop as loops
-from trio_fastws._transport.dispatcher import Dispatcher, SocketLink
+from trio_fastws._transport.dispatcher import Dispatcher
 from trio_fastws._transport.listening import Listener
 from trio_fastws._transport.streams import StreamLink
 
 from ._handler import EventHandler
-from ._opening import Opening
+from ._opening import Opening, open_socket
+from ._reception import Reception
 from ._scopes import shielded_nursery, wait_lingering
 from ._statistics import ServerStatistics
 from ._websocket import WebSocket
@@ -33,8 +33,7 @@ from ._websocket import WebSocket
 if TYPE_CHECKING:
     import ssl
 
-    from trio_fastws._protocol.agreement import Agreement
-    from trio_fastws._transport.links import Link, Turn
+    from trio_fastws._transport.links import Turn
 
     from ._deflate import Negotiator
     from ._options import Limits, Timeouts
@@ -74,9 +73,6 @@ class Server:
         # Of all its tasks: trio would make one for each.
         name = getattr(handler, "__qualname__", None)
         self._handler_name = f"{handler.__module__}.{name}" if name else repr(handler)
-        self._accepted = 0
-        self._closing = False
-        self._handshakes: set[Opening] = set()
         self._listeners: list[Listener] = []
         self._addresses: list[Any] = []
         self._room = trio.Event()
@@ -84,6 +80,7 @@ class Server:
         self._pumps: set[StreamLink] = set()
         # Set by `run`.
         self.service: Service = cast("Service", None)
+        self._reception: Reception = cast("Reception", None)
         self._links: trio.Nursery = cast("trio.Nursery", None)
         self._handlers: trio.Nursery = cast("trio.Nursery", None)
 
@@ -115,57 +112,18 @@ class Server:
         """Return the server's counters."""
         return ServerStatistics(
             connections=len(self.service.connections),
-            handshakes=len(self._handshakes),
-            accepted=self._accepted,
+            handshakes=len(self._reception.pending),
+            accepted=self._reception.accepted,
         )
 
     def __repr__(self) -> str:
         return f"<Server on {', '.join(map(str, self._addresses)) or 'streams'}>"
 
-    # --- for the handshake --------------------------------------------------
+    # --- handlers -----------------------------------------------------------
 
-    def check_admission(self) -> None:
-        """Raise the refusal for a handshake that comes at the wrong time."""
-        if self._closing:
-            raise HandshakeError(503, "the server is shutting down")
-        most = self.limits.connections
-        if most is not None and len(self.service.connections) >= most:
-            raise HandshakeError(
-                503, f"the server has its {most} connections", (("Retry-After", "5"),)
-            )
-
-    def welcome(
-        self,
-        link: Link,
-        request: Request,
-        subprotocol: str | None,
-        agreement: Agreement | None,
-        accept: bytes,
-        start: int,
-        stop: int,
-    ) -> None:
-        """Make a WebSocket of a connection whose handshake is good."""
-        limits = self.limits
-        endpoint = Endpoint(
-            Role.SERVER, limits.message_size, limits.fragments, agreement
-        )
-        ws = WebSocket(self.service, endpoint, link)
-        ws.subprotocol = subprotocol
-        ws.adopt_request(request)
-        self._accepted += 1
-        ws.write_raw(accept)
-        if self.service.handler is None:
-            handler = cast("Callable[[WebSocket], Awaitable[object]]", self._handler)
-            self._handlers.start_soon(ws.run_handler, handler, name=self._handler_name)
-        ws.open(start, stop)
-
-    def left_handshake(self, opening: Opening) -> None:
-        """Know that a handshake is over, one way or the other."""
-        self._handshakes.discard(opening)
-        if len(self._handshakes) == self.limits.pending_handshakes - 1:
-            self._room.set()
-            for listener in self._listeners:
-                listener.wake()
+    def _start_handler(self, ws: WebSocket) -> None:
+        handler = cast("Callable[[WebSocket], Awaitable[object]]", self._handler)
+        self._handlers.start_soon(ws.run_handler, handler, name=self._handler_name)
 
     def spawn_handler(
         self, async_fn: Callable[..., Any], *args: object, name: object = None
@@ -175,30 +133,27 @@ class Server:
 
     # --- running ------------------------------------------------------------
 
-    def _has_room(self) -> bool:
-        return len(self._handshakes) < self.limits.pending_handshakes
+    def _receive(self) -> Reception:
+        service = self.service
+        reception = Reception(
+            service,
+            self.limits,
+            self.timeouts.handshake,
+            self.spawn_handler,
+            self._start_handler if service.handler is None else None,
+            self._on_room,
+        )
+        reception.subprotocols = self.subprotocols
+        reception.origins = self.origins
+        reception.on_request = self.on_request
+        reception.negotiator = self.negotiator
+        return reception
 
-    def _opening(self) -> Opening:
-        deadline = trio.current_time() + self.timeouts.handshake
-        opening = Opening(self, deadline)
-        self._handshakes.add(opening)
-        return opening
-
-    def _on_accept(self, sock: socket.socket) -> None:
-        turn = self.service.turn
-        assert isinstance(turn, Dispatcher)
-        opening = self._opening()
-        try:
-            SocketLink(turn, opening, sock)
-        except OSError as error:
-            # An epoll has limits of its own (ENOSPC, ENOMEM): this one
-            # connection is refused, the others live.
-            logger.error("cannot watch a connection: %s", error.strerror)  # noqa: TRY400
-            opening.link = None
-            opening.close()
-            sock.close()
-            return
-        turn.schedule(opening, turn.now + self.timeouts.handshake)
+    def _on_room(self) -> None:
+        # There is room for a handshake again.
+        self._room.set()
+        for listener in self._listeners:
+            listener.wake()
 
     async def _accept_streams(
         self, listener: trio.abc.Listener[trio.abc.Stream], tls: ssl.SSLContext | None
@@ -206,7 +161,7 @@ class Server:
         # For everything that is not a plain socket in our own epoll.
         complained = False
         while True:
-            while not self._has_room():
+            while not self._reception.has_room():
                 # Other listeners may be waiting for the same one.
                 if self._room.is_set():
                     self._room = trio.Event()
@@ -220,7 +175,7 @@ class Server:
                 await trio.sleep(0.1)
                 continue
             complained = False
-            opening = self._opening()
+            opening = Opening(self._reception, trio.current_time())
             self._links.start_soon(self._run_stream, stream, tls, opening)
 
     async def _run_stream(
@@ -284,6 +239,7 @@ class Server:
     ) -> None:
         # Before the shielded nurseries: an error between them could not get out.
         self.service = service(turn, self.spawn_handler)
+        self._reception = self._receive()
         async with trio.open_nursery() as nursery:
             self._links, links_scope = await nursery.start(shielded_nursery)
             try:
@@ -321,17 +277,17 @@ class Server:
                 sock = socket.socket(fileno=inner.detach())
                 sock.setblocking(False)
                 _no_delay(sock)
-                self._listeners.append(
-                    Listener(turn, sock, self._on_accept, self._has_room)
-                )
+                reception = self._reception
+                begin = partial(open_socket, reception)
+                self._listeners.append(Listener(turn, sock, begin, reception.has_room))
                 return
         nursery.start_soon(self._accept_streams, listener, tls)
 
     def _stop_accepting(self) -> None:
-        self._closing = True
+        self._reception.closed = True
         for listener in self._listeners:
             listener.close()
-        for opening in tuple(self._handshakes):
+        for opening in tuple(self._reception.pending):
             opening.refuse_for_shutdown()
         for ws in tuple(self.service.connections):
             ws.start_close(1001, "the server is shutting down")
@@ -342,7 +298,7 @@ class Server:
             for link in tuple(self._pumps):
                 await link.written.wait()
             await wait_lingering(self.service.turn)
-        for opening in tuple(self._handshakes):
+        for opening in tuple(self._reception.pending):
             opening.close()
         for ws in tuple(self.service.connections):
             ws.abort("the server has shut down")

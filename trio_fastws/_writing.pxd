@@ -1,5 +1,6 @@
 cimport cython
 
+from trio_fastws._protocol.endpoint cimport Endpoint
 from trio_fastws._protocol.flag cimport flag
 from trio_fastws._transport.links cimport Link, Turn
 from trio_fastws._transport.outbox cimport Outbox
@@ -18,6 +19,7 @@ cdef class Writer(Encoder):
     cdef public flag _closing
     cdef public flag _delayed
 
+    cdef _init_writer(self, Service service, Endpoint endpoint)
     cpdef _get_waiting(self)
     cdef _on_blocked(self)
     cdef _on_crowded(self)

@@ -31,8 +31,8 @@ class Writer(Encoder):
 
     __slots__ = ("_closing", "_delayed", "_sent_turn", "_service", "_waiting")
 
-    def __init__(self, service: Service, endpoint: Endpoint) -> None:
-        super().__init__(endpoint)
+    def _init_writer(self, service: Service, endpoint: Endpoint) -> None:
+        self._init_encoder(endpoint)
         self._service = service
         # Everything that only some connections need, made at first use.
         self._waiting: Waiting | None = None

@@ -83,7 +83,7 @@ def connect(dispatcher, unix_pair):
     def make(owner=None, pair=None):
         ours, theirs = pair or unix_pair()
         owner = Recorder() if owner is None else owner
-        return owner, SocketLink(dispatcher, owner, ours), theirs
+        return owner, SocketLink(dispatcher, owner, ours.detach()), theirs
 
     return make
 

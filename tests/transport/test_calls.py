@@ -10,7 +10,7 @@ import struct
 
 import pytest
 
-from tests.transport.support import read_all
+from tests.transport.support import read_all, reset
 from trio_fastws._transport import calls
 from trio_fastws._transport.calls import JOIN_BELOW, MAX_PARTS
 
@@ -39,11 +39,32 @@ def test_receive_nothing_something_and_the_end(pair) -> None:
     buffer.clear()  # nobody holds it any more
 
 
+def test_accept_nothing_and_a_connection_that_does_not_block(sockets) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        assert calls.accept(listener.fileno()) == -1
+        theirs = socket.create_connection(listener.getsockname())
+        fd = calls.accept(listener.fileno())
+    ours = socket.socket(fileno=fd)
+    sockets.extend((ours, theirs))
+    assert ours.getpeername() == theirs.getsockname()
+    assert not os.get_blocking(fd)
+    assert not os.get_inheritable(fd)
+
+
+def test_receiving_says_how_a_connection_is_broken(tcp_pair) -> None:
+    ours, theirs = tcp_pair()
+    reset(theirs)
+    assert calls.receive(ours.fileno(), bytearray(8), 0) == -errno.ECONNRESET
+    room = memoryview(bytearray(8))
+    assert calls.receive(-1, bytearray(8), 0) == -errno.EBADF
+    assert calls.receive_into(-1, room) == -errno.EBADF
+
+
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: calls.receive(-1, bytearray(8), 0),
-        lambda: calls.receive_into(-1, memoryview(bytearray(8))),
+        lambda: calls.accept(-1),
         lambda: calls.send(-1, [b"x"], 1),
         lambda: calls.send(-1, [b"x", b"y"], 2),
         lambda: calls.send(-1, [bytes(JOIN_BELOW)] * 2, 2 * JOIN_BELOW),

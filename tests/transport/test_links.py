@@ -209,7 +209,7 @@ def ending(dispatcher, tcp_pair):
     sock, theirs = tcp_pair()
     ours = sock.fileno()
     owner = Recorder()
-    link = SocketLink(dispatcher, owner, sock)
+    link = SocketLink(dispatcher, owner, sock.detach())
     link.write([b"last words"], 10)
     Linger(link, 10.0)
     return ours, theirs, owner
@@ -277,7 +277,7 @@ def test_the_last_link_to_stop_lingering_tells(dispatcher, tcp_pair) -> None:
     peers = []
     for _ in range(2):
         ours, theirs = tcp_pair()
-        Linger(SocketLink(dispatcher, Recorder(), ours), 10.0)
+        Linger(SocketLink(dispatcher, Recorder(), ours.detach()), 10.0)
         peers.append(theirs)
     assert dispatcher.lingering == 2
     peers[0].close()

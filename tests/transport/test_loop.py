@@ -60,7 +60,7 @@ async def test_data_wakes_it(watched, unix_pair) -> None:
     dispatcher, _counted = watched
     ours, theirs = unix_pair()
     owner = Signal()
-    SocketLink(dispatcher, owner, ours)
+    SocketLink(dispatcher, owner, ours.detach())
     await wait_all_tasks_blocked()
     theirs.send(b"wake up")
     await owner.called.wait()
@@ -69,7 +69,7 @@ async def test_data_wakes_it(watched, unix_pair) -> None:
 
 async def test_it_parks_and_does_not_spin(watched, unix_pair) -> None:
     dispatcher, counted = watched
-    SocketLink(dispatcher, Recorder(), unix_pair()[0])
+    SocketLink(dispatcher, Recorder(), unix_pair()[0].detach())
     await wait_all_tasks_blocked()
     before = counted.turns
     for _ in range(5):
@@ -154,8 +154,8 @@ async def test_a_sleeper_makes_progress_while_links_flood(watched, unix_pair) ->
             self.link.write([data], len(data))
 
     one, two = Echo(), Echo()
-    SocketLink(dispatcher, one, ours)
-    SocketLink(dispatcher, two, theirs)
+    SocketLink(dispatcher, one, ours.detach())
+    SocketLink(dispatcher, two, theirs.detach())
     one.link.write([b"ball"], 4)
     played = []
     for _ in range(5):
@@ -213,7 +213,7 @@ async def test_cancelled_it_has_finished_its_turn(unix_pair) -> None:
             self.flush()
 
     ours, theirs = unix_pair()
-    SocketLink(dispatcher, Canceller(), ours)
+    SocketLink(dispatcher, Canceller(), ours.detach())
     theirs.send(b"go")
     assert not loop.ended
     with trio.CancelScope() as scope:
@@ -248,7 +248,7 @@ async def test_what_a_hook_raises_ends_it(unix_pair) -> None:
             raise LookupError("a bug")
 
     ours, theirs = unix_pair()
-    SocketLink(dispatcher, Broken(), ours)
+    SocketLink(dispatcher, Broken(), ours.detach())
     theirs.send(b"go")
     with pytest.raises(LookupError, match="a bug"):
         await loop.run()

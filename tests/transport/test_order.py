@@ -53,7 +53,7 @@ async def test_nothing_is_left_unflushed_in_either_order(
     ends = [unix_pair() for _ in range(2)]
     senders = [Later() for _ in ends]
     for sender, (ours, _theirs) in zip(senders, ends, strict=True):
-        SocketLink(dispatcher, sender, ours)
+        SocketLink(dispatcher, sender, ours.detach())
 
     async def talk(sender: Later, sock) -> None:
         for number in range(200):

@@ -213,7 +213,7 @@ def test_a_small_socket_buffer_tears_nothing(
 ) -> None:
     ours, theirs = unix_pair(4096)
     sender = Sender()
-    SocketLink(dispatcher, sender, ours)
+    SocketLink(dispatcher, sender, ours.detach())
     whole = pattern(size * count)
     parts = [whole[i : i + size] for i in range(0, len(whole), size)]
     half = count // 2
@@ -241,7 +241,7 @@ def test_a_write_is_short_only_if_the_socket_is_full(
     # EPOLLOUT of a paused link is edge-triggered: a write that stopped short
     # for any other reason than a full socket would never be resumed.
     ours, theirs = unix_pair(2**20)
-    link = SocketLink(dispatcher, Sender(), ours)
+    link = SocketLink(dispatcher, Sender(), ours.detach())
     parts = [bytes([number & 0xFF]) * size for number in range(count)]
     taken = link.write(parts, size * count)
     received = read_all(theirs)

@@ -62,13 +62,13 @@ def test_a_stale_event_for_a_reused_descriptor_harms_nobody(
                 fd = self.other.fd
                 self.other.link.close()
                 reused = socket.socket(fileno=os.dup2(spare[0].fileno(), fd))
-                SocketLink(dispatcher, newcomer, reused)
+                SocketLink(dispatcher, newcomer, reused.detach())
 
     ends = [unix_pair() for _ in range(2)]
     owners = [Replacer(), Replacer()]
     for owner, (ours, _theirs) in zip(owners, ends, strict=True):
         owner.fd = ours.fileno()
-        SocketLink(dispatcher, owner, ours)
+        SocketLink(dispatcher, owner, ours.detach())
     owners[0].other, owners[1].other = owners[1], owners[0]
     for _ours, theirs in ends:
         theirs.send(b"x")

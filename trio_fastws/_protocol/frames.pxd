@@ -24,6 +24,7 @@ cdef class FrameParser:
     cdef unsigned char _kept
     cdef public flag rsv1_allowed
 
+    cdef _init_frames(self, role)
     @cython.locals(header=bytes)
     cpdef feed(self, bytearray data, Py_ssize_t start, Py_ssize_t stop)
     @cython.locals(

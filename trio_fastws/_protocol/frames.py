@@ -47,7 +47,7 @@ class FrameParser:
         "rsv1_allowed",
     )
 
-    def __init__(self, role: Role) -> None:
+    def _init_frames(self, role: Role) -> None:
         self.role: int = int(role)
         # Set when an extension that uses it was agreed upon.
         self.rsv1_allowed: bool = False

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """HTTP/1.1 heads: where one ends, and which fields stand in it.
 
 Owns the one use of httptools and everything its parser (llhttp) lets through that
@@ -6,8 +7,6 @@ WebSocket is, and never sees a byte that follows a head.
 """
 
 from __future__ import annotations
-
-from contextlib import suppress
 
 from httptools import (
     HttpParserError,
@@ -32,25 +31,23 @@ class Fields:
     Attributes:
         pairs: Name and value as received, in order.
         index: Last value by lower-case name, without white space around it.
-            Filled by `seal`.
+        complete: Whether httptools has understood the whole head of a response.
     """
 
-    __slots__ = ("index", "pairs")
-
-    pairs: list[tuple[bytes, bytes]]
-    index: dict[bytes, bytes]
+    __slots__ = ("complete", "index", "pairs")
 
     def __init__(self) -> None:
-        self.pairs = []
+        self.pairs: list[tuple[bytes, bytes]] = []
+        self.index: dict[bytes, bytes] = {}
+        self.complete: bool = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take one field from httptools."""
         self.pairs.append((name, value))
-
-    def seal(self) -> None:
-        """Index what was collected, once nothing more will come."""
         # llhttp drops white space before a value but leaves it after one
-        self.index = {name.lower(): value.strip(b" \t") for name, value in self.pairs}
+        if value and (value[0] <= 0x20 or value[-1] <= 0x20):
+            value = value.strip(b" \t")
+        self.index[name.lower()] = value
 
     def only(self, name: bytes) -> bytes | None:
         """Return the value of a field that must not be repeated, or None.
@@ -105,8 +102,14 @@ def find_head_end(data: bytes | bytearray, start: int = 0) -> int:
     return end if end < 0 else end + 4
 
 
-def check_head(head: bytes, max_fields: int, max_size: int) -> None:
+def check_head(head: bytes, max_fields: int, max_size: int, cut: bool = False) -> None:
     """Refuse, before any parser sees it, a head that is too large or not just one.
+
+    Args:
+        head: What to check.
+        max_fields: Largest number of header fields.
+        max_size: Largest size of the head in bytes.
+        cut: It was cut at its first blank line: do not look for that again.
 
     Raises:
         HandshakeError: 431 for size or number of fields, 400 for anything but
@@ -117,7 +120,7 @@ def check_head(head: bytes, max_fields: int, max_size: int) -> None:
         raise HandshakeError(
             431, f"head of {len(head)} bytes is over the limit of {max_size}"
         )
-    if head.find(b"\r\n\r\n") != len(head) - 4:
+    if not cut and head.find(b"\r\n\r\n") != len(head) - 4:
         raise HandshakeError(400, "head does not end with its first blank line")
     # One line end after the start line, one for the blank line. A bare LF counts
     # too, and llhttp will refuse it; one character is counted twice as fast as two.
@@ -135,17 +138,15 @@ def parse_request_fields(head: bytes) -> Fields:
         HttpParserError: llhttp refuses the head.
     """
     fields = Fields()
-    # how httptools says that HTTP ends with this head
-    with suppress(HttpParserUpgrade):
+    try:
         HttpRequestParser(fields).feed_data(head)
-    fields.seal()
+    except HttpParserUpgrade:
+        return fields  # how httptools says that HTTP ends with this head
     return fields
 
 
 class _ResponseFields(Fields):
-    __slots__ = ("complete",)
-
-    complete: bool
+    __slots__ = ()
 
     def on_headers_complete(self) -> None:
         """Note that the whole head was understood."""
@@ -159,7 +160,6 @@ def parse_response_fields(head: bytes) -> Fields:
         HttpParserError: llhttp refuses the head.
     """
     fields = _ResponseFields()
-    fields.complete = False
     try:
         HttpResponseParser(fields).feed_data(head)
     except (HttpParserError, HttpParserUpgrade):
@@ -167,5 +167,4 @@ def parse_response_fields(head: bytes) -> Fields:
         # head; the head itself was good, and what it lacks is said elsewhere.
         if not fields.complete:
             raise
-    fields.seal()
     return fields

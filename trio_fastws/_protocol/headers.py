@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """Header fields: the grammar of names and values, and the map users read.
 
 Owns what RFC 9110 5 says about one field and about lists in a field. Refuses to

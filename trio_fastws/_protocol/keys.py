@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """The key of an opening handshake and its answer (RFC 6455 1.3).
 
 Owns the proof that a server understood a WebSocket request. Refuses to know where

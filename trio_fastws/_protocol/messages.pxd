@@ -26,6 +26,7 @@ cdef class MessageParser(FrameParser):
     cdef readonly long long messages_received
     cdef readonly long long bytes_received
 
+    cdef _init_messages(self, role, max_message, max_fragments, DeflateContext deflate)
     cdef bint _holds(self) except -1
     cdef int _begin_data(self) except -1
     @cython.locals(at=Py_ssize_t, available=Py_ssize_t, take=Py_ssize_t)

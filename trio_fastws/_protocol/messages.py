@@ -61,14 +61,14 @@ class MessageParser(FrameParser):
         "wants_buffer",
     )
 
-    def __init__(
+    def _init_messages(
         self,
         role: Role,
         max_message: int | None,
         max_fragments: int | None,
         deflate: DeflateContext | None,
     ) -> None:
-        super().__init__(role)
+        self._init_frames(role)
         self.rsv1_allowed: bool = deflate is not None
         self.deflate: DeflateContext | None = deflate
         self._max_message = NO_LIMIT if max_message is None else max_message

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """Requests: what a client asked for, and which heads are no request for us.
 
 Owns the rules for the request line, the target and the fields that every HTTP/1.1
@@ -52,46 +53,30 @@ class Request:
         raw: The whole head, up to and with the blank line; `parse_request` of it
             gives an equal request.
         fields: The fields before decoding, for the handshake.
+        checked: Whether `check_fields` has passed them.
 
     Raises:
         ValueError: A part cannot stand in a request head. The message names it.
     """
 
-    __slots__ = ("_headers", "fields", "method", "raw", "target")
-
-    method: str
-    target: str
-    raw: bytes
-    fields: Fields
-    _headers: Headers | None
+    __slots__ = ("_headers", "checked", "fields", "method", "raw", "target")
 
     def __init__(self, method: str, target: str, headers: HeaderSource = ()) -> None:
         if not is_token(method):
             msg = f"method {method!r} is not a token (RFC 9110 9.1)"
             raise ValueError(msg)
         _split_target(target)
-        self.method = method
-        self.target = target
-        self._headers = headers = Headers(headers)
-        self.fields = fields = Fields()
+        self.method: str = method
+        self.target: str = target
+        self._headers: Headers | None = Headers(headers)
+        self.fields: Fields = Fields()
+        self.checked: bool = False
         lines = [f"{method} {target} HTTP/1.1"]
-        for name, value in headers.items():
+        for name, value in self._headers.items():
             check_field(name, value)
-            fields.on_header(name.encode("ascii"), value.encode("latin-1"))
+            self.fields.on_header(name.encode("ascii"), value.encode("latin-1"))
             lines.append(f"{name}: {value}")
-        fields.seal()
-        self.raw = "\r\n".join([*lines, "", ""]).encode("latin-1")
-
-    @classmethod
-    def from_head(cls, raw: bytes, method: str, target: str, fields: Fields) -> Request:
-        """Make a request of a head that `parse_request` has checked."""
-        request = cls.__new__(cls)
-        request.method = method
-        request.target = target
-        request.raw = raw
-        request.fields = fields
-        request._headers = None  # noqa: SLF001 - a constructor of the class itself
-        return request
+        self.raw: bytes = "\r\n".join([*lines, "", ""]).encode("latin-1")
 
     @property
     def headers(self) -> Headers:
@@ -149,7 +134,10 @@ class Request:
 
 
 def parse_request(
-    head: bytes, max_fields: int = MAX_FIELDS, max_size: int = MAX_HEAD
+    head: bytes,
+    max_fields: int = MAX_FIELDS,
+    max_size: int = MAX_HEAD,
+    cut: bool = False,
 ) -> Request:
     """Parse the head of a GET or HEAD request that has no body.
 
@@ -157,11 +145,12 @@ def parse_request(
         head: One whole head, up to `find_head_end`. Kept by reference.
         max_fields: Largest number of header fields.
         max_size: Largest size of the head in bytes.
+        cut: It was cut at its first blank line; see `check_head`.
 
     Raises:
         HandshakeError: 400, 405, 431, 501 or 505, with a reason for the client.
     """
-    check_head(head, max_fields, max_size)
+    check_head(head, max_fields, max_size, cut)
     line = head[: head.find(b"\r\n")]
     parts = line.split(b" ")
     if len(parts) != 3 or parts[2] != b"HTTP/1.1" or parts[0] not in (b"GET", b"HEAD"):
@@ -170,7 +159,12 @@ def parse_request(
         fields = parse_request_fields(head)
     except HttpParserError as error:
         raise HandshakeError(400, f"malformed request: {error}") from None
-    target = parts[1].decode("latin-1")
+    request = Request.__new__(Request)
+    request.raw = head
+    request.method = parts[0].decode("ascii")
+    request.target = target = parts[1].decode("latin-1")
+    request.fields = fields
+    request._headers = None  # noqa: SLF001 - decoded when they are asked for
     # llhttp has seen to visible ASCII; of a path only a fragment is left to refuse
     if target[0] != "/" or "#" in target:
         try:
@@ -179,7 +173,8 @@ def parse_request(
             reason = "request target is not a path or an absolute URL"
             raise HandshakeError(400, reason) from None
     check_fields(fields)
-    return Request.from_head(head, parts[0].decode("ascii"), target, fields)
+    request.checked = True
+    return request
 
 
 def check_fields(fields: Fields) -> None:

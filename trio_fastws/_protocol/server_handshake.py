@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """The server's half of the opening handshake (RFC 6455 4.2).
 
 Owns the rules that turn a request into a WebSocket, and the 101. Refuses to know how
@@ -51,8 +52,8 @@ def check_upgrade(request: Request) -> None:
     if request.method != "GET":
         # RFC 6455 4.1: the method of the request MUST be GET
         raise HandshakeError(405, "a WebSocket needs GET", (("Allow", "GET"),))
-    # again, because a request made by hand was not parsed
-    check_fields(fields)
+    if not request.checked:  # made by hand
+        check_fields(fields)
     if not has_token(fields.joined(b"upgrade"), b"websocket"):
         reason = "Upgrade header is missing or is not 'websocket'"
         if b"sec-websocket-key" in fields.index:

@@ -3,6 +3,7 @@ cpdef int look(epoll, bytearray events) except -1
 cpdef int event_fd(bytearray events, Py_ssize_t index) except? -1
 cpdef unsigned int event_mask(bytearray events, Py_ssize_t index) except? 0
 
+cpdef int accept(int fd) except? -2
 cpdef Py_ssize_t receive(int fd, bytearray buffer, Py_ssize_t start) except? -2
 cpdef Py_ssize_t receive_into(int fd, room) except? -2
 cpdef Py_ssize_t send(int fd, list parts, Py_ssize_t size) except? -2

@@ -24,10 +24,15 @@ cdef extern from "<sys/socket.h>" nogil:
         size_t msg_iovlen
 
     ctypedef unsigned int socklen_t
+    ctypedef struct sockaddr:
+        pass
     int MSG_NOSIGNAL
+    int SOCK_NONBLOCK
+    int SOCK_CLOEXEC
     int SHUT_WR
     int SOL_SOCKET
     int SO_ERROR
+    int c_accept4 "accept4"(int fd, sockaddr *address, socklen_t *size, int flags)
     int c_shutdown "shutdown"(int fd, int how)
     int c_getsockopt "getsockopt"(
         int fd, int level, int name, void *value, socklen_t *size
@@ -63,14 +68,22 @@ cdef inline bint _later() noexcept:
     return errno == EAGAIN or errno == EINTR
 
 
-cdef Py_ssize_t _receive(int fd, char *at, Py_ssize_t size) except? -2:
-    cdef Py_ssize_t came = c_recv(fd, at, size, 0)
+cpdef int accept(int fd) except? -2:
+    """See `calls.accept`."""
+    cdef int came = c_accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)
     if came >= 0:
         return came
     if _later():
         return -1
     PyErr_SetFromErrno(OSError)
     return -2
+
+
+cdef Py_ssize_t _receive(int fd, char *at, Py_ssize_t size) noexcept:
+    cdef Py_ssize_t came = c_recv(fd, at, size, 0)
+    if came >= 0:
+        return came
+    return -1 if _later() else -errno
 
 
 cpdef Py_ssize_t receive(int fd, bytearray buffer, Py_ssize_t start) except? -2:

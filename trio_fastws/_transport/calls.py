@@ -35,14 +35,33 @@ MAX_PARTS = 64
 _EVENT = struct.Struct("iI")
 
 
+def accept(fd: int) -> int:
+    """Accept a connection, non-blocking and not inherited by children.
+
+    Returns:
+        Its descriptor; -1 if none is pending.
+
+    Raises:
+        OSError: See accept(2): of the listening socket, of the process, or of the
+            one connection that was to be accepted.
+    """
+    with lend(fd) as sock:
+        try:
+            connection, _address = sock.accept()
+        except (BlockingIOError, InterruptedError):
+            return -1
+    connection.setblocking(False)
+    return connection.detach()
+
+
 def receive(fd: int, buffer: bytearray, start: int) -> int:
     """Receive into ``buffer[start:]``.
 
     Returns:
-        How many bytes came: 0 at the end of the stream, -1 if nothing is there.
-
-    Raises:
-        OSError: The connection is broken.
+        How many bytes came: 0 at the end of the stream, -1 if nothing is there;
+        minus the errno if the connection is broken (recv(2) has no EPERM, which
+        is 1). That is how many connections end, and an exception for each would
+        cost more than all the rest of its end.
     """
     with memoryview(buffer) as whole, whole[start:] as room:
         return receive_into(fd, room)
@@ -54,6 +73,8 @@ def receive_into(fd: int, room: memoryview) -> int:
         return os.readv(fd, [room])
     except (BlockingIOError, InterruptedError):
         return -1
+    except OSError as error:
+        return -(error.errno or errno.EIO)
 
 
 def send(fd: int, parts: list[bytes], size: int) -> int:
@@ -144,6 +165,7 @@ def event_mask(events: bytearray, index: int) -> int:
 
 with suppress(ImportError):  # where there was no compiler, or no epoll
     from ._calls import (
+        accept as accept,
         end_output as end_output,
         event_fd as event_fd,
         event_mask as event_mask,

@@ -46,30 +46,38 @@ from .calls import (
     receive_into,
     send,
 )
-from .links import HEADROOM, Link, Owner, Turn
+from .links import HEADROOM, READ_SIZE, Link, Owner, Turn
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
 
 class SocketLink(Link):
     """A connected, non-blocking socket in a dispatcher's epoll.
 
-    Takes over the descriptor: `socket` objects are only lent one to answer what
+    Holds the descriptor alone: `socket` objects are only lent it to answer what
     is asked rarely.
     """
 
-    __slots__ = ("_fd", "_mask")
+    __slots__ = ("_drained", "_fd", "_mask")
 
-    def __init__(
-        self, dispatcher: Dispatcher, owner: Owner, sock: socket.socket
-    ) -> None:
-        super().__init__(dispatcher, owner)
-        self._fd = sock.fileno()
+    def __init__(self, dispatcher: Dispatcher, owner: Owner, fd: int) -> None:
+        """Take over a descriptor, and close it if it cannot be watched.
+
+        Raises:
+            OSError: An epoll has limits of its own (ENOSPC, ENOMEM).
+        """
+        self._init_link(dispatcher, owner)
+        self._fd = fd
         self._mask = EPOLLIN
-        dispatcher.register(self._fd, self, EPOLLIN)
-        sock.detach()
+        # Whether the last read took all that was there.
+        self._drained = False
+        try:
+            dispatcher.register(fd, self, EPOLLIN)
+        except OSError:
+            owner.link = None
+            os.close(fd)
+            raise
 
     def on_ready(self, events: int) -> None:
         """Write, then read, as far as the events say it is worth a try."""
@@ -88,18 +96,18 @@ class SocketLink(Link):
             return  # it has not parsed its last read; the level stays high
         target = owner.get_buffer() if owner.direct else None
         turn = self.turn
-        try:
-            if target is None:
-                size = receive(self._fd, turn.buffer, HEADROOM)
-            else:
-                size = receive_into(self._fd, target)
-        except OSError as error:
-            self._end(owner, error)
-            return
-        if size < 0:
+        if target is None:
+            size = receive(self._fd, turn.buffer, HEADROOM)
+            self._drained = size < READ_SIZE
+        else:
+            size = receive_into(self._fd, target)
+            self._drained = False
+        if size == -1:
             return
         if size == 0:
             self._end(owner, None)
+        elif size < 0:
+            self._end(owner, OSError(-size, os.strerror(-size)))
         elif target is None:
             owner.on_data(HEADROOM, HEADROOM + size)
         else:
@@ -158,6 +166,10 @@ class SocketLink(Link):
         except OSError:
             # ENOTCONN: the peer has reset the connection; reading says so too.
             self.broken = True
+
+    def drained(self) -> bool:
+        """See `Link.drained`."""
+        return self._drained
 
     def close(self) -> None:
         """See `Link.close`. Harmless when closed already."""

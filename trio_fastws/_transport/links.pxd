@@ -11,6 +11,7 @@ cdef class Owner(Timer):
     cdef public flag marked
     cdef public flag unfinished
 
+    cdef _init_owner(self)
     cpdef get_buffer(self)
     cpdef on_data(self, Py_ssize_t start, Py_ssize_t stop)
     cpdef on_filled(self, Py_ssize_t size)
@@ -27,11 +28,13 @@ cdef class Link:
     cdef public Owner owner
     cdef public flag broken
 
+    cdef _init_link(self, Turn turn, Owner owner)
     cpdef adopt(self, Owner owner)
     cpdef Py_ssize_t write(self, list parts, Py_ssize_t size) except -1
     cpdef want(self, bint read, bint write)
     cpdef shutdown(self, bint unread=*)
     cpdef bint flushing(self) except? -1
+    cpdef bint drained(self) except? -1
     cpdef close(self)
     cpdef on_ready(self, int events)
     cpdef peer_address(self)

@@ -46,7 +46,10 @@ class Owner(Timer):
     __slots__ = ("direct", "link", "marked", "place", "unfinished")
 
     def __init__(self) -> None:
-        super().__init__()
+        self._init_owner()
+
+    def _init_owner(self) -> None:
+        self._init_timer()
         # Where it stands in the list of whoever keeps it; -1: in none.
         self.place: int = -1
         self.link: Link | None = None
@@ -95,6 +98,9 @@ class Link:
     __slots__ = ("broken", "owner", "turn")
 
     def __init__(self, turn: Turn, owner: Owner) -> None:
+        self._init_link(turn, owner)
+
+    def _init_link(self, turn: Turn, owner: Owner) -> None:
         self.turn: Turn = turn
         self.owner: Owner | None = owner
         # Set once a write failed: the reason comes to the owner by `on_eof`.
@@ -141,6 +147,10 @@ class Link:
         If so when the input of a link that was shut down ends, that end is
         reported again when it has written.
         """
+        return False
+
+    def drained(self) -> bool:
+        """Tell whether nothing that came is unread, so that to close resets nothing."""
         return False
 
     def close(self) -> None:
@@ -293,6 +303,7 @@ class Linger(Owner):
     the sending side is shut down first, and the socket closed after the peer.
     Whoever ends the loop waits for `Turn.lingering` to be 0, or all this was in
     vain.
+    A link that is `Link.drained` needs it only if the peer may send more.
     """
 
     __slots__ = ("_deadline",)
@@ -305,7 +316,7 @@ class Linger(Owner):
             seconds: How long the peer may take.
             unread: Whether the peer may be sending still; see `Link.shutdown`.
         """
-        super().__init__()
+        self._init_owner()
         link.adopt(self)
         link.turn.lingering += 1
         link.shutdown(unread)

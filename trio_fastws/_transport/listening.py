@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from . import calls
 from .calls import EPOLLIN
 from .dispatcher import Dispatcher
 from .links import Link, Owner
@@ -59,7 +60,7 @@ class Listener(Owner):
         self,
         dispatcher: Dispatcher,
         sock: socket.socket,
-        accepted: Callable[[socket.socket], None],
+        accepted: Callable[[int], None],
         room: Callable[[], bool],
     ) -> None:
         """Start to accept.
@@ -67,7 +68,8 @@ class Listener(Owner):
         Args:
             dispatcher: Whose epoll watches the socket.
             sock: Listening and non-blocking; closed by `close`.
-            accepted: Called with every new, non-blocking connection.
+            accepted: Called with the descriptor of every new, non-blocking
+                connection.
             room: Asked before each accept; when it says no, accepting rests
                 until `wake` is called.
         """
@@ -79,8 +81,8 @@ class Listener(Owner):
         self._complained = False
         ListeningLink(dispatcher, self, sock)
 
-    def accept(self, sock: socket.socket) -> None:
-        """Accept what is there."""
+    def accept(self, fd: int) -> None:
+        """Accept what is there on a listening descriptor."""
         for _ in range(BATCH):
             if self.link is None:  # closed by what `accepted` did
                 return
@@ -88,9 +90,7 @@ class Listener(Owner):
                 self._rest()
                 return
             try:
-                connection, _address = sock.accept()
-            except (BlockingIOError, InterruptedError):
-                return
+                connection = calls.accept(fd)
             except OSError as error:
                 if error.errno in _OUT_OF_RESOURCES:
                     self._run_out(error)
@@ -98,8 +98,9 @@ class Listener(Owner):
                 if error.errno not in _PEER_ERRORS:
                     raise
                 continue
+            if connection < 0:
+                return
             self._complained = False
-            connection.setblocking(False)
             self._accepted(connection)
 
     def _rest(self) -> None:
@@ -155,7 +156,7 @@ class ListeningLink(Link):
         """Have the owner accept."""
         owner = self.owner
         if isinstance(owner, Listener):
-            owner.accept(self._socket)
+            owner.accept(self._fd)
 
     def want(self, read: bool, write: bool) -> None:
         """Watch the socket, or do not: nobody can hang up on a listener."""

@@ -6,6 +6,7 @@ cdef class Timer:
     cdef Timer _following
     cdef Timer _preceding
 
+    cdef _init_timer(self)
     cpdef double on_deadline(self, double now) except? -1
 
 

@@ -1,0 +1,49 @@
+cimport cython
+
+from trio_fastws._protocol.request cimport Request, parse_request
+from trio_fastws._protocol.server_handshake cimport build_accept, check_upgrade, is_upgrade
+from trio_fastws._transport.dispatcher cimport Dispatcher, SocketLink
+from trio_fastws._transport.links cimport Linger, Link, Owner, Turn
+
+from ._reception cimport Reception
+
+
+cdef class Opening(Owner):
+    cdef Reception _reception
+    cdef public double deadline
+    cdef public bint closed
+    cdef bytearray _head
+    cdef bytes _early
+    cdef Request _request
+    cdef public object scope
+    cdef object _out
+
+    @cython.locals(
+        link=Link, data=bytearray, end=Py_ssize_t, searched=Py_ssize_t,
+        before=Py_ssize_t, limit=Py_ssize_t, head=bytearray,
+    )
+    cpdef on_data(self, Py_ssize_t start, Py_ssize_t stop)
+    @cython.locals(reception=Reception, request=Request)
+    cdef _on_head(self, bytes head, Py_ssize_t start, Py_ssize_t stop)
+    @cython.locals(link=Link)
+    cdef _ask(self, Request request, Py_ssize_t start, Py_ssize_t stop)
+    @cython.locals(link=Link, request=Request, stop=Py_ssize_t)
+    cpdef on_decided(self, response)
+    cpdef on_failed(self, error)
+    cdef _decide(self, Request request, answer, Py_ssize_t start, Py_ssize_t stop)
+    @cython.locals(reception=Reception, link=Link)
+    cdef _accept(self, Request request, Py_ssize_t start, Py_ssize_t stop)
+    cdef _refuse(self, error)
+    cpdef refuse_for_shutdown(self)
+    @cython.locals(link=Link, request=Request)
+    cdef _answer(self, response)
+    @cython.locals(link=Link, taken=Py_ssize_t)
+    cpdef on_writable(self)
+    cpdef double on_deadline(self, double now) except? -1
+    cpdef close(self)
+    @cython.locals(link=Link)
+    cdef _leave(self)
+
+
+@cython.locals(turn=Dispatcher, opening=Opening)
+cpdef open_socket(Reception reception, int fd)

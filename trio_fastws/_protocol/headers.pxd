@@ -1,0 +1,1 @@
+cpdef bint has_token(bytes value, bytes token) except -1

@@ -1,0 +1,38 @@
+cimport cython
+
+from trio_fastws._protocol.endpoint cimport Endpoint
+from trio_fastws._protocol.request cimport Request
+from trio_fastws._transport.links cimport Link, Owner
+
+from ._connection cimport Connection
+from ._service cimport Service
+
+
+cdef class Reception:
+    cdef readonly Service service
+    cdef readonly Py_ssize_t request_head
+    cdef readonly Py_ssize_t request_fields
+    cdef object message_size
+    cdef object fragments
+    cdef object most
+    cdef Py_ssize_t most_pending
+    cdef readonly double seconds
+    cdef readonly object spawn
+    cdef object start_handler
+    cdef object on_room
+    cdef readonly set pending
+    cdef readonly Py_ssize_t accepted
+    cdef public bint closed
+    cdef public object subprotocols
+    cdef public object origins
+    cdef public object on_request
+    cdef public object negotiator
+
+    cpdef bint has_room(self) except? -1
+    cpdef check_admission(self)
+    cpdef leave(self, Owner opening)
+    @cython.locals(endpoint=Endpoint, connection=Connection)
+    cpdef welcome(
+        self, Link link, Request request, subprotocol, agreement, bytes accept,
+        Py_ssize_t start, Py_ssize_t stop,
+    )
