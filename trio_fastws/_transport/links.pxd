@@ -66,6 +66,7 @@ cdef class Turn:
     cpdef mark(self, Owner owner)
     cpdef put_off(self, Owner owner)
     cpdef bint idle(self)
+    cpdef double park(self, unpark) except? -1
     cpdef schedule(self, Timer timer, double deadline)
     @cython.locals(marked=list, index=Py_ssize_t, owner=Owner)
     cpdef bint flush(self) except? -1

@@ -257,6 +257,12 @@ class Turn:
         """Tell whether the loop may park."""
         return not self._marked and not self._continuing
 
+    def park(self, unpark: Callable[[], None]) -> float:
+        """Know how to wake the loop, which waits from now on; return until when."""
+        self.unpark = unpark
+        self.wake_at = self.wheel.next_deadline()
+        return self.wake_at
+
     def schedule(self, timer: Timer, deadline: float) -> None:
         """Have ``timer`` called at ``deadline``; see `Wheel.schedule`."""
         self.wheel.schedule(timer, deadline)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import trio
 
@@ -48,20 +49,18 @@ class Loop:
             self.ended = True
 
     async def _run_in(self, park: trio.CancelScope) -> None:
-        turn = self._turn
+        turn, cancel, wait = self._turn, park.cancel, self._wait
         while True:
-            if self._work() or not turn.idle():
+            if self._work():
                 # Let other tasks run, then go on. Not shielded, or a loop that
                 # always has something left could never be ended.
                 await trio.lowlevel.checkpoint()
                 continue
-            deadline = turn.wheel.next_deadline()
+            deadline = turn.park(cancel)
             if deadline != park.deadline:
                 park.deadline = deadline
-            turn.wake_at = deadline
-            turn.unpark = park.cancel
             try:
-                await self._wait()
+                await wait()
             finally:
                 turn.unpark = None
 
@@ -71,11 +70,7 @@ _Wait = Callable[[], Awaitable[object]]
 
 def dispatcher_loop(dispatcher: Dispatcher) -> Loop:
     """Return the loop over a dispatcher's epoll."""
-    epoll = dispatcher.epoll
-
-    async def wait() -> None:
-        await trio.lowlevel.wait_readable(epoll)
-
+    wait = partial(trio.lowlevel.wait_readable, dispatcher.epoll)
     return Loop(dispatcher, dispatcher.turn, wait)
 
 
