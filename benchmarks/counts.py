@@ -63,7 +63,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--servers", help=f"of {', '.join(SERVERS)}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="all figures")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="all tables")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="tables")
     found = parser.parse_args(argv)
     cells = QUICK_CELLS if found.quick else CELLS
     servers = QUICK_SERVERS if found.quick else SERVERS
@@ -181,9 +181,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             for row in bench.run(meter, server, options.cells)
         ]
         rows += found
-        for table in tables(meter.name, found):
+        first, *functions = tables(meter.name, found)
+        for table in (first, *functions):
             table.show()
-            told.append(table.as_markdown())
+        # Functions, a table for each row, are too many for a page.
+        told.append(first.as_markdown())
     if options.json:
         report = {"about": machine, "rows": [row.as_json() for row in rows]}
         options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
