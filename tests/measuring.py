@@ -44,12 +44,12 @@ def check_zlib() -> None:
 
 
 def run(
-    cache: Path, *options: str, program: str = "run.py"
+    cache: Path, *options: str, program: str = "run.py", **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a program of the benchmarks to its end."""
     return subprocess.run(
         [sys.executable, str(BENCHMARKS / program), *options],
-        env=os.environ | {"XDG_CACHE_HOME": str(cache)},
+        env=os.environ | {"XDG_CACHE_HOME": str(cache)} | environment,
         capture_output=True,
         text=True,
         check=False,

@@ -4,37 +4,13 @@ import importlib
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+from tests.measuring import BENCHMARKS, MARKS, run
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not sys.platform.startswith("linux"), reason="epoll and /proc are Linux's"
-    ),
-    pytest.mark.skipif(
-        shutil.which("cc") is None and shutil.which("gcc") is None,
-        reason="no C compiler",
-    ),
-]
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    compiler = shutil.which("cc") or "gcc"
-    included = subprocess.run(
-        [compiler, "-E", "-include", "zlib.h", "-xc", "/dev/null"],
-        capture_output=True,
-        check=False,
-    )
-    if included.returncode and os.environ.get("TRIO_FASTWS_REQUIRE_PEERS") != "1":
-        pytest.skip("no zlib.h")
-    return tmp_path_factory.mktemp("cache")
+pytestmark = MARKS
 
 
 def need(*programs: str) -> None:
@@ -43,24 +19,11 @@ def need(*programs: str) -> None:
         pytest.skip(f"no {', '.join(missing)}")
 
 
-def run(
-    cache: Path, program: str, *options: str, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(BENCHMARKS / program), *options],
-        env=os.environ | {"XDG_CACHE_HOME": str(cache)} | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-
-
 def count(cache: Path, passes: str, servers: str, *options: str) -> list[dict]:
     json_file, markdown = cache / "counts.json", cache / "counts.md"
     files = ["--json", str(json_file), "--markdown", str(markdown)]
     options = ("--quick", "--passes", passes, "--servers", servers, *options, *files)
-    done = run(cache, "counts.py", *options)
+    done = run(cache, *options, program="counts.py")
     assert done.returncode == 0, done.stderr
     rows = json.loads(json_file.read_text())["rows"]
     for row in rows:
@@ -188,7 +151,7 @@ def test_a_profile_is_read_without_what_called_functions_spent(
 def test_what_is_missing_is_named(
     cache: Path, passes: str, program: str, package: str
 ) -> None:
-    done = run(cache, "counts.py", "--passes", passes, PATH="/nonexistent")
+    done = run(cache, "--passes", passes, program="counts.py", PATH="/nonexistent")
     assert done.returncode == 1
     assert f"with {program}: install {package}" in done.stderr
 
@@ -207,7 +170,7 @@ def test_what_is_missing_is_named(
 def test_an_unknown_name_is_refused_with_the_words(
     cache: Path, program: str, option: str, name: str, words: str
 ) -> None:
-    done = run(cache, program, option, name)
+    done = run(cache, option, name, program=program)
     assert done.returncode == 2
     assert words in done.stderr
 
@@ -216,7 +179,7 @@ def test_idle_connections_are_accounted_for(cache: Path) -> None:
     json_file, markdown = cache / "idle.json", cache / "idle.md"
     options = ["--quick", "--servers", "ours-callback"]
     files = ["--json", str(json_file), "--markdown", str(markdown)]
-    done = run(cache, "idle.py", *options, *files)
+    done = run(cache, *options, *files, program="idle.py")
     assert done.returncode == 0, done.stderr
     (found,) = json.loads(json_file.read_text())["servers"]
     kinds = {part["name"].rpartition(".")[2]: part for part in found["objects"]}
