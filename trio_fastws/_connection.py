@@ -2,10 +2,11 @@
 """The synchronous half of a WebSocket: what happens to one connection in a turn.
 
 Glue between an endpoint, which knows the protocol, and a link, which moves
-bytes. Owns how a connection begins and ends, and its deadlines; what it sends
-is in `_output`, what it receives in `_input`. It contains no rule of the RFC,
-and it never waits: the asynchronous half is `_websocket`, which parks the tasks
-that this half wakes.
+bytes. Owns how a connection begins and ends, and its deadlines. What it sends is
+in `_encoding`, `_writing` and `_output`, what it receives in `_inbox` and `_input`,
+each of which inherits from the one before. It contains no rule of the RFC, and it
+never waits: the asynchronous half is `_websocket`, which parks the tasks that this
+half wakes.
 
 Ways to end. `start_close` queues a Close; `_begin_ending` says that the closing
 handshake is done, or that the connection has failed: what is committed is still

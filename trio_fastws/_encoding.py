@@ -39,7 +39,7 @@ class LargeMessage:
 
 
 class Encoder(Owner):
-    """What encodes for an outbox. `Output` adds when."""
+    """What encodes for an outbox. `Writer` adds when."""
 
     __slots__ = ("_outbox", "endpoint")
 

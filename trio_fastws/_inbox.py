@@ -1,8 +1,9 @@
 # cython: annotation_typing=False
 """Messages that nobody has received yet, and the task that waits for one.
 
-Owns the order of what was delivered. Nothing here waits: `_websocket` does, and is
-woken from here. What comes, and whether more may come, is `_input`'s business.
+Owns the order of what was delivered, and whether there is too much of it. Nothing
+here waits: `_websocket` does, and is woken from here. What comes, and whether more
+may come, is `_input`'s business.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from ._service import Service
 
-# Why reading is paused: bits of `Input._paused`.
+# Why reading is paused: bits of `Inbox._paused`.
 BY_USER, BY_INBOX, BY_OUTBOX = 1, 2, 4
 
 

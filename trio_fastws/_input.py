@@ -1,10 +1,10 @@
 # cython: annotation_typing=False
 """The receiving half of a connection: from bytes that came to who is told.
 
-Owns the messages that nobody has received yet, whether reading is paused, and
-why. A handler's hooks are called here, a task in `receive` is woken. Nothing
-here waits; see `_websocket` for who does. Which events there are is the
-endpoint's business.
+Owns when something is parsed and read, and stops both while reading is paused. A
+handler's hooks are called here; messages for a task go to `_inbox`. Nothing here
+waits; see `_websocket` for who does. Which events there are is the endpoint's
+business.
 """
 
 from __future__ import annotations

@@ -295,7 +295,13 @@ class Opening(Owner):
 
 
 def open_socket(reception: Reception, fd: int) -> None:
-    """Begin the handshake of a connection that was accepted in the dispatcher."""
+    """Begin the handshake of a connection that was accepted in the dispatcher.
+
+    Args:
+        reception: Whose dispatcher it is.
+        fd: Its descriptor, non-blocking; closed with the connection, or at once if
+            it cannot be watched.
+    """
     turn = reception.service.turn
     assert isinstance(turn, Dispatcher)
     opening = Opening(reception, turn.now)

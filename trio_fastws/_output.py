@@ -1,15 +1,16 @@
 # cython: annotation_typing=False
 """The sending half of a connection: from a message to bytes on their way.
 
-Owns the order of what is sent and when it is written. Where a message stands,
-at any time: in the outbox's pending part (not encoded yet), in its wire
+Owns what may be sent, and what goes if the peer is too slow. Where a message
+stands, at any time: in the outbox's pending part (not encoded yet), in its wire
 (committed), or in the turn's cork (committed, leaves at the end of the batch).
-Nothing here waits; see `_websocket` for who does.
+Nothing here waits; see `_websocket` for who does, and `_writing` for how it leaves.
 
 When is it written? In a hook: at the end of the batch, with everything else
 for that connection, in one write. From a task: at once, unless it has just
-been written to in this turn (then more may follow, and the outbox is marked:
-the loop writes it as soon as the task has nothing to add).
+been written to in this turn, or messages wait that the task may answer next (then
+more may follow, and the outbox is marked: the loop writes it as soon as the task
+has nothing to add).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class Output(Writer):
-    """What sends. `Connection` adds the rest."""
+    """What sends messages. `Inbox` adds what is received."""
 
     __slots__ = (
         "_closed_by_us",

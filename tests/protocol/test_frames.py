@@ -32,8 +32,8 @@ from trio_fastws._protocol.frames import MaskingKeys, encode_frame
 from trio_fastws._protocol.mask import JOIN_BELOW
 
 ROLES = list(Role)
-# Both sides of every change of the length's form, of the header table, and of
-# the size from which a payload is a part of its own.
+# Both sides of every change of the length's form, and of the size from which a
+# payload is a part of its own.
 SIZES = [0, 1, 7, 124, 125, 126, 127, 255, 256, JOIN_BELOW - 1, JOIN_BELOW]
 SIZES += [65535, 65536, 65537, 200_000]
 

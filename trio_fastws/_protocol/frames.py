@@ -225,7 +225,7 @@ class MaskingKeys:
         self._used = 0
 
     def draw(self) -> int:
-        """Return the next key, as `mask` takes it."""
+        """Return the next key, as `make_frame` takes it."""
         # Each attribute is read once: endpoints of other threads draw here too.
         block = self._block
         at = self._used
@@ -251,7 +251,8 @@ def encode_frame(role: int, first: int, payload: bytes, parts: list[bytes]) -> i
         role: Who sends: a client's frames are masked.
         first: The first byte: fin, reserved bits and opcode.
         payload: Kept by reference if it is large and not masked.
-        parts: Gets one part for a small frame, else header and payload.
+        parts: Gets the frame in one piece; in two, header and payload, if it is
+            large and not masked.
     """
     size = len(payload)
     if role and size >= JOIN_BELOW:

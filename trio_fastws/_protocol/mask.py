@@ -1,17 +1,17 @@
 """Payload masking: XOR with a repeating four-byte key (RFC 6455 5.3), and framing.
 
-The one thing that exists twice: XOR at word width cannot be said in Python. The
-readable definitions stand here; the last lines adopt the C bodies of ``_xor``.
-The key is an int, so that no object is made for it: its least significant byte
-masks the first octet.
+What exists twice on this floor: neither XOR at word width nor a frame written into
+its place at once can be said in Python. The readable definitions stand here; the last
+lines adopt the C bodies of ``_xor``. The key is an int, so that no object is made for
+it: its least significant byte masks the first octet.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
 
-# From here on header and payload are two parts unless it is masked: copying more
-# than a page or four costs more than a second element in the vector that is written.
+# From here on header and payload are two parts, unless the frame is masked: to copy
+# more than a page or four costs more than a second element in the vector written.
 JOIN_BELOW = 16 * 1024
 
 
@@ -63,7 +63,14 @@ def make_header(first: int, size: int, masked: bool) -> bytes:
 
 
 def make_frame(first: int, payload: bytes, key: int, masked: bool) -> bytes:
-    """Return a frame in one piece; ``key`` counts only if it is to be masked."""
+    """Return a frame in one piece (RFC 6455 5.2).
+
+    Args:
+        first: Fin, reserved bits and opcode.
+        payload: Copied.
+        key: The masking key; counts only if ``masked``.
+        masked: Whether to mask the payload.
+    """
     header = make_header(first, len(payload), masked)
     if not masked:
         return header + payload

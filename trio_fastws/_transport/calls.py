@@ -24,7 +24,8 @@ EPOLLERR, EPOLLHUP = 0x008, 0x010
 EPOLLRDHUP = 0x2000
 EPOLLET = 1 << 31
 # How many events one look at the kernel may bring: enough to amortise a turn of
-# trio's own loop over, little enough that they stay in the cache.
+# trio's own loop over, few enough that the tasks they wake stay in the cache (1,000
+# connections, a task for each: 27 us a message with 512, 20 with 64).
 MAX_EVENTS = 64
 # Parts above this average size are handed to the kernel as they are; smaller
 # ones are cheaper to join first.

@@ -8,9 +8,9 @@ Stale events. epoll reports file descriptors, and within one batch of events a
 connection may be closed and its number given to a new one that was accepted in
 the same batch. An event meant for the old connection then finds the new link.
 That is harmless because an event is only ever a hint here: nothing is concluded
-from it but "try", and what is believed is what ``recv`` returns (nothing there:
-``BlockingIOError``, ignored) and what ``SO_ERROR`` says. An event whose number
-has no link at all is dropped. A descriptor is always unregistered before it is
+from it but "try", and what is believed is what ``recv`` says (nothing there: -1,
+ignored) and what ``SO_ERROR`` says. An event whose number has no link at all is
+dropped. A descriptor is always unregistered before it is
 closed: a duplicate of it somewhere else (a forked child) would keep a closed
 registration alive, reporting an event that nothing could ever consume.
 

@@ -150,7 +150,10 @@ class Link:
         return False
 
     def drained(self) -> bool:
-        """Tell whether nothing that came is unread, so that to close resets nothing."""
+        """Tell whether the last read took all there was: to close resets nothing.
+
+        Unless more has come since; so the peer must have nothing more to say.
+        """
         return False
 
     def close(self) -> None:

@@ -69,7 +69,7 @@ class Listener(Owner):
             dispatcher: Whose epoll watches the socket.
             sock: Listening and non-blocking; closed by `close`.
             accepted: Called with the descriptor of every new, non-blocking
-                connection.
+                connection, which is then its to close.
             room: Asked before each accept; when it says no, accepting rests
                 until `wake` is called.
         """
