@@ -1,11 +1,18 @@
-"""The base class of handlers that need no task per connection."""
+"""What users give a server: hooks instead of a task, and answers to requests."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
+
+from trio_fastws._protocol.handshake import Request, Response
 
 if TYPE_CHECKING:
     from ._websocket import WebSocket
+
+# What a server may ask its user about a request; see `serve_websocket`.
+OnRequest = Callable[[Request], Response | Awaitable[Response | None] | None]
+ChooseSubprotocol = Callable[[Request, tuple[str, ...]], str | None]
 
 
 class EventHandler:

@@ -3,7 +3,7 @@ cimport cython
 from trio_fastws._protocol.request cimport Request, parse_request
 from trio_fastws._protocol.server_handshake cimport build_accept, check_upgrade, is_upgrade
 from trio_fastws._transport.dispatcher cimport Dispatcher, SocketLink
-from trio_fastws._transport.links cimport Linger, Link, Owner, Turn
+from trio_fastws._transport.links cimport Linger, Link, Owner
 
 from ._reception cimport Reception
 

@@ -17,20 +17,17 @@ from trio_fastws._protocol.handshake import HandshakeError
 from ._websocket import WebSocket
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     from trio_fastws._protocol.agreement import Agreement
     from trio_fastws._protocol.request import Request
-    from trio_fastws._protocol.response import Response
     from trio_fastws._transport.links import Link, Owner
 
     from ._connection import Connection
     from ._deflate import Negotiator
+    from ._handler import ChooseSubprotocol, OnRequest
     from ._options import Limits
     from ._service import Service
-
-    OnRequest = Callable[[Request], Response | Awaitable[Response | None] | None]
-    ChooseSubprotocol = Callable[[Request, tuple[str, ...]], str | None]
 
 
 class Reception:

@@ -21,8 +21,8 @@ from ._arguments import (
     fill_in,
 )
 from ._deflate import Negotiator
-from ._handler import EventHandler
-from ._server import ChooseSubprotocol, Handler, OnRequest, Origins, Server
+from ._handler import ChooseSubprotocol, EventHandler, OnRequest
+from ._server import Handler, Origins, Server
 from ._service import Service
 
 if TYPE_CHECKING:

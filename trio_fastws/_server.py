@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import trio
 
-from trio_fastws._protocol.handshake import Request, Response
 from trio_fastws._transport import loop as loops
 from trio_fastws._transport.dispatcher import Dispatcher
 from trio_fastws._transport.listening import Listener
 from trio_fastws._transport.streams import StreamLink
 
-from ._handler import EventHandler
+from ._handler import ChooseSubprotocol, EventHandler, OnRequest
 from ._opening import Opening, open_socket
 from ._reception import Reception
 from ._scopes import shielded_nursery, wait_lingering
@@ -42,8 +41,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("trio_fastws")
 
 Handler = Callable[[WebSocket], Awaitable[object]] | EventHandler
-OnRequest = Callable[[Request], Response | Awaitable[Response | None] | None]
-ChooseSubprotocol = Callable[[Request, tuple[str, ...]], str | None]
 Origins = Iterable[Any]
 
 

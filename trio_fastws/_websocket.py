@@ -22,6 +22,7 @@ from trio_fastws._protocol.handshake import Request, parse_request
 from trio_fastws._protocol.prepared import PreparedMessage, to_item
 
 from ._inbox import BY_USER
+from ._service import WAIT
 from ._statistics import Statistics
 from ._streams import IncomingMessage, OutgoingMessage
 from ._tasks import TaskOwner
@@ -156,7 +157,7 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
             return True  # to be told so
         if waiting is not None and (waiting.writing or waiting.crowded()):
             return False
-        return self._service.policy != 0 or self._has_room()
+        return self._service.policy != WAIT or self._has_room()
 
     async def _wait_to_write(self) -> None:
         # For the next piece of a message; its sender is not in the queue.

@@ -239,8 +239,9 @@ class MessageParser(FrameParser):
             room = 0 if self._deflated else self._length
             if room > TRUSTED and self._max_message == NO_LIMIT:
                 room = TRUSTED
-            # What it holds at first is never seen: it is written over or cut off.
-            self._binary = BytesIO(reserve(room))
+            # What it holds at first is never seen: it is written over from its start,
+            # or cut off. After pieces that were given away it would not be.
+            self._binary = BytesIO(bytes(room) if self._size else reserve(room))
         return self._binary
 
     def get_buffer(self) -> memoryview | None:

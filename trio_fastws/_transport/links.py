@@ -16,6 +16,7 @@ tasks, because nothing here depends on that order.
 from __future__ import annotations
 
 import math
+from functools import cache
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -173,6 +174,15 @@ class Link:
         return None
 
 
+@cache
+def _keep_freed_memory() -> None:
+    # One block had and freed, and never touched: glibc keeps up to twice the largest
+    # block that was freed, and what it gives back has to be had anew page by page,
+    # with 256 faults for each message of 1 MiB. Once: a second block would come from
+    # what is kept, and be cleared.
+    bytes(KEPT_FREE)
+
+
 class Turn:
     """What everything that is handled between two looks at the kernel shares."""
 
@@ -197,10 +207,7 @@ class Turn:
     )
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        # One block had and freed, and never touched: glibc keeps up to twice the
-        # largest block that was freed, and what it gives back has to be had anew
-        # page by page, with 256 faults for each message of 1 MiB.
-        bytes(KEPT_FREE)
+        _keep_freed_memory()
         # Where links read to. A parser may change what lies in it.
         self.buffer: bytearray = bytearray(HEADROOM + READ_SIZE)
         self.window: memoryview = memoryview(self.buffer)[HEADROOM:]
