@@ -153,6 +153,33 @@ async def test_a_stream_after_one_that_was_left_is_the_next_message(whole):
             assert await collect(message) == ["next"]
 
 
+async def test_a_second_block_that_takes_nothing_goes_on_discarding():
+    async with pair() as (ws, peer):
+        async with ws.receive_stream() as message:
+            await peer.write(masked(BINARY, b"a" * 50_000, fin=False))
+            assert await message.receive()
+        async with ws.receive_stream():
+            pass
+        await peer.write(masked(CONTINUATION, b"b" * 15_000), masked(TEXT, b"next"))
+        assert await ws.receive() == "next"
+
+
+async def test_two_tasks_may_not_take_the_pieces_of_one_message():
+    async def take(message) -> None:
+        assert await message.receive() == b"a"
+
+    async with (
+        pair() as (ws, peer),
+        ws.receive_stream() as message,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(take, message)
+        await wait_all_tasks_blocked()
+        with pytest.raises(trio.BusyResourceError):
+            await message.receive()
+        await peer.write(masked(BINARY, b"a"))
+
+
 async def test_pieces_that_came_when_nobody_waited_any_more_are_discarded():
     async with pair() as (ws, peer):
         async with ws.receive_stream() as message:

@@ -12,7 +12,18 @@ from trio.testing import (
     wait_all_tasks_blocked,
 )
 
-from tests.raw import BINARY, Frame, Writes, binary, close, masked_close, pair, text
+from tests.raw import (
+    BINARY,
+    TEXT,
+    Frame,
+    Writes,
+    binary,
+    close,
+    masked,
+    masked_close,
+    pair,
+    text,
+)
 from trio_fastws import ConnectionBroken, Sending
 
 pytestmark = pytest.mark.usefixtures("transport")
@@ -99,7 +110,7 @@ async def test_messages_keep_their_order_across_ways_to_send():
 
 
 @pytest.mark.usefixtures("batch_order")
-async def test_a_burst_from_a_task_leaves_in_few_writes(writes):
+async def test_a_burst_from_a_task_leaves_in_few_writes(mock_clock, writes):
     async with pair() as (ws, peer):
         await wait_all_tasks_blocked()
         writes.watch(peer)
@@ -112,6 +123,28 @@ async def test_a_burst_from_a_task_leaves_in_few_writes(writes):
             ws.send_nowait(f"{number}")
         assert await peer.read_some(100) == [text(f"{n}") for n in range(100)]
         assert writes.count <= 3
+
+
+@pytest.mark.usefixtures("batch_order")
+async def test_answers_do_not_wait_for_a_task_that_takes_its_time(mock_clock):
+    # More to answer is no reason to hold an answer back for long.
+    async with pair() as (ws, peer), trio.open_nursery() as nursery:
+        for number in range(50):
+            await peer.write(masked(TEXT, b"%d" % number))
+        await peer.fence()
+        answers = []
+
+        async def watch() -> None:
+            while len(answers) < 50:
+                answers.append(await peer.read())
+
+        nursery.start_soon(watch)
+        for _ in range(49):
+            await ws.send(await ws.receive())
+            mock_clock.jump(0.1)  # it works
+        assert answers
+        await ws.send(await ws.receive())
+    assert answers == [text(f"{number}") for number in range(50)]
 
 
 @pytest.mark.usefixtures("batch_order")

@@ -214,13 +214,8 @@ class Connection(Input):
         self._outbox = None
         link = self.link
         if link is not None:
-            endpoint = self.endpoint
-            # A peer that has closed and sent nothing behind it is done: RFC 6455
-            # 5.5.1: it MUST NOT send any more. Then the kernel says goodbye alone.
-            if lingering and (
-                endpoint.failed or endpoint.overrun or not link.drained()
-            ):
-                Linger(link, service.close_seconds, endpoint.failed)
+            if lingering:
+                Linger(link, service.close_seconds, self.endpoint.failed)
             else:
                 link.close()
         self._wake_all()

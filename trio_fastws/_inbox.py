@@ -118,6 +118,8 @@ class Inbox(Output):
             return False
         if self._closing:
             self._check_end(iterating)
+        if self._receiver is not None:  # of the same stream
+            raise trio.BusyResourceError("another task is receiving")
         # The task has nothing to add: what it sent can go out now.
         self.flush_now()
         self._receiver = current_task()
@@ -158,8 +160,10 @@ class Inbox(Output):
         if not begun:
             inbox = self._inbox
             if inbox is None:
-                # Nothing of it was given away: it is somebody else's, and whole.
-                self.endpoint.streaming = False
+                waiting = self._waiting
+                if waiting is None or not waiting.skipping:
+                    # Nothing of it was given away: it is somebody else's, and whole.
+                    self.endpoint.streaming = False
                 return
             if type(inbox[0]) is str or type(inbox[0]) is bytes:
                 return

@@ -10,6 +10,7 @@ from ._service cimport Service
 
 # Numbers of the module as C has them: not seen from Python.
 cdef int PATIENCE
+cdef double PATIENCE_SECONDS
 
 
 cdef class Writer(Encoder):

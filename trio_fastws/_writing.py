@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # Trio runs every runnable task once in a batch, in any order: a task that goes on
 # sending may miss two of our turns in a row, never three.
 PATIENCE = 2
+# But not for longer than this: a task may work on each of its messages.
+PATIENCE_SECONDS = 0.005
 
 
 class Writer(Encoder):
@@ -124,9 +126,9 @@ class Writer(Encoder):
     def _write_out(self, outbox: Outbox) -> None:
         # Marked outboxes come here at the end of a turn.
         turn = self._service.turn
-        if outbox.patience > 0:
+        if outbox.patience > 0 and turn.now < outbox.since + PATIENCE_SECONDS:
             # A task is sending and may be about to send more: wait until it has
-            # nothing to add, or the wire is full.
+            # nothing to add, the wire is full, or that has taken its time.
             outbox.patience -= 1
             if outbox.takes():
                 turn.mark(self)

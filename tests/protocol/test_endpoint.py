@@ -90,16 +90,6 @@ def test_nothing_is_read_after_a_close(role: Role) -> None:
     assert not endpoint.failed
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_it_is_known_whether_more_came_behind_a_close(role: Role) -> None:
-    data = for_role(role, TEXT, b"before") + for_role(role, CLOSE, GOODBYE)
-    for behind in (b"", b"\xff", for_role(role, PING)):
-        endpoint = Endpoint(role)
-        receive(endpoint, data + behind)
-        assert endpoint.close_received
-        assert endpoint.overrun is (behind != b"")
-
-
 def test_must_not_send_data_after_a_close() -> None:
     endpoint = Endpoint(Role.SERVER)
     endpoint.encode_close()

@@ -151,6 +151,11 @@ def test_a_large_message_without_a_limit_is_right() -> None:
 def test_no_memory_to_grow_means_no_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
     # Then the payload is fed, and fails for the same reason in its place.
     class Full(module.BytesIO):
+        def __init__(self, held: bytes) -> None:
+            if len(held) > 10:
+                raise MemoryError
+            super().__init__(held)
+
         def write(self, data: Any) -> int:
             if self.tell() + len(data) > 10:
                 raise MemoryError

@@ -285,18 +285,3 @@ def test_registering_asks_for_reading_only(dispatcher, connect) -> None:
     _owner, _link, peer = connect()
     peer.send(b"x")
     assert [mask for _fd, mask in events_of(dispatcher)] == [EPOLLIN]
-
-
-def test_it_is_known_whether_a_read_took_all(dispatcher, connect, unix_pair) -> None:
-    class Asking(Recorder):
-        def on_data(self, start: int, stop: int) -> None:
-            super().on_data(start, stop)
-            self.log.append(self.link.drained())
-
-    owner, link, peer = connect(Asking(), unix_pair(4 * READ_SIZE))
-    assert not link.drained()
-    peer.send(bytes(READ_SIZE + 1))
-    for _ in range(2):
-        dispatcher.turn()
-    assert owner.reads == [READ_SIZE, 1]
-    assert owner.log == [False, True]

@@ -17,7 +17,6 @@ cdef class Endpoint(CompressedParser):
     cdef readonly flag close_sent
     cdef readonly flag close_received
     cdef readonly flag failed
-    cdef readonly flag overrun
     cdef readonly long long messages_sent
     cdef readonly long long bytes_sent
 

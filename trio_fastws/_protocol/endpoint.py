@@ -44,7 +44,6 @@ class Endpoint(CompressedParser):
         close_sent: Our Close was encoded: no frame may follow it.
         close_received: The peer's has come.
         failed: The peer broke the protocol.
-        overrun: More came behind the peer's Close, and may come still.
         streaming: Settable. While true, data messages come as `Piece` events,
             what was collected of the current one first. Reset it with the
             final piece.
@@ -59,7 +58,6 @@ class Endpoint(CompressedParser):
         "close_sent",
         "failed",
         "messages_sent",
-        "overrun",
     )
 
     def __init__(
@@ -83,7 +81,6 @@ class Endpoint(CompressedParser):
         self.close_sent: bool = False
         self.close_received: bool = False
         self.failed: bool = False
-        self.overrun: bool = False
         self.messages_sent: int = 0
         self.bytes_sent: int = 0
 
@@ -191,7 +188,6 @@ class Endpoint(CompressedParser):
             except UnicodeDecodeError:
                 raise ProtocolError(1007, "close reason is not UTF-8") from None
         self.close_received = True
-        self.overrun = self._position < self._stop
         self._drop_message()
         self._release()
         reply = b""

@@ -258,13 +258,16 @@ class MessageParser(FrameParser):
         have = len(held)
         need = self._size + self._remaining
         if have < need and have < self._size + DIRECT_FROM:
-            held.release()
             have = min(need, max(2 * have, self._size + DIRECT_FROM, TRUSTED))
             try:
-                store.seek(have - 1)
-                store.write(b"\0")
+                # Another one: that which fails to grow loses what it has.
+                store = BytesIO(reserve(have))
             except (MemoryError, OverflowError):
+                held.release()
                 return None  # fed instead, the payload fails for the same reason
+            store.write(held[: self._size])
+            held.release()
+            self._binary = store
             held = store.getbuffer()
         view = held[self._size : min(need, have)]
         held.release()

@@ -1,7 +1,5 @@
 cimport cython
 
-from trio_fastws._protocol.flag cimport flag
-
 from ._calls cimport (
     end_output, event_fd, event_mask, has_failed, look, new_events, receive,
     receive_into, send,
@@ -16,7 +14,6 @@ cdef Py_ssize_t HEADROOM, MAX_EVENTS
 cdef class SocketLink(Link):
     cdef int _fd
     cdef unsigned int _mask
-    cdef flag _drained
 
     @cython.locals(size=Py_ssize_t)
     cdef _receive(self, Owner owner)
@@ -28,7 +25,6 @@ cdef class SocketLink(Link):
     cpdef want(self, bint read, bint write)
     cdef _set_mask(self, unsigned int mask)
     cdef Dispatcher _dispatcher(self)
-    cpdef bint drained(self) except? -1
     @cython.locals(fd=int)
     cpdef close(self)
 

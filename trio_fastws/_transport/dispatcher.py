@@ -46,7 +46,7 @@ from .calls import (
     receive_into,
     send,
 )
-from .links import HEADROOM, READ_SIZE, Link, Owner, Turn
+from .links import HEADROOM, Link, Owner, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +59,7 @@ class SocketLink(Link):
     is asked rarely.
     """
 
-    __slots__ = ("_drained", "_fd", "_mask")
+    __slots__ = ("_fd", "_mask")
 
     def __init__(self, dispatcher: Dispatcher, owner: Owner, fd: int) -> None:
         """Take over a descriptor, and close it if it cannot be watched.
@@ -71,7 +71,6 @@ class SocketLink(Link):
         self._fd = fd
         self._mask = EPOLLIN
         # Whether the last read took all that was there.
-        self._drained = False
         try:
             dispatcher.register(fd, self, EPOLLIN)
         except OSError:
@@ -98,10 +97,8 @@ class SocketLink(Link):
         turn = self.turn
         if target is None:
             size = receive(self._fd, turn.buffer, HEADROOM)
-            self._drained = size < READ_SIZE
         else:
             size = receive_into(self._fd, target)
-            self._drained = False
         if size == -1:
             return
         if size == 0:
@@ -166,10 +163,6 @@ class SocketLink(Link):
         except OSError:
             # ENOTCONN: the peer has reset the connection; reading says so too.
             self.broken = True
-
-    def drained(self) -> bool:
-        """See `Link.drained`."""
-        return self._drained
 
     def close(self) -> None:
         """See `Link.close`. Harmless when closed already."""

@@ -34,7 +34,6 @@ cdef class Link:
     cpdef want(self, bint read, bint write)
     cpdef shutdown(self, bint unread=*)
     cpdef bint flushing(self) except? -1
-    cpdef bint drained(self) except? -1
     cpdef close(self)
     cpdef on_ready(self, int events)
     cpdef peer_address(self)

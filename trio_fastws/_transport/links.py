@@ -150,13 +150,6 @@ class Link:
         """
         return False
 
-    def drained(self) -> bool:
-        """Tell whether the last read took all there was: to close resets nothing.
-
-        Unless more has come since; so the peer must have nothing more to say.
-        """
-        return False
-
     def close(self) -> None:
         """Let go of the connection at once; the owner hears no more of it."""
         raise NotImplementedError
@@ -318,8 +311,8 @@ class Linger(Owner):
     and a reset may destroy what the peer has not read yet: our last frame. So
     the sending side is shut down first, and the socket closed after the peer.
     Whoever ends the loop waits for `Turn.lingering` to be 0, or all this was in
-    vain.
-    A link that is `Link.drained` needs it only if the peer may send more.
+    vain. It is needed behind the peer's Close as well: until it has ours it may
+    send a Ping, and has to answer one (RFC 6455 5.5.2).
     """
 
     __slots__ = ("_deadline",)
