@@ -94,6 +94,7 @@ class Output(Writer):
             self._raise_closed()
         if self._outbox is not None or self._waiting is not None:
             self._check_room()
+        # As `to_item` says it, but without a tuple: nothing is called more often.
         if type(message) is bytes:
             self._enqueue(BINARY, message, None, compress)
         elif type(message) is str:

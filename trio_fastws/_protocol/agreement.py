@@ -88,22 +88,21 @@ class Agreement:
             pools: Where agreements keep the compressors that serve all, by `key`;
                 None: this one keeps its own.
         """
-        server_bits = parameters.server_max_window_bits
-        client_bits = parameters.client_max_window_bits
-        server_takeover = not parameters.server_no_context_takeover
-        client_takeover = not parameters.client_no_context_takeover
-        if role == Role.SERVER:
-            self.send_bits: int = server_bits
-            self.send_takeover: bool = server_takeover
-            receive_bits = client_bits
-            self.receive_takeover: bool = client_takeover
-        else:
-            self.send_bits = client_bits
-            self.send_takeover = client_takeover
-            receive_bits = server_bits
-            self.receive_takeover = server_takeover
+        ours = (
+            parameters.server_max_window_bits,
+            not parameters.server_no_context_takeover,
+        )
+        theirs = (
+            parameters.client_max_window_bits,
+            not parameters.client_no_context_takeover,
+        )
+        if role != Role.SERVER:
+            ours, theirs = theirs, ours
+        self.send_bits: int = ours[0]
+        self.send_takeover: bool = ours[1]
         # A larger window than the peer's reads all it may send.
-        self.receive_bits: int = max(receive_bits, SMALLEST_BITS)
+        self.receive_bits: int = max(theirs[0], SMALLEST_BITS)
+        self.receive_takeover: bool = theirs[1]
         self.compresses: bool = self.send_bits >= SMALLEST_BITS
         self.persistent: bool = persistent and self.send_takeover
         self.shares: bool = self.compresses and not self.persistent

@@ -20,7 +20,7 @@ cdef class PreparedMessage:
 
 
 @cython.locals(parts=list)
-cdef tuple _make_frame(int first, bytes payload)
+cdef tuple _make_shared(int first, bytes payload)
 
 cpdef tuple to_payload(message)
 

@@ -81,7 +81,7 @@ class PreparedMessage:
     def get_plain(self) -> SharedFrame:
         """Return its frame; for `Endpoint.encode_prepared`."""
         if self._plain is None:
-            self._plain = _make_frame(self.opcode, self.payload)
+            self._plain = _make_shared(self.opcode, self.payload)
         return self._plain
 
     def get_compressed(self, agreement: Agreement) -> SharedFrame | None:
@@ -92,12 +92,12 @@ class PreparedMessage:
         if key not in self._compressed:
             data = agreement.compress(self.payload)
             smaller = len(data) < len(self.payload)
-            frame = _make_frame(RSV1 | self.opcode, data) if smaller else None
+            frame = _make_shared(RSV1 | self.opcode, data) if smaller else None
             self._compressed[key] = frame
         return self._compressed[key]
 
 
-def _make_frame(first: int, payload: bytes) -> SharedFrame:
+def _make_shared(first: int, payload: bytes) -> SharedFrame:
     parts: list[bytes] = []
     size = encode_frame(int(Role.SERVER), FIN | first, payload, parts)
     return parts, size, len(payload)
