@@ -49,6 +49,7 @@ class Sample:
         least_share: Of the connections' answers the fewest, to the median.
         late_ms: How late a sleeper woke: the median, the 99th percentile and the most.
         refused: Why the rate is not to be believed; empty if it is.
+        broken: A connection or an answer was not as it must be.
     """
 
     rate: float = 0.0
@@ -64,11 +65,17 @@ class Sample:
     worst_mean: float = 0.0
     least_share: float = 0.0
     refused: str = ""
+    broken: bool = False
     late_ms: Mapping[str, float] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """For ``--json``."""
         return asdict(self)
+
+
+def is_broken(outcome: rig.Outcome) -> bool:
+    """Whether something came back wrong, or did not come back."""
+    return bool(outcome.errors) or outcome.event != "done"
 
 
 def verdict(outcome: rig.Outcome, payload: int = 128) -> str:
@@ -81,7 +88,7 @@ def verdict(outcome: rig.Outcome, payload: int = 128) -> str:
     batch, so its figure would be too low, and for the floor all ratios too high.
     There is no such batch if a message alone fills more than one read.
     """
-    if outcome.errors or outcome.event != "done":
+    if is_broken(outcome):
         return f"{outcome.errors} errors; the first: {outcome.first_error}"
     if outcome.messages < FEWEST or not outcome.server_cpu:
         return f"only {outcome.messages} in {outcome.seconds:.1f} s"
@@ -112,6 +119,7 @@ def _sample(outcome: rig.Outcome, foreign: float) -> Sample:
         answer_bytes=outcome.answer_bytes,
         worst_mean=outcome.worst_mean,
         least_share=outcome.least_share,
+        broken=is_broken(outcome),
     )
 
 
@@ -194,7 +202,7 @@ class Rig:
                 one.stop()
         sample = _sample(outcome, foreign)
         # A sleeper does not mind whether it is the generators that are the limit.
-        refused = verdict(outcome) if outcome.errors else ""
+        refused = verdict(outcome) if sample.broken else ""
         return replace(sample, late_ms=late, refused=refused)
 
     def _endless(self, server: rig.Server, options: list[str]) -> rig.Generator:

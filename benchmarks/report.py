@@ -126,7 +126,7 @@ def run_others(path: Path, quick: bool) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and write; 1 if some server has no figure in some cell."""
+    """Measure and write; what `Results.status` says of the figures."""
     options = _arguments(argv)
     charts.check()
     check_page(options.page)
@@ -137,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     results = measure(options, options.json)
     write_page(results, options.page)
     run_others(options.page, options.quick)
-    return int(any(row.failed for _, rows in results.cells for row in rows))
+    return results.status(quick=options.quick)
 
 
 if __name__ == "__main__":

@@ -43,6 +43,16 @@ class Results:
         names = (row.server for _, rows in self.cells for row in rows)
         return list(dict.fromkeys(names))
 
+    def status(self, *, quick: bool) -> int:
+        """What a program that measured these exits with.
+
+        Returns:
+            1 if a server did something wrong once, or has no figure in some cell. For
+            figures of a quick run nobody asks: there it is only what went wrong.
+        """
+        rows = [row for _, rows in self.cells for row in rows]
+        return int(any(row.broken or (row.failed and not quick) for row in rows))
+
     def title(self) -> str:
         """The machine and the versions in a line."""
         about = self.about

@@ -39,14 +39,14 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run what was asked for; 1 if some server has no figure in some cell."""
+    """Run what was asked for; what `Results.status` says of it."""
     options = _arguments(argv)
     if options.plot:
         charts.check()
     results = measure(options, options.json)
     if options.plot:
         charts.plot(results, options.plot)
-    return int(any(row.failed for _, rows in results.cells for row in rows))
+    return results.status(quick=options.quick)
 
 
 if __name__ == "__main__":

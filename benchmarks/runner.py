@@ -179,7 +179,9 @@ class _Runner:
                     found = self._rig.memory(cell, server)
                     rows.append(Row(name, memory=found))
                 except (RigError, OSError) as error:
-                    rows.append(Row(name, note=f"failed: {error}", failed=True))
+                    rows.append(
+                        Row(name, note=f"failed: {error}", failed=True, broken=True)
+                    )
         return rows
 
 

@@ -24,6 +24,7 @@ class Row:
 
     Attributes:
         failed: It has none that may be believed; the note says why.
+        broken: It did not do what was asked of it, once at least.
         ratios: To each yardstick, one for each round in which both count.
         memory: KiB for each connection, by the moment.
     """
@@ -34,6 +35,7 @@ class Row:
     memory: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
     failed: bool = False
+    broken: bool = False
 
     @property
     def believed(self) -> list[Sample]:
@@ -55,7 +57,13 @@ class Row:
         samples = [Sample(**sample) for sample in told["rounds"]]
         ratios, memory = told["ratio_rounds"], told["memory_kib"]
         return cls(
-            told["server"], samples, ratios, memory, told["note"], told["failed"]
+            told["server"],
+            samples,
+            ratios,
+            memory,
+            told["note"],
+            told["failed"],
+            told["broken"],
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -68,6 +76,7 @@ class Row:
             "memory_kib": dict(self.memory),
             "note": self.note,
             "failed": self.failed,
+            "broken": self.broken,
             "rounds": [sample.as_json() for sample in self.samples],
         }
 
@@ -86,9 +95,10 @@ def compare(
     rows: list[Row] = []
     for server, samples in found.items():
         refused = [sample.refused for sample in samples if sample.refused]
+        broken = server in failed or any(sample.broken for sample in samples)
         if server in failed or 2 * len(refused) >= max(1, len(samples)):
             note = failed.get(server) or f"refused: {(refused or ['no round'])[0]}"
-            rows.append(Row(server, samples, note=note, failed=True))
+            rows.append(Row(server, samples, note=note, failed=True, broken=broken))
             continue
         ratios: dict[str, Sequence[float]] = {}
         for other in yardsticks:
@@ -104,7 +114,7 @@ def compare(
         note = f"others took {foreign:.0%} of a core" if foreign > DISTURBANCE else ""
         if refused:
             note += f"{'; ' if note else ''}{len(refused)} rounds refused: {refused[0]}"
-        rows.append(Row(server, samples, ratios, note=note))
+        rows.append(Row(server, samples, ratios, note=note, broken=broken))
     return rows
 
 

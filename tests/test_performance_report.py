@@ -31,7 +31,8 @@ def sample(**changes: Any) -> dict[str, Any]:
 
 
 def row(server: str, **changes: Any) -> dict[str, Any]:
-    told = {"ratio_rounds": {}, "memory_kib": {}, "note": "", "failed": False}
+    told = {"ratio_rounds": {}, "memory_kib": {}, "note": ""}
+    told |= {"failed": False, "broken": False}
     return {"server": server, "rounds": []} | told | changes
 
 
@@ -43,7 +44,12 @@ CELLS: dict[str, list[dict[str, Any]]] = {
             rounds=[sample(p99_us=p99, worst_mean=1.5) for p99 in (15.0, 20.0, 90.0)],
             ratio_rounds={"floor": [0.6, 0.7, 0.8]},
         ),
-        row("ours-async", note="refused: 3 errors; the first: it fell", failed=True),
+        row(
+            "ours-async",
+            note="refused: 3 errors; the first: it fell",
+            failed=True,
+            broken=True,
+        ),
     ],
     "handshake": [
         row("floor", note="refused: the generator", failed=True),
@@ -110,6 +116,31 @@ def test_what_was_written_is_read_again(module, figures: Path, tmp_path: Path) -
     again = tmp_path / "again.json"
     results.save(again)
     assert module("results").Results.load(again) == results
+
+
+@pytest.mark.parametrize(
+    ("samples", "failed", "full", "quick"),
+    [
+        ([{}, {}], {}, 0, 0),
+        ([{}, {}, {"refused": "the generator"}], {}, 0, 0),
+        ([{}, {"refused": "the generator"}], {}, 1, 0),  # no figure, but nothing wrong
+        ([{}, {}, {"refused": "1 errors", "broken": True}], {}, 1, 1),
+        ([], {"floor": "did not start"}, 1, 1),
+    ],
+)
+def test_a_quick_run_fails_for_what_went_wrong_only(
+    module,
+    samples: list[dict[str, Any]],
+    failed: dict[str, str],
+    full: int,
+    quick: int,
+) -> None:
+    found = [module("measure").Sample(**sample(**changes)) for changes in samples]
+    rows = module("tables").compare({"floor": found}, failed)
+    cell = module("cells").parse_cell("1x32x1")
+    results = module("results").Results(ABOUT, [(cell, rows)])
+    assert results.status(quick=False) == full
+    assert results.status(quick=True) == quick
 
 
 def test_a_page_keeps_what_is_outside_of_its_markers(module, tmp_path: Path) -> None:
