@@ -15,9 +15,9 @@ import trio
 from trio.lowlevel import Task, current_task, reschedule
 
 from trio_fastws._transport.outbox import ITEM_OVERHEAD
+from trio_fastws._transport.ready import READY
 
 from ._output import Output
-from ._waiting import READY
 
 if TYPE_CHECKING:
     from trio_fastws._protocol.endpoint import Endpoint

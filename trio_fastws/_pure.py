@@ -41,6 +41,7 @@ HOT = (
     "_transport.wheel",
     "_transport.links",
     "_transport._calls",
+    "_transport.staying",
     "_transport.dispatcher",
     "_transport.outbox",
     "_service",

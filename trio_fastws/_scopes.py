@@ -48,7 +48,7 @@ async def single_connection(
     try:
         async with trio.open_nursery() as nursery:
             links, scope = await nursery.start(shielded_nursery)
-            links.start_soon(loop.run)
+            links.start_soon(loop.run, links)
             try:
                 yield links.start_soon
             except BaseException as caught:  # noqa: BLE001 - raised again below

@@ -245,7 +245,7 @@ class Server:
                 links_scope.cancel()
                 raise
             try:
-                self._links.start_soon(self._run_loop, loop)
+                self._links.start_soon(self._run_loop, loop, self._links)
                 for listener in listeners:
                     self._listen(listener, tls, nursery)
                 task_status.started(self)
@@ -302,9 +302,9 @@ class Server:
         # on_close of those is called in a turn of the loop.
         await self._wait_empty(loop)
 
-    async def _run_loop(self, loop: loops.Loop) -> None:
+    async def _run_loop(self, loop: loops.Loop, nursery: trio.Nursery) -> None:
         try:
-            await loop.run()
+            await loop.run(nursery)
         finally:
             # A hook raised SystemExit, or the like: nobody else ends that wait.
             if self.service.emptied is not None:

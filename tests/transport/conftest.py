@@ -91,7 +91,7 @@ def connect(dispatcher, unix_pair):
 @contextlib.asynccontextmanager
 async def running(turn, loop):
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(loop.run)
+        nursery.start_soon(loop.run, nursery)
         await wait_all_tasks_blocked()
         yield turn
         nursery.cancel_scope.cancel()
@@ -124,9 +124,9 @@ class CountedWork:
         self.work = work
         self.turns = 0
 
-    def __call__(self) -> bool:
+    def __call__(self, alone: bool) -> bool:
         self.turns += 1
-        return self.work()
+        return self.work(alone)
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ async def pump(nursery):
     async def start(owner=None, pair=None) -> Pumped:
         stream, peer = pair or trio.testing.memory_stream_pair()
         pumped = Pumped(owner or Recorder(), stream, peer, nursery)
-        nursery.start_soon(pumped.loop.run)
+        nursery.start_soon(pumped.loop.run, nursery)
         nursery.start_soon(pumped.run)
         await wait_all_tasks_blocked()
         return pumped

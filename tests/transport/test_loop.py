@@ -56,6 +56,62 @@ async def test_asking_while_it_is_parked_wakes_it(turn, how) -> None:
         assert len(owner.log) == 1
 
 
+async def test_to_ask_twice_wakes_it_once(watched) -> None:
+    dispatcher, counted = watched
+    for _ in range(3):
+        first, second = Signal(), Signal()
+        before = counted.turns
+        dispatcher.mark(first)
+        dispatcher.put_off(second)
+        await second.called.wait()
+        await wait_all_tasks_blocked()
+        assert (first.log, second.log) == (["mark"], ["continue"])
+        assert counted.turns == before + 1
+
+
+async def test_data_and_tasks_that_ask_do_not_double_its_turns(
+    watched, unix_pair
+) -> None:
+    # An outbox waits for so many turns, and hopes that every task has run in each.
+    dispatcher, counted = watched
+    ours, theirs = unix_pair()
+    SocketLink(dispatcher, Recorder(), ours.detach())
+    done = trio.Event()
+
+    class Restless(Recorder):
+        def on_mark(self) -> None:
+            super().on_mark()
+            if len(self.log) < 50:
+                dispatcher.mark(self)
+            else:
+                done.set()
+
+    before = counted.turns
+    dispatcher.mark(Restless())
+    rounds = 0
+    while not done.is_set():
+        theirs.send(b"x")  # which wakes the task that waits for the kernel
+        await trio.lowlevel.checkpoint()
+        rounds += 1
+    assert counted.turns - before <= rounds + 2
+
+
+async def test_whoever_runs_a_turn_is_protected(turn) -> None:
+    protected = []
+
+    class Asks(Signal):
+        def on_mark(self) -> None:
+            protected.append(trio.lowlevel.currently_ki_protected())
+            super().on_mark()
+
+    for _ in range(2):
+        owner = Asks()
+        turn.mark(owner)
+        await owner.called.wait()
+        await wait_all_tasks_blocked()
+    assert protected == [True, True]
+
+
 async def test_data_wakes_it(watched, unix_pair) -> None:
     dispatcher, _counted = watched
     ours, theirs = unix_pair()
@@ -182,7 +238,9 @@ async def test_other_tasks_run_while_there_is_always_something_left(turn) -> Non
 
 
 @pytest.mark.parametrize("make", [dispatcher_loop, plain_loop])
-async def test_cancelled_it_ends_even_if_something_is_always_left(make) -> None:
+async def test_cancelled_it_ends_even_if_something_is_always_left(
+    make, nursery
+) -> None:
     class Restless(Recorder):
         def on_continue(self) -> None:
             super().on_continue()
@@ -194,12 +252,12 @@ async def test_cancelled_it_ends_even_if_something_is_always_left(make) -> None:
     turn.put_off(Restless())
     loop = make(turn)
     with trio.CancelScope() as scope:
-        await loop.run()
+        await loop.run(nursery)
     assert loop.ended
     turn.close()
 
 
-async def test_cancelled_it_has_finished_its_turn(unix_pair) -> None:
+async def test_cancelled_it_has_finished_its_turn(unix_pair, nursery) -> None:
     dispatcher = Dispatcher(trio.current_time)
     loop = dispatcher_loop(dispatcher)
 
@@ -217,7 +275,7 @@ async def test_cancelled_it_has_finished_its_turn(unix_pair) -> None:
     theirs.send(b"go")
     assert not loop.ended
     with trio.CancelScope() as scope:
-        await loop.run()
+        await loop.run(nursery)
     assert scope.cancelled_caught
     assert loop.ended
     assert read_all(theirs) == pattern(100)
@@ -230,7 +288,7 @@ async def test_cancelled_while_parked_it_ends(make) -> None:
     turn = Dispatcher(trio.current_time)
     loop = make(turn)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(loop.run)
+        nursery.start_soon(loop.run, nursery)
         await wait_all_tasks_blocked()
         assert turn.unpark is not None
         nursery.cancel_scope.cancel()
@@ -239,7 +297,7 @@ async def test_cancelled_while_parked_it_ends(make) -> None:
     turn.close()
 
 
-async def test_what_a_hook_raises_ends_it(unix_pair) -> None:
+async def test_what_a_hook_raises_ends_it(unix_pair, nursery) -> None:
     dispatcher = Dispatcher(trio.current_time)
     loop = dispatcher_loop(dispatcher)
 
@@ -251,6 +309,6 @@ async def test_what_a_hook_raises_ends_it(unix_pair) -> None:
     SocketLink(dispatcher, Broken(), ours.detach())
     theirs.send(b"go")
     with pytest.raises(LookupError, match="a bug"):
-        await loop.run()
+        await loop.run(nursery)
     assert loop.ended
     dispatcher.close()

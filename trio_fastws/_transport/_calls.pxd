@@ -1,5 +1,7 @@
 cpdef bytearray new_events()
-cpdef int look(epoll, bytearray events) except -1
+cpdef int look(epoll, bytearray events, bint wait=*) except -1
+cpdef int new_timer()
+cpdef set_timer(int fd, long microseconds)
 cpdef int event_fd(bytearray events, Py_ssize_t index) except? -1
 cpdef unsigned int event_mask(bytearray events, Py_ssize_t index) except? 0
 

@@ -5,10 +5,11 @@ from ._calls cimport (
     receive_into, send,
 )
 from .links cimport Link, Owner, Turn
+from .staying cimport Stay
 
 # Numbers of the module as C has them: not seen from Python.
 cdef unsigned int EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP, EPOLLRDHUP, EPOLLET
-cdef Py_ssize_t HEADROOM, MAX_EVENTS
+cdef Py_ssize_t HEADROOM, MAX_EVENTS, FEW_EVENTS
 
 
 cdef class SocketLink(Link):
@@ -35,10 +36,11 @@ cdef class Dispatcher(Turn):
     cdef bytearray _events
     cdef Py_ssize_t _count
     cdef Py_ssize_t _position
+    cdef Stay _stay
 
     cpdef register(self, int fd, Link link, unsigned int mask)
     cpdef unregister(self, int fd)
-    @cython.locals(late=bint, looked=bint, left=bint)
-    cpdef bint turn(self) except? -1
+    @cython.locals(late=bint, looked=bint, left=bint, stay=Stay, waiting=Stay)
+    cpdef bint turn(self, bint alone=*) except? -1
     @cython.locals(links=list, events=bytearray, link=Link, mask="unsigned int")
     cdef _handle(self)

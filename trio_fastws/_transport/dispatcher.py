@@ -47,9 +47,15 @@ from .calls import (
     send,
 )
 from .links import HEADROOM, Link, Owner, Turn
+from .staying import Stay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+# A look that brings more is worth a turn of trio's loop, and while that takes its time
+# even more comes to be handled together.
+FEW_EVENTS = 2
 
 
 class SocketLink(Link):
@@ -195,10 +201,19 @@ class SocketLink(Link):
 class Dispatcher(Turn):
     """A turn over an epoll of its own."""
 
-    __slots__ = ("_count", "_events", "_links", "_position", "epoll")
+    __slots__ = ("_count", "_events", "_links", "_position", "_stay", "epoll")
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, clock: Callable[[], float], quiet: Callable[[], float] | None = None
+    ) -> None:
+        """Make one.
+
+        Args:
+            clock: What deadlines are compared with.
+            quiet: See `Stay`; None: a turn never waits.
+        """
         super().__init__(clock)
+        self._stay: Stay | None = quiet and Stay(quiet, self._watch)
         self.epoll = select.epoll()
         # Indexed by descriptor: the kernel hands out the lowest free number,
         # so a list is both smaller and faster than a dict.
@@ -210,7 +225,7 @@ class Dispatcher(Turn):
         self._count: int = 0
         self._position: int = 0
 
-    def register(self, fd: int, link: Link, mask: int) -> None:
+    def register(self, fd: int, link: Link | None, mask: int) -> None:
         """Watch ``fd``; `Link.on_ready` is called with its events."""
         while len(self._links) <= fd:
             self._links.append(None)
@@ -222,20 +237,35 @@ class Dispatcher(Turn):
         self._links[fd] = None
         self.epoll.unregister(fd)
 
-    def turn(self) -> bool:
+    def _watch(self, fd: int) -> None:
+        # Nobody reads it, and its events are for no link: a look that waits ends, and
+        # that is all.
+        self.register(fd, None, EPOLLIN | EPOLLET)
+
+    def turn(self, alone: bool = False) -> bool:
         """Handle everything that is ready, as long as the turn's time lasts.
+
+        Args:
+            alone: Whether the kernel woke the task, and most likely no other.
 
         Returns:
             Whether something is left that need not wait for the kernel.
         """
         self.begin()
+        stay = self._stay if alone else None
+        if stay is not None:
+            stay.begin()
+        waiting: Stay | None = None
         late = self.tick()
         self.go_on()
         while True:
             looked = self._position == self._count
             if looked:
-                self._count = look(self.epoll, self._events)
+                self._count = look(self.epoll, self._events, waiting is not None)
                 self._position = 0
+                if waiting is not None:
+                    waiting.waited(perf_counter())
+                    self.now = self.clock()
             self._handle()
             late = self.flush() or late
             # Looking once more costs one syscall; a turn of trio's loop costs
@@ -249,6 +279,14 @@ class Dispatcher(Turn):
                 or perf_counter() >= self.until
             ):
                 break
+            waiting = None
+            if (
+                stay is not None
+                and not late
+                and self._count <= FEW_EVENTS
+                and stay.may_wait(perf_counter())
+            ):
+                waiting = stay
         self.woken = False
         # After a full look there may be more, and to wait for it costs more than to
         # look again.
@@ -273,4 +311,6 @@ class Dispatcher(Turn):
         for link in self._links:
             if link is not None:
                 link.close()
+        if self._stay is not None:
+            self._stay.close()
         self.epoll.close()

@@ -1,0 +1,221 @@
+"""A turn waits for more in its own epoll, if that pays and keeps nobody waiting."""
+
+from __future__ import annotations
+
+import math
+import os
+import resource
+
+import pytest
+import trio
+
+from tests.transport.support import Clock, Recorder
+from trio_fastws._transport import calls
+from trio_fastws._transport.dispatcher import Dispatcher, SocketLink
+from trio_fastws._transport.loop import quiet_seconds
+
+
+def have_timers() -> bool:
+    timer = calls.new_timer()
+    if timer >= 0:
+        os.close(timer)
+    return timer >= 0
+
+
+needs_timers = pytest.mark.skipif(
+    not have_timers(), reason="Python has timers from 3.13 on, our C always"
+)
+
+
+class Others:
+    """Says how quiet it is, and does something just before the turn waits."""
+
+    def __init__(self, seconds: float = math.inf) -> None:
+        self.seconds = seconds
+        self.asked = 0
+        self.acts = []
+
+    def __call__(self) -> float:
+        self.asked += 1
+        if self.acts:
+            self.acts.pop(0)()
+        return self.seconds
+
+
+@pytest.fixture
+def others() -> Others:
+    return Others()
+
+
+@pytest.fixture
+def dispatcher(others, sockets):
+    dispatcher = Dispatcher(Clock(), others)
+    yield dispatcher
+    dispatcher.close()
+
+
+def open_descriptors() -> set[str]:
+    return set(os.listdir("/proc/self/fd"))
+
+
+@needs_timers
+def test_what_comes_while_it_stays_is_handled_in_the_same_turn(
+    dispatcher, connect, others
+) -> None:
+    owner, _link, peer = connect()
+    peer.send(b"one")
+    others.acts.append(lambda: peer.send(b"two"))
+    assert dispatcher.turn(True) is False
+    assert owner.reads == [3, 3]
+
+
+@needs_timers
+def test_it_does_not_stay_for_ever(dispatcher, connect, others) -> None:
+    owner, _link, peer = connect()
+    peer.send(b"one")
+    assert dispatcher.turn(True) is False
+    assert owner.reads == [3]
+    # Nor is anything left of it that would be reported again.
+    assert [dispatcher.turn() for _ in range(3)] == [False] * 3
+    assert dispatcher.epoll.poll(0) == []
+
+
+@needs_timers
+def test_time_goes_on_while_it_stays(connect, dispatcher, others) -> None:
+    times = []
+
+    class Timed(Recorder):
+        def on_data(self, start: int, stop: int) -> None:
+            times.append(dispatcher.time())
+
+    def later() -> None:
+        dispatcher.clock.seconds += 5
+        peer.send(b"two")
+
+    _owner, _link, peer = connect(Timed())
+    peer.send(b"one")
+    others.acts.append(later)
+    dispatcher.turn(True)
+    assert len(times) == 2
+    assert times[1] - times[0] == 5
+
+
+def test_it_stays_only_if_nothing_else_woke_the_task(
+    dispatcher, connect, others
+) -> None:
+    owner, _link, peer = connect()
+    peer.send(b"one")
+    dispatcher.turn()
+    assert owner.reads == [3]
+    assert others.asked == 0
+
+
+def test_it_does_not_stay_if_a_task_was_woken(dispatcher, connect, others) -> None:
+    class Waker(Recorder):
+        def on_data(self, start: int, stop: int) -> None:
+            dispatcher.woken = True
+
+    _owner, _link, peer = connect(Waker())
+    peer.send(b"one")
+    dispatcher.turn(True)
+    assert others.asked == 0
+
+
+def test_it_does_not_stay_if_there_is_much_to_do(dispatcher, connect, others) -> None:
+    peers = [connect()[2] for _ in range(10)]
+    for peer in peers:
+        peer.send(b"one")
+    dispatcher.turn(True)
+    assert others.asked == 0
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.0005])
+def test_where_others_have_something_to_do_it_soon_stops_asking(
+    dispatcher, connect, others, seconds
+) -> None:
+    others.seconds = seconds
+    owner, _link, peer = connect()
+    for _ in range(200):
+        peer.send(b"one")
+        dispatcher.turn(True)
+    assert len(owner.reads) == 200
+    assert 0 < others.asked < 10
+
+
+def test_it_soon_stops_staying_in_vain(dispatcher, connect, others) -> None:
+    owner, _link, peer = connect()
+    for _ in range(200):
+        peer.send(b"one")
+        dispatcher.turn(True)
+    assert len(owner.reads) == 200
+    assert 0 < others.asked < 20
+
+
+@needs_timers
+def test_it_goes_on_staying_while_that_pays(dispatcher, connect, others) -> None:
+    owner, _link, peer = connect()
+    paid = 0
+    for _ in range(100):
+        before = len(owner.reads)
+        others.acts = [lambda: peer.send(b"more")] * 5
+        peer.send(b"one")
+        dispatcher.turn(True)
+        paid += len(owner.reads) == before + 6
+    # A machine may stand still for a while, but not most of the time.
+    assert paid > 10
+
+
+@needs_timers
+def test_without_a_descriptor_for_a_timer_it_does_not_stay(
+    dispatcher, connect, others
+) -> None:
+    owner, _link, peer = connect()
+    peer.send(b"one")
+    lowest = os.dup(0)
+    os.close(lowest)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        dispatcher.turn(True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert owner.reads == [3]
+
+
+def test_the_timer_is_closed_with_the_dispatcher(connect, unix_pair) -> None:
+    before = open_descriptors()
+    others = Others()
+    dispatcher = Dispatcher(Clock(), others)
+    ours, theirs = unix_pair()
+    SocketLink(dispatcher, Recorder(), os.dup(ours.fileno()))
+    theirs.send(b"one")
+    dispatcher.turn(True)
+    dispatcher.close()
+    ours.close()
+    theirs.close()
+    assert open_descriptors() <= before
+
+
+# --- what it asks trio ------------------------------------------------------
+
+
+async def test_a_runnable_task_is_something_to_do(nursery) -> None:
+    assert quiet_seconds() > 0
+    nursery.start_soon(trio.lowlevel.checkpoint)
+    assert quiet_seconds() == 0
+    await trio.testing.wait_all_tasks_blocked()
+    assert quiet_seconds() > 0
+
+
+async def test_a_deadline_is_something_to_do(autojump_clock) -> None:
+    with trio.move_on_after(5):
+        assert quiet_seconds() == pytest.approx(5)
+        await trio.lowlevel.checkpoint()
+
+
+async def test_a_result_of_a_thread_is_something_to_do() -> None:
+    came = trio.Event()
+    trio.lowlevel.current_trio_token().run_sync_soon(came.set)
+    assert quiet_seconds() == 0
+    await came.wait()
+    assert quiet_seconds() > 0
