@@ -34,7 +34,10 @@ class EventHandler:
         """Know that the opening handshake is done; ``ws.request`` is there."""
 
     def on_message(self, ws: WebSocket, message: str | bytes) -> None:
-        """Take a message: ``str`` for text, ``bytes`` for binary."""
+        """Take a message: ``str`` for text, ``bytes`` for binary.
+
+        Looked up once, when serving begins; the others whenever they are called.
+        """
 
     def on_ping(self, ws: WebSocket, payload: bytes) -> None:
         """Know of a Ping. It has been answered (RFC 6455 5.5.2)."""

@@ -31,7 +31,7 @@ cdef class Input(Inbox):
     cdef _leave(self, Turn turn)
     @cython.locals(endpoint=Endpoint, checked="unsigned int")
     cdef _drain(self, Turn turn)
-    cdef _call_on_message(self, handler, message)
+    cdef _call_on_message(self, on_message, message)
     cdef _on_event(self, event)
     @cython.locals(outbox=Outbox)
     cdef _on_ping(self, ping)

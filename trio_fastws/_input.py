@@ -19,10 +19,10 @@ from ._inbox import Inbox
 from ._service import Service, logger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trio_fastws._protocol.endpoint import Endpoint
     from trio_fastws._transport.links import Turn
-
-    from ._handler import EventHandler
 
 
 class Input(Inbox):
@@ -106,7 +106,7 @@ class Input(Inbox):
 
     def _drain(self, turn: Turn) -> None:
         endpoint = self.endpoint
-        handler = self._service.handler
+        on_message = self._service.on_message
         checked = endpoint.frames
         if self._paused != 0:  # before the first byte came
             endpoint.keep()
@@ -119,10 +119,10 @@ class Input(Inbox):
             if type(event) is str or type(event) is bytes:
                 if self._closing:
                     pass  # nobody is told of messages any more
-                elif handler is None:
+                elif on_message is None:
                     self._deliver(event, len(event))
                 else:
-                    self._call_on_message(handler, event)
+                    self._call_on_message(on_message, event)
             else:
                 self._on_event(event)
             if self._paused != 0 or self._finished:
@@ -136,9 +136,11 @@ class Input(Inbox):
                     turn.put_off(self)
                     return
 
-    def _call_on_message(self, handler: EventHandler, message: str | bytes) -> None:
+    def _call_on_message(
+        self, on_message: Callable[[Any, Any], None], message: str | bytes
+    ) -> None:
         try:
-            handler.on_message(self, message)  # type: ignore[arg-type]
+            on_message(self, message)
         except Exception as error:  # noqa: BLE001 - isolation: logged, 1011
             self._hook_failed("on_message", error)
 

@@ -25,6 +25,7 @@ cdef class Output(Writer):
     cdef _init_output(self, Service service, Endpoint endpoint)
     cdef bint _has_more(self) except? -1
     cdef _on_too_slow(self)
+    cdef _enqueue_text(self, str text, bint compress)
     cdef _check_room(self)
     cpdef bint _has_room(self) except? -1
     cpdef _check_open(self)

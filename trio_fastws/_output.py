@@ -98,12 +98,16 @@ class Output(Writer):
         if type(message) is bytes:
             self._enqueue(BINARY, message, None, compress)
         elif type(message) is str:
-            self._enqueue(TEXT, message.encode(), None, compress)
+            self._enqueue_text(message, compress)
         elif isinstance(message, PreparedMessage):
             self._enqueue(message.opcode, message.payload, message, compress)
         else:
             opcode, payload = to_payload(message)
             self._enqueue(opcode, payload, None, compress)
+
+    def _enqueue_text(self, text: str, compress: bool) -> None:
+        # Compiled, this is one call of C only if the encoding is named.
+        self._enqueue(TEXT, text.encode("utf-8"), None, compress)
 
     def _check_room(self) -> None:
         waiting = self._waiting

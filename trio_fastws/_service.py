@@ -56,6 +56,7 @@ class Service(Timer):
         "keep_request",
         "low_water",
         "max_messages",
+        "on_message",
         "ping_interval",
         "ping_timeout",
         "policy",
@@ -79,6 +80,10 @@ class Service(Timer):
         super().__init__()
         self.turn: Turn = turn
         self.handler: EventHandler | None = handler
+        # Looked up once: nothing is called more often.
+        self.on_message: Callable[[Any, Any], None] | None = (
+            None if handler is None else handler.on_message
+        )
         # Starts a task in the nursery that outlives every connection.
         self.spawn: Callable[..., None] = spawn
         # Each knows its place in it: a set would take four times the room.

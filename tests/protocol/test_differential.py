@@ -285,7 +285,11 @@ def test_masking(data: bytes, start: int, key: int, phase: int) -> None:
         results.append(build.unmask(copy, start, stop, key))
         build.unmask_in_place(copy, start, stop, key, phase)
         results.append(copy)
-    assert results[:2] == results[2:]
+        try:
+            results.append(build.unmask_text(copy, start, stop, key))
+        except UnicodeDecodeError as error:
+            results.append(str(error))
+    assert results[:3] == results[3:]
 
 
 def test_the_twin_is_a_twin() -> None:

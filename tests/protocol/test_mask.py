@@ -10,6 +10,7 @@ from trio_fastws._protocol.mask import (
     make_header,
     unmask,
     unmask_in_place,
+    unmask_text,
 )
 
 NUMBER = int.from_bytes(KEY, "little")
@@ -51,6 +52,24 @@ def test_in_place_every_length_at_every_phase(size: int, writable: type) -> None
         unmask_in_place(data, 3, 3 + size, NUMBER, phase)
         changed = xor(DATA[3 : 3 + size], KEY, phase)
         assert bytes(data) == DATA[:3] + changed + DATA[3 + size :]
+
+
+@pytest.mark.parametrize("text", ["", "Hello", "a\x00b", "häßlich", "\U0001f600" * 50])
+def test_text_is_unmasked_and_decoded(text: str) -> None:
+    payload = text.encode()
+    for key in (NUMBER, 0):
+        data = bytearray(b"head" + mask(payload, key) + b"tail")
+        stop = 4 + len(payload)
+        assert unmask_text(data, 4, stop, key) == text
+        assert data == b"head" + payload + b"tail"
+
+
+@pytest.mark.parametrize("payload", [b"\x80", b"ok\xed\xa0\x80", b"\xf0\x9f\x98"])
+def test_what_is_not_utf8_is_not_text(payload: bytes) -> None:
+    # RFC 6455 8.1; a surrogate is none, nor is a character that lacks its end
+    data = bytearray(mask(payload, NUMBER))
+    with pytest.raises(UnicodeDecodeError):
+        unmask_text(data, 0, len(payload), NUMBER)
 
 
 @pytest.mark.parametrize("key", [0, 1, 0x80000000, 0xFFFFFFFF])

@@ -6,6 +6,7 @@ from cpython.buffer cimport (
 )
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
 
@@ -85,6 +86,18 @@ cpdef unmask_in_place(
         _xor(at, at, stop - start, _repeat(key, phase))
     finally:
         PyBuffer_Release(&view)
+
+
+cpdef str unmask_text(
+    bytearray data, Py_ssize_t start, Py_ssize_t stop, unsigned int key
+):
+    """See `mask.unmask_text`."""
+    cdef unsigned char *at
+    _check(start, stop, PyByteArray_GET_SIZE(data))
+    at = <unsigned char *> PyByteArray_AS_STRING(data) + start
+    if key:
+        _xor(at, at, stop - start, _repeat(key, 0))
+    return PyUnicode_DecodeUTF8(<char *> at, stop - start, NULL)
 
 
 cpdef bytes reserve(Py_ssize_t size):

@@ -44,6 +44,23 @@ def unmask_in_place(
     data[start:stop] = _xor(data[start:stop], key, phase)
 
 
+def unmask_text(data: bytearray, start: int, stop: int, key: int) -> str:
+    """Return ``data[start:stop]`` unmasked and decoded.
+
+    Args:
+        data: What was received. The payload is unmasked where it lies.
+        start: Index of the payload's first byte.
+        stop: Index one past its last.
+        key: The masking key; 0 for none.
+
+    Raises:
+        UnicodeDecodeError: It is not UTF-8.
+    """
+    if key:
+        unmask_in_place(data, start, stop, key, 0)
+    return data[start:stop].decode("utf-8")
+
+
 def make_header(first: int, size: int, masked: bool) -> bytes:
     """Return what comes before a payload of ``size`` bytes, but for a masking key.
 
@@ -102,4 +119,5 @@ with suppress(ImportError):  # where there was no compiler
         reserve as reserve,
         unmask as unmask,
         unmask_in_place as unmask_in_place,
+        unmask_text as unmask_text,
     )

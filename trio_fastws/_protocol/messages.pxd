@@ -1,7 +1,7 @@
 cimport cython
 
 from .flag cimport flag
-from ._xor cimport reserve, unmask, unmask_in_place
+from ._xor cimport reserve, unmask, unmask_in_place, unmask_text
 from .deflate cimport DeflateContext
 from .frames cimport FrameParser
 

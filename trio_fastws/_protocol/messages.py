@@ -21,7 +21,7 @@ from .codes import BINARY, CONTINUATION, TEXT
 from .errors import ProtocolError
 from .events import Piece
 from .frames import FrameParser
-from .mask import reserve, unmask, unmask_in_place
+from .mask import reserve, unmask, unmask_in_place, unmask_text
 from .utf8 import TextDecoder
 
 if TYPE_CHECKING:
@@ -172,10 +172,8 @@ class MessageParser(FrameParser):
         if self._opcode == BINARY:
             message = unmask(data, start, stop, self._key)
         else:
-            if self._key:
-                unmask_in_place(data, start, stop, self._key, 0)
             try:
-                message = data[start:stop].decode("utf-8")
+                message = unmask_text(data, start, stop, self._key)
             except UnicodeDecodeError as error:
                 raise not_utf8(error) from None
         self._position = stop

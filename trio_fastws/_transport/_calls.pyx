@@ -6,6 +6,7 @@ and to let it go and take it again would cost as much as a short call.
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytearray cimport PyByteArray_AS_STRING
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_SetFromErrno
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport uint32_t
@@ -134,17 +135,26 @@ cdef Py_ssize_t _sent(Py_ssize_t taken, Py_ssize_t before) except? -2:
     return -2
 
 
+cdef Py_ssize_t _join(Py_ssize_t at, const void *part, Py_ssize_t size) except -1:
+    if at + size > ROOM:
+        raise IndexError("parts are larger than their size")
+    memcpy(_joined + at, part, size)
+    return at + size
+
+
 cdef Py_ssize_t _send_joined(int fd, list parts) except? -2:
     cdef Py_buffer view
     cdef Py_ssize_t size = 0
     for part in parts:
+        if type(part) is bytes:
+            # To ask it for its buffer would cost a tenth of what a short message does.
+            size = _join(size, PyBytes_AS_STRING(part), PyBytes_GET_SIZE(part))
+            continue
         PyObject_GetBuffer(part, &view, PyBUF_SIMPLE)
-        if size + view.len > ROOM:
+        try:
+            size = _join(size, view.buf, view.len)
+        finally:
             PyBuffer_Release(&view)
-            raise IndexError("parts are larger than their size")
-        memcpy(_joined + size, view.buf, view.len)
-        size += view.len
-        PyBuffer_Release(&view)
     return _sent(c_send(fd, _joined, size, MSG_NOSIGNAL), 0)
 
 
