@@ -76,6 +76,8 @@ class Cell:
         words = set(server.split("+")[1:])
         if "unprepared" in words and self.kind != "broadcast":
             return False
+        if "window" in words and self.deflate != "takeover":
+            return False
         if self.kind == "sleeper":
             return server in SLEEPERS
         if server == "ours-nowait" and self.kind != "echo":

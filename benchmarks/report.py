@@ -30,8 +30,9 @@ from targets import targets_table
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-# The page tells of a task that takes all there is, too.
-REPORT_SERVERS = (*SERVERS, "ours-nowait")
+# The page tells of a task that takes all there is, too, and of the other way to keep a
+# context.
+REPORT_SERVERS = (*SERVERS, "ours-nowait", "ours-callback+window")
 # One of each kind, so that every table has rows and every program has run.
 QUICK_CELLS = (
     "100x128x1",

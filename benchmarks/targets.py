@@ -119,6 +119,7 @@ TARGETS = (
     *_both("memory", "echoed", 0.6, 4.0),
     *_both("memory", "again", 1.1, 1.1),
     Target("memory:deflate-takeover", "ours-callback", "echoed", 10.0),
+    Target("memory:deflate-takeover", "ours-callback+window", "echoed", 10.0),
 )
 
 

@@ -219,7 +219,7 @@ class Server:
         task_status: trio.TaskStatus[Server],
     ) -> None:
         """Serve until cancelled; then end in order."""
-        turn, loop = loops.new_turn()
+        turn, loop = loops.new_turn(isinstance(self._handler, EventHandler))
         try:
             await self._run(turn, loop, listeners, tls, service, task_status)
         finally:

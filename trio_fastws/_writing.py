@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 
     from ._service import Service
 
-# Trio runs every runnable task once in a batch, in any order: a task that goes on
-# sending may miss two of our turns in a row, never three.
-PATIENCE = 2
-# But not for longer than this: a task may work on each of its messages.
-PATIENCE_SECONDS = 0.005
+# Trio runs every runnable task once in a batch, in any order, and a task that receives
+# and sends does so in every other one: between two sends are one or two of our turns,
+# or three (after it, with the next batch, and before it), never four.
+PATIENCE = 3
+# But not for longer than this: a task may work on each of its messages. It is what 100
+# tasks need for 16 messages each, which then leave in one write a task.
+PATIENCE_SECONDS = 0.01
 
 
 class Writer(Encoder):

@@ -165,21 +165,27 @@ def test_it_goes_on_staying_while_that_pays(dispatcher, connect, others) -> None
     assert paid > 10
 
 
-@needs_timers
 def test_without_a_descriptor_for_a_timer_it_does_not_stay(
-    dispatcher, connect, others
+    others, connect, unix_pair
 ) -> None:
-    owner, _link, peer = connect()
-    peer.send(b"one")
+    ours, theirs = unix_pair()
+    spare = os.dup(0)
     lowest = os.dup(0)
     os.close(lowest)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    os.close(spare)  # for the epoll
     try:
-        dispatcher.turn(True)
+        dispatcher = Dispatcher(Clock(), others)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    owner = Recorder()
+    SocketLink(dispatcher, owner, ours.detach())
+    theirs.send(b"one")
+    dispatcher.turn(True)
+    dispatcher.close()
     assert owner.reads == [3]
+    assert others.asked == 0
 
 
 def test_the_timer_is_closed_with_the_dispatcher(connect, unix_pair) -> None:

@@ -38,6 +38,7 @@ cdef class Dispatcher(Turn):
     cdef Py_ssize_t _position
     cdef Stay _stay
 
+    cdef _allow_to_stay(self, Stay stay)
     cpdef register(self, int fd, Link link, unsigned int mask)
     cpdef unregister(self, int fd)
     @cython.locals(late=bint, looked=bint, left=bint, stay=Stay, waiting=Stay)

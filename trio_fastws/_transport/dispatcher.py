@@ -213,7 +213,6 @@ class Dispatcher(Turn):
             quiet: See `Stay`; None: a turn never waits.
         """
         super().__init__(clock)
-        self._stay: Stay | None = quiet and Stay(quiet, self._watch)
         self.epoll = select.epoll()
         # Indexed by descriptor: the kernel hands out the lowest free number,
         # so a list is both smaller and faster than a dict.
@@ -224,6 +223,16 @@ class Dispatcher(Turn):
         self._events = new_events()
         self._count: int = 0
         self._position: int = 0
+        self._stay: Stay | None = None
+        if quiet is not None:
+            self._allow_to_stay(Stay(quiet))
+
+    def _allow_to_stay(self, stay: Stay) -> None:
+        if stay.timer >= 0:
+            # By its edge: nobody reads it, and its events are for no link. A look
+            # that waits ends, and that is all.
+            self.register(stay.timer, None, EPOLLIN | EPOLLET)
+            self._stay = stay
 
     def register(self, fd: int, link: Link | None, mask: int) -> None:
         """Watch ``fd``; `Link.on_ready` is called with its events."""
@@ -236,11 +245,6 @@ class Dispatcher(Turn):
         """Stop watching ``fd``; call it before the descriptor is closed."""
         self._links[fd] = None
         self.epoll.unregister(fd)
-
-    def _watch(self, fd: int) -> None:
-        # Nobody reads it, and its events are for no link: a look that waits ends, and
-        # that is all.
-        self.register(fd, None, EPOLLIN | EPOLLET)
 
     def turn(self, alone: bool = False) -> bool:
         """Handle everything that is ready, as long as the turn's time lasts.

@@ -160,10 +160,16 @@ def plain_loop(turn: Turn) -> Loop:
     return Loop(turn, work)
 
 
-def new_turn() -> tuple[Turn, Loop]:
-    """Return what this platform has: an epoll and its loop, or a plain turn."""
+def new_turn(stays: bool = False) -> tuple[Turn, Loop]:
+    """Return what this platform has: an epoll and its loop, or a plain turn.
+
+    Args:
+        stays: Whether its turns may stay (see `Stay`). It pays if what comes wakes no
+            task, and takes a descriptor more.
+    """
     if HAVE_EPOLL:
-        dispatcher = Dispatcher(trio.current_time, quiet_seconds)
+        quiet = quiet_seconds if stays else None
+        dispatcher = Dispatcher(trio.current_time, quiet)
         return dispatcher, dispatcher_loop(dispatcher)
     turn = Turn(trio.current_time)
     return turn, plain_loop(turn)

@@ -8,8 +8,7 @@ cdef int STAY_MICROSECONDS, FEWEST, MOST_FAILURES
 
 cdef class Stay:
     cdef object _quiet
-    cdef object _watch
-    cdef int _timer
+    cdef public int timer
     cdef flag _allowed
     cdef double _until
     cdef int _brought
@@ -19,6 +18,5 @@ cdef class Stay:
     cpdef begin(self)
     cpdef bint may_wait(self, double now) except? -1
     cpdef waited(self, double now)
-    cdef bint _set(self, double now) except? -1
     cdef _judge(self, bint pays)
     cpdef close(self)

@@ -42,23 +42,19 @@ class Stay:
         "_failures",
         "_quiet",
         "_skipped",
-        "_timer",
         "_until",
-        "_watch",
+        "timer",
     )
 
-    def __init__(
-        self, quiet: Callable[[], float], watch: Callable[[int], None]
-    ) -> None:
+    def __init__(self, quiet: Callable[[], float]) -> None:
         """Allow it as it pays.
 
         Args:
             quiet: Returns for how many seconds nobody else has anything to do.
-            watch: Has a descriptor end waits when it becomes readable, once each time.
         """
         self._quiet = quiet
-        self._watch = watch
-        self._timer = -1
+        # Ends waits by becoming readable. -1: there is none, and no staying.
+        self.timer: int = new_timer()
         # In this turn; and until when, once there is a reason to stay.
         self._allowed = False
         self._until: float = 0.0
@@ -82,11 +78,15 @@ class Stay:
         """Tell whether the next look may wait, however long: the timer ends it."""
         if not self._allowed or 0.0 < self._until <= now:
             return False
-        if self._quiet() < STAY_SECONDS or (self._until == 0.0 and not self._set(now)):
+        begins = self._until == 0.0
+        if self._quiet() < STAY_SECONDS:
             self._allowed = False
-            if self._until == 0.0:
+            if begins:
                 self._judge(False)
             return False
+        if begins:
+            set_timer(self.timer, STAY_MICROSECONDS)
+            self._until = now + STAY_SECONDS
         return True
 
     def waited(self, now: float) -> None:
@@ -94,22 +94,12 @@ class Stay:
         if now < self._until:
             self._brought += 1
 
-    def _set(self, now: float) -> bool:
-        if self._timer < 0:
-            self._timer = new_timer()
-            if self._timer < 0:
-                return False
-            self._watch(self._timer)
-        set_timer(self._timer, STAY_MICROSECONDS)
-        self._until = now + STAY_SECONDS
-        return True
-
     def _judge(self, pays: bool) -> None:
         self._failures = 0 if pays else min(self._failures + 1, MOST_FAILURES)
         self._skipped = 0 if pays else 1 << self._failures
 
     def close(self) -> None:
         """Give the timer back."""
-        if self._timer >= 0:
-            os.close(self._timer)
-            self._timer = -1
+        if self.timer >= 0:
+            os.close(self.timer)
+            self.timer = -1
