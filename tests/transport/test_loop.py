@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextvars import ContextVar
 
 import pytest
 import trio
@@ -94,6 +95,68 @@ async def test_data_and_tasks_that_ask_do_not_double_its_turns(
         await trio.lowlevel.checkpoint()
         rounds += 1
     assert counted.turns - before <= rounds + 2
+
+
+async def test_a_deadline_while_a_task_asks_does_not_double_its_turns(watched) -> None:
+    dispatcher, counted = watched
+    note = Note()
+    done = trio.Event()
+
+    class Restless(Recorder):
+        def on_mark(self) -> None:
+            if note.calls:
+                super().on_mark()
+            if len(self.log) < 50:
+                dispatcher.mark(self)
+            else:
+                done.set()
+
+    dispatcher.schedule(note, dispatcher.clock() + 0.001)
+    await wait_all_tasks_blocked()  # up to the deadline, it is parked
+    before = counted.turns
+    dispatcher.mark(Restless())
+    rounds = 0
+    while not done.is_set():
+        await trio.lowlevel.checkpoint()
+        rounds += 1
+    assert counted.turns - before <= rounds + 2
+
+
+async def test_who_asks_leaves_nothing_of_its_context(turn) -> None:
+    name: ContextVar[str] = ContextVar("name", default="nobody")
+    seen = []
+
+    class Asks(Signal):
+        def on_mark(self) -> None:
+            seen.append(name.get())
+            super().on_mark()
+
+    for asker in ("first", "second"):
+        name.set(asker)
+        owner = Asks()
+        turn.mark(owner)
+        await owner.called.wait()
+        await wait_all_tasks_blocked()
+    assert seen == ["nobody", "nobody"]
+
+
+async def test_nothing_interrupts_the_one_who_asks(turn, monkeypatch) -> None:
+    # Between "somebody was woken" and waking it, or nobody would ever be.
+    protected = []
+    real = loops.reschedule
+
+    def spy(*args: object) -> None:
+        protected.append(trio.lowlevel.currently_ki_protected())
+        real(*args)
+
+    monkeypatch.setattr(loops, "reschedule", spy)
+    for _ in range(2):
+        owner = Signal()
+        turn.mark(owner)
+        await owner.called.wait()
+        await wait_all_tasks_blocked()
+    assert protected
+    assert all(protected)
 
 
 async def test_whoever_runs_a_turn_is_protected(turn) -> None:

@@ -4,7 +4,7 @@
 from cpython.buffer cimport (
     PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
-from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
+from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport uint32_t, uint64_t
@@ -62,7 +62,7 @@ cdef int _check(Py_ssize_t start, Py_ssize_t stop, Py_ssize_t size) except -1:
 cpdef bytes unmask(bytearray data, Py_ssize_t start, Py_ssize_t stop, unsigned int key):
     """See `mask.unmask`."""
     cdef bytes result
-    _check(start, stop, PyByteArray_GET_SIZE(data))
+    _check(start, stop, len(data))  # which refuses None
     result = PyBytes_FromStringAndSize(NULL, stop - start)
     _xor(
         <unsigned char *> PyBytes_AS_STRING(result),
@@ -93,7 +93,7 @@ cpdef str unmask_text(
 ):
     """See `mask.unmask_text`."""
     cdef unsigned char *at
-    _check(start, stop, PyByteArray_GET_SIZE(data))
+    _check(start, stop, len(data))  # which refuses None
     at = <unsigned char *> PyByteArray_AS_STRING(data) + start
     if key:
         _xor(at, at, stop - start, _repeat(key, 0))

@@ -228,11 +228,15 @@ class Dispatcher(Turn):
             self._allow_to_stay(Stay(quiet))
 
     def _allow_to_stay(self, stay: Stay) -> None:
-        if stay.timer >= 0:
+        if stay.timer < 0:
+            return
+        try:
             # By its edge: nobody reads it, and its events are for no link. A look
             # that waits ends, and that is all.
             self.register(stay.timer, None, EPOLLIN | EPOLLET)
             self._stay = stay
+        except OSError:
+            stay.close()  # an epoll has limits of its own: do without
 
     def register(self, fd: int, link: Link | None, mask: int) -> None:
         """Watch ``fd``; `Link.on_ready` is called with its events."""

@@ -20,10 +20,11 @@ import trio
 from trio.lowlevel import (
     Abort,
     Task,
+    add_instrument,
     checkpoint,
-    current_statistics,
     current_task,
     enable_ki_protection,
+    remove_instrument,
     reschedule,
     wait_readable,
     wait_task_rescheduled,
@@ -31,6 +32,7 @@ from trio.lowlevel import (
 
 from .dispatcher import Dispatcher
 from .links import Turn
+from .quiet import Quiet, is_guest
 from .ready import READY
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ class Loop:
         turn: Turn,
         work: Callable[[bool], bool],
         wait: Callable[[], Awaitable[object]] | None = None,
+        quiet: Quiet | None = None,
     ) -> None:
         """Make one that does not run yet.
 
@@ -56,15 +59,15 @@ class Loop:
                 whether it was what is waited for that woke the task.
             wait: Waits for the kernel. None: there is nothing to wait for but to be
                 woken.
+            quiet: What ``work`` asks, if it does; it is installed as long as this runs.
         """
         self._turn = turn
         self._work = work
         self._wait = wait
-        self._nursery: trio.Nursery | None = None
+        self._quiet = quiet
         # Left at the deadline up to which the loop is parked.
         self._park_scope = trio.CancelScope()
-        # Whether a task runs turns that are asked for, and which one while it sleeps.
-        self._helped = wait is None
+        # Which task sleeps until it is woken.
         self._sleeper: Task | None = None
         # Whether `run` has returned or failed.
         self.ended = False
@@ -78,39 +81,60 @@ class Loop:
         connections.
 
         Args:
-            nursery: Where a second task is started at need; it ends when this does.
+            nursery: Where a second task runs if there is a kernel to wait for; it goes
+                on until the nursery is cancelled.
         """
-        self._nursery = nursery
-        wait = self._sleep if self._wait is None else self._wait
+        if self._wait is not None:
+            nursery.start_soon(self._help)
+        if self._quiet is not None:
+            add_instrument(self._quiet)
         try:
             while True:
                 with trio.CancelScope() as self._park_scope:
-                    await self._run_turns(wait)
+                    if self._wait is None:
+                        await self._run_alone()
+                    else:
+                        await self._run_beside(self._wait)
         finally:
             self.ended = True
             self._turn.unpark = None
+            if self._quiet is not None:
+                remove_instrument(self._quiet)
+
+    async def _run_alone(self) -> None:
+        while True:
+            await self._catch_up(False)
+            await self._sleep()
+
+    async def _run_beside(self, wait: Callable[[], Awaitable[object]]) -> None:
+        woken = False
+        while True:
+            while self._sleeper is None:
+                # The other task sees what has come; two turns in one of trio's would
+                # halve the patience of outboxes that wait for more.
+                await checkpoint()
+                woken = False
+            await self._catch_up(woken)
+            await wait()
+            woken = True
 
     @enable_ki_protection
     async def _help(self) -> None:
-        await self._run_turns(self._sleep)
-
-    async def _run_turns(self, wait: Callable[[], Awaitable[object]]) -> None:
-        alone = False
         while True:
-            self._turn.unpark = None
-            while self._work(alone):
-                # Let other tasks run, then go on. Not shielded, or a loop that
-                # always has something left could never be ended.
-                await checkpoint()
-            deadline = self._turn.park(self._wake)
-            if deadline != self._park_scope.deadline:
-                self._park_scope.deadline = deadline
-            await wait()
-            alone = wait is self._wait
-            while alone and self._helped and self._sleeper is None:
-                # It sees what has come; two turns in one of trio's would halve the
-                # patience of outboxes that wait for more.
-                await checkpoint()
+            await self._sleep()
+            await self._catch_up(False)
+
+    async def _catch_up(self, alone: bool) -> None:
+        # Runs turns until nothing is left, and parks.
+        self._turn.unpark = None
+        while self._work(alone):
+            # Let other tasks run, then go on. Not shielded, or a loop that
+            # always has something left could never be ended.
+            await checkpoint()
+            alone = False
+        deadline = self._turn.park(self._wake)
+        if deadline != self._park_scope.deadline:
+            self._park_scope.deadline = deadline
 
     async def _sleep(self) -> None:
         self._sleeper = current_task()
@@ -120,30 +144,19 @@ class Loop:
         self._sleeper = None
         return Abort.SUCCEEDED
 
+    @enable_ki_protection
     def _wake(self) -> None:
-        # Somebody runs a turn soon; to ask for it again is needless.
+        # Whoever marks something calls it. A turn comes soon; to ask again is needless.
         self._turn.unpark = None
         if self._sleeper is not None:
             reschedule(self._sleeper, READY)
             self._sleeper = None
-        elif not self._helped:
-            assert self._nursery is not None
-            self._helped = True
-            self._nursery.start_soon(self._help)
 
 
-def quiet_seconds() -> float:
-    """Return for how long trio has nothing to do, as far as it knows."""
-    known = current_statistics()
-    if known.tasks_runnable > 0 or known.run_sync_soon_queue_size > 0:
-        return 0.0
-    return known.seconds_to_next_deadline
-
-
-def dispatcher_loop(dispatcher: Dispatcher) -> Loop:
+def dispatcher_loop(dispatcher: Dispatcher, quiet: Quiet | None = None) -> Loop:
     """Return the loop over a dispatcher's epoll."""
     wait = partial(wait_readable, dispatcher.epoll)
-    return Loop(dispatcher, dispatcher.turn, wait)
+    return Loop(dispatcher, dispatcher.turn, wait, quiet)
 
 
 def plain_loop(turn: Turn) -> Loop:
@@ -168,8 +181,9 @@ def new_turn(stays: bool = False) -> tuple[Turn, Loop]:
             task, and takes a descriptor more.
     """
     if HAVE_EPOLL:
-        quiet = quiet_seconds if stays else None
-        dispatcher = Dispatcher(trio.current_time, quiet)
-        return dispatcher, dispatcher_loop(dispatcher)
+        quiet = Quiet() if stays and not is_guest() else None
+        seconds = None if quiet is None else quiet.seconds
+        dispatcher = Dispatcher(trio.current_time, seconds)
+        return dispatcher, dispatcher_loop(dispatcher, quiet)
     turn = Turn(trio.current_time)
     return turn, plain_loop(turn)

@@ -3,11 +3,8 @@
 
 A turn of trio's own loop, with a task parked and woken in it, costs more than all the
 rest of a message that comes alone. So once a turn has handled what there was, and
-trio has nothing to do either, the dispatcher may stay where it is and wait. That
-keeps no task and no timer of trio waiting: it is asked before each wait. What it
-cannot see is what comes meanwhile for others, to descriptors that trio watches and
-from threads; this waits until the stay is over, `STAY_SECONDS` at the most. So it is
-done only while it pays.
+nobody else has anything to do either (`quiet` is asked before each wait), the
+dispatcher may stay where it is and wait, as long as that pays.
 
 A stay ends by a timer in the epoll, set once. A wait with a limit as short would set
 one each time, and to set one is 10 us of the kernel's in a virtual machine.
