@@ -146,6 +146,7 @@ def test_it_does_not_stay_if_there_is_much_to_do(dispatcher, connect, others) ->
     assert others.asked == 0
 
 
+@needs_timers
 @pytest.mark.parametrize("seconds", [0.0, 0.0005])
 def test_where_others_have_something_to_do_it_soon_stops_asking(
     dispatcher, connect, others, seconds
@@ -159,6 +160,7 @@ def test_where_others_have_something_to_do_it_soon_stops_asking(
     assert 0 < others.asked < 10
 
 
+@needs_timers
 def test_it_soon_stops_staying_in_vain(dispatcher, connect, others) -> None:
     owner, _link, peer = connect()
     for _ in range(200):
