@@ -88,21 +88,7 @@ class Agreement:
             pools: Where agreements keep the compressors that serve all, by `key`;
                 None: this one keeps its own.
         """
-        ours = (
-            parameters.server_max_window_bits,
-            not parameters.server_no_context_takeover,
-        )
-        theirs = (
-            parameters.client_max_window_bits,
-            not parameters.client_no_context_takeover,
-        )
-        if role != Role.SERVER:
-            ours, theirs = theirs, ours
-        self.send_bits: int = ours[0]
-        self.send_takeover: bool = ours[1]
-        # A larger window than the peer's reads all it may send.
-        self.receive_bits: int = max(theirs[0], SMALLEST_BITS)
-        self.receive_takeover: bool = theirs[1]
+        self._take_sides(role, parameters)
         self.compresses: bool = self.send_bits >= SMALLEST_BITS
         self.persistent: bool = persistent and self.send_takeover
         self.shares: bool = self.compresses and not self.persistent
@@ -124,6 +110,23 @@ class Agreement:
         )
         # One at most: nobody else can ask for it while it is used.
         self._pool: list[Any] = [] if pools is None else pools.setdefault(self.key, [])
+
+    def _take_sides(self, role: Role, parameters: DeflateParameters) -> None:
+        ours = (
+            parameters.server_max_window_bits,
+            not parameters.server_no_context_takeover,
+        )
+        theirs = (
+            parameters.client_max_window_bits,
+            not parameters.client_no_context_takeover,
+        )
+        if role != Role.SERVER:
+            ours, theirs = theirs, ours
+        self.send_bits: int = ours[0]
+        self.send_takeover: bool = ours[1]
+        # A larger window than the peer's reads all it may send.
+        self.receive_bits: int = max(theirs[0], SMALLEST_BITS)
+        self.receive_takeover: bool = theirs[1]
 
     def new_compressor(self, window: bytearray | None) -> Any:
         """Return a compressor that may refer to ``window``."""
