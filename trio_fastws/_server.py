@@ -219,7 +219,7 @@ class Server:
         task_status: trio.TaskStatus[Server],
     ) -> None:
         """Serve until cancelled; then end in order."""
-        turn, loop = loops.new_turn(isinstance(self._handler, EventHandler))
+        turn, loop = loops.new_turn(stays=isinstance(self._handler, EventHandler))
         try:
             await self._run(turn, loop, listeners, tls, service, task_status)
         finally:
@@ -245,7 +245,7 @@ class Server:
                 links_scope.cancel()
                 raise
             try:
-                self._links.start_soon(self._run_loop, loop, self._links)
+                self._links.start_soon(self._run_loop, loop)
                 for listener in listeners:
                     self._listen(listener, tls, nursery)
                 task_status.started(self)
@@ -302,9 +302,9 @@ class Server:
         # on_close of those is called in a turn of the loop.
         await self._wait_empty(loop)
 
-    async def _run_loop(self, loop: loops.Loop, nursery: trio.Nursery) -> None:
+    async def _run_loop(self, loop: loops.Loop) -> None:
         try:
-            await loop.run(nursery)
+            await loop.run(self._links)
         finally:
             # A hook raised SystemExit, or the like: nobody else ends that wait.
             if self.service.emptied is not None:

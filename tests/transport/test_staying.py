@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import os
+import queue
 import resource
 
 import pytest
+import trio
 
 from tests.transport.support import Clock, Recorder
 from trio_fastws._transport import calls
 from trio_fastws._transport.dispatcher import Dispatcher, SocketLink
+from trio_fastws._transport.loop import new_turn
 
 
 def have_timers() -> bool:
@@ -147,9 +150,16 @@ def test_it_does_not_stay_if_there_is_much_to_do(dispatcher, connect, others) ->
 
 
 @needs_timers
-@pytest.mark.parametrize("seconds", [0.0, 0.0005])
-def test_where_others_have_something_to_do_it_soon_stops_asking(
-    dispatcher, connect, others, seconds
+@pytest.mark.parametrize(
+    ("seconds", "most"),
+    [
+        (0.0, 9),  # others have something to do
+        (0.0005, 9),
+        (math.inf, 19),  # nothing comes
+    ],
+)
+def test_it_soon_stops_trying_in_vain(
+    dispatcher, connect, others, seconds, most
 ) -> None:
     others.seconds = seconds
     owner, _link, peer = connect()
@@ -157,17 +167,7 @@ def test_where_others_have_something_to_do_it_soon_stops_asking(
         peer.send(b"one")
         dispatcher.turn(True)
     assert len(owner.reads) == 200
-    assert 0 < others.asked < 10
-
-
-@needs_timers
-def test_it_soon_stops_staying_in_vain(dispatcher, connect, others) -> None:
-    owner, _link, peer = connect()
-    for _ in range(200):
-        peer.send(b"one")
-        dispatcher.turn(True)
-    assert len(owner.reads) == 200
-    assert 0 < others.asked < 20
+    assert 0 < others.asked <= most
 
 
 @needs_timers
@@ -214,3 +214,28 @@ def test_the_timer_is_closed_with_the_dispatcher() -> None:
     dispatcher.close()
     assert len(made) == 2 if have_timers() else 1  # its epoll is the other
     assert open_descriptors() <= before
+
+
+@pytest.mark.parametrize("stays", [False, True])
+def test_only_who_asks_for_it_stays(stays) -> None:
+    async def descriptors() -> int:
+        before = open_descriptors()
+        turn, _loop = new_turn(stays=stays)
+        made = open_descriptors() - before
+        turn.close()
+        return len(made)
+
+    async def guest() -> None:
+        outcomes.append(await descriptors())
+
+    assert trio.run(descriptors) == 1 + (stays and have_timers())
+    # Another loop runs trio's, and would have to wait as well.
+    todo: queue.SimpleQueue = queue.SimpleQueue()
+    outcomes: list[int] = []
+    ended: list[object] = []
+    trio.lowlevel.start_guest_run(
+        guest, run_sync_soon_threadsafe=todo.put, done_callback=ended.append
+    )
+    while not ended:
+        todo.get(timeout=10)()
+    assert outcomes == [1]

@@ -76,7 +76,6 @@ class SocketLink(Link):
         self._init_link(dispatcher, owner)
         self._fd = fd
         self._mask = EPOLLIN
-        # Whether the last read took all that was there.
         try:
             dispatcher.register(fd, self, EPOLLIN)
         except OSError:

@@ -173,7 +173,7 @@ def plain_loop(turn: Turn) -> Loop:
     return Loop(turn, work)
 
 
-def new_turn(stays: bool = False) -> tuple[Turn, Loop]:
+def new_turn(*, stays: bool = False) -> tuple[Turn, Loop]:
     """Return what this platform has: an epoll and its loop, or a plain turn.
 
     Args:

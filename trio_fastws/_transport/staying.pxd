@@ -3,7 +3,7 @@ cimport cython
 from trio_fastws._protocol.flag cimport flag
 
 cdef double STAY_SECONDS
-cdef int STAY_MICROSECONDS, FEWEST, MOST_FAILURES
+cdef int FEWEST, MOST_FAILURES
 
 
 cdef class Stay:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 # Long enough for sixteen messages that come singly over the loopback, and half of what
 # a turn may take if there is always something to do.
 STAY_SECONDS = 0.001
-STAY_MICROSECONDS = 1000
 # It pays from so many waits on that have brought something.
 FEWEST = 3
 # While it does not pay it is tried in one turn of 2, 4, ..., 2 to the power of this.
@@ -82,7 +81,7 @@ class Stay:
                 self._judge(False)
             return False
         if begins:
-            set_timer(self.timer, STAY_MICROSECONDS)
+            set_timer(self.timer, int(STAY_SECONDS * 1e6))
             self._until = now + STAY_SECONDS
         return True
 
