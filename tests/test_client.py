@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 
 import pytest
 import trio
@@ -206,6 +207,91 @@ async def test_cancelled_body_is_cancelled_and_the_server_hears_of_it(
             await trio.sleep_forever()
     assert scope.cancelled_caught
     await gone.wait()
+
+
+async def end_with_close(ws: WebSocket, how: str) -> None:
+    """Leave a block in one of the ways there are."""
+    if how == "own code":
+        ws.close_nowait(4000, "mine")
+    elif how == "error":
+        raise ValueError("x")
+    elif how == "error in a group":
+        async with trio.open_nursery():
+            raise ValueError("x")
+    elif how == "cancelled in a nursery":
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            nursery.start_soon(trio.sleep_forever)
+            await trio.sleep_forever()
+    elif how == "own code, cancelled":
+        ws.close_nowait(4000, "mine")
+        await trio.sleep_forever()
+    elif how == "own code, error":
+        ws.close_nowait(4000, "mine")
+        raise ValueError("x")
+    elif how == "timeout within":
+        with trio.fail_after(1):
+            await trio.sleep_forever()
+    elif how != "end":
+        await trio.sleep_forever()
+
+
+WAYS_TO_LEAVE = [
+    ("end", (1000, "")),
+    ("own code", (4000, "mine")),
+    # RFC 6455 7.4.1: "going away"
+    ("cancelled", (1001, "")),
+    ("cancelled in a nursery", (1001, "")),
+    ("own code, cancelled", (4000, "mine")),
+    ("error", (1011, "")),
+    ("error in a group", (1011, "")),
+    ("own code, error", (4000, "mine")),
+    ("timeout within", (1011, "")),
+]
+
+
+@pytest.mark.parametrize(("how", "seen"), WAYS_TO_LEAVE)
+async def test_the_close_code_says_how_the_block_was_left(
+    transport, serve, autojump_clock, how, seen
+) -> None:
+    closes = []
+    gone = trio.Event()
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.wait_closed()
+        closes.append((ws.close_code, ws.close_reason))
+        gone.set()
+
+    server = await serve(handler)
+    with trio.move_on_after(5), suppress(ValueError, ExceptionGroup, trio.TooSlowError):
+        async with open_websocket(f"ws://127.0.0.1:{server.port}/") as ws:
+            await end_with_close(ws, how)
+    await gone.wait()
+    assert closes == [seen]
+
+
+@pytest.mark.parametrize("secure", [False, True])
+async def test_a_close_goes_out_behind_a_burst_though_leaving_is_cancelled(
+    transport, serve, server_tls, client_tls, secure
+) -> None:
+    # Whatever order trio's tasks run in, which it makes at random.
+    send, receive = trio.open_memory_channel[tuple[int, int | None]](1)
+
+    async def handler(ws: WebSocket) -> None:
+        messages = [message async for message in ws]
+        await send.send((len(messages), ws.close_code))
+
+    server = await serve(handler, tls=server_tls if secure else None)
+    scheme, tls = ("wss", client_tls) if secure else ("ws", None)
+    for _ in range(20):
+        with trio.CancelScope() as scope:
+            url = f"{scheme}://127.0.0.1:{server.port}/"
+            async with open_websocket(url, tls=tls) as ws:
+                for number in range(3):
+                    ws.send_nowait(f"{number}")
+                scope.cancel()
+                await trio.sleep_forever()
+        assert await receive.receive() == (3, 1001)
 
 
 async def test_slow_handshake_is_too_slow(transport, pair, autojump_clock) -> None:

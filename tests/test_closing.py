@@ -83,7 +83,7 @@ async def test_clean_end_is_the_end_of_the_channel(
         (frame(TEXT, b"x", masked=False), 1002, "not masked"),
         (frame(3, b"x"), 1002, "opcode"),
         (frame(TEXT, b"\xff"), 1007, "UTF-8"),
-        (frame(BINARY, bytes(2**20 + 1)), 1009, "over the limit of 1048576"),
+        (frame(BINARY, bytes(2**20 + 1)), 1009, "1048576 (Limits.message_size)"),
         (close(1005), 1002, "1005"),
     ],
 )

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
-from tests.bare import Peer, close, dial, head
-from trio_fastws import EventHandler, Limits, Timeouts, WebSocket
+from tests.bare import BINARY, KEY, Peer, close, dial, frame, head
+from trio_fastws import (
+    ConnectionBroken,
+    EventHandler,
+    Limits,
+    Request,
+    Timeouts,
+    WebSocket,
+    open_websocket,
+    upgrade,
+)
 
 
 async def park(ws: WebSocket) -> None:
@@ -136,3 +146,80 @@ async def test_refused_peer_that_does_not_leave_is_dropped(
         with pytest.raises(trio.BrokenResourceError):
             await send_on()
         assert 2 <= trio.current_time() < 2.3
+
+
+# --- the size of a message ------------------------------------------------------
+
+
+MIB = 2**20
+
+
+@pytest.mark.parametrize("limits", [None, Limits(), Limits(connections=9)])
+async def test_what_a_client_takes_by_default_is_sixteen_times_what_a_server_does(
+    transport, serve, limits
+) -> None:
+    async def handler(ws: WebSocket) -> None:
+        await ws.send(bytes(16 * MIB))
+        await ws.send(bytes(16 * MIB + 1))
+        await ws.wait_closed()
+
+    server = await serve(handler, limits=limits)
+    url = f"ws://127.0.0.1:{server.port}/"
+    async with open_websocket(url, limits=limits) as ws:
+        assert len(await ws.receive()) == 16 * MIB
+        with pytest.raises(ConnectionBroken) as caught:
+            await ws.receive()
+    assert caught.value.close_code == 1009
+    size = 16 * MIB
+    assert caught.value.close_reason == (
+        f"message of {size + 1} bytes is over the limit of {size} (Limits.message_size)"
+    )
+    async with open_websocket(url, limits=limits) as ws:
+        await ws.send(bytes(MIB + 1))
+        with pytest.raises(ConnectionBroken, match=r"limit of 1048576 \(Limits\.mess"):
+            async for _ in ws:
+                pass
+
+
+async def test_what_an_upgrade_takes_by_default_is_what_a_server_does(
+    transport,
+) -> None:
+    ours, theirs = memory_stream_pair()
+    fields = [
+        ("Host", "a"),
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Key", KEY),
+        ("Sec-WebSocket-Version", "13"),
+    ]
+    async with upgrade(ours, Request("GET", "/", fields)) as ws:
+        await theirs.send_all(frame(BINARY, bytes(MIB)) + frame(BINARY, bytes(MIB + 1)))
+        assert len(await ws.receive()) == MIB
+        with pytest.raises(ConnectionBroken, match=r"limit of 1048576 \(Limits\.mess"):
+            await ws.receive()
+        await theirs.aclose()
+
+
+@pytest.mark.parametrize("side", ["server", "client"])
+async def test_a_size_that_is_given_holds_for_both_sides(serve, side) -> None:
+    async def handler(ws: WebSocket) -> None:
+        async for message in ws:
+            await ws.send(bytes(10) + message)
+
+    limits = Limits(message_size=100)
+    server = await serve(handler, limits=limits if side == "server" else None)
+    url = f"ws://127.0.0.1:{server.port}/"
+    async with open_websocket(url, limits=None if side == "server" else limits) as ws:
+        await ws.send(bytes(90))
+        assert len(await ws.receive()) == 100
+        await ws.send(bytes(101))
+        with pytest.raises(ConnectionBroken, match=r"100 \(Limits\.message_size\)"):
+            await ws.receive()
+
+
+def test_limits_say_what_they_are() -> None:
+    assert "message_size='default'" in repr(Limits())
+    assert Limits().message_size == "default"
+    assert Limits(message_size="default") == Limits()
+    assert Limits(message_size=2**20) != Limits()
+    assert replace(Limits(), connections=1) == Limits(connections=1)

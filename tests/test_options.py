@@ -75,6 +75,7 @@ def test_a_wrong_value_names_itself_and_the_range(group, options, message):
     [
         (Limits, {"message_size": "1"}, "message_size must be an int, not '1'"),
         (Limits, {"message_size": 1.5}, "message_size must be an int"),
+        (Limits, {"message_size": "none"}, "message_size must be an int, not 'none'"),
         (Limits, {"fragments": True}, "fragments must be an int, not True"),
         (Limits, {"request_head": None}, "request_head cannot be None"),
         (Limits, {"receive_buffer": None}, "receive_buffer cannot be None"),

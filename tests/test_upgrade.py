@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 import trio
 from trio.testing import lockstep_stream_pair, memory_stream_pair
 
 from tests.bare import ACCEPT, KEY, TEXT, Peer, close, frame
-from trio_fastws import HandshakeError, Request, upgrade
+from trio_fastws import HandshakeError, Request, Timeouts, upgrade
 
 
 def request(*fields: tuple[str, str], target: str = "/chat?x=y") -> Request:
@@ -124,3 +126,29 @@ async def test_stream_is_closed_even_if_it_never_began(transport) -> None:
             await trio.lowlevel.checkpoint()
     with pytest.raises(trio.ClosedResourceError):
         await ours.send_all(b"x")
+
+
+@pytest.mark.parametrize(
+    ("how", "seen"),
+    [
+        ("end", (1000, "")),
+        ("own code", (4000, "mine")),
+        ("cancelled", (1001, "")),
+        ("error", (1011, "")),
+    ],
+)
+async def test_the_close_code_says_how_the_block_was_left(
+    transport, autojump_clock, how, seen
+) -> None:
+    ours, theirs = memory_stream_pair()
+    peer = Peer(theirs)
+    with trio.move_on_after(5), suppress(ValueError):
+        async with upgrade(ours, request(), timeouts=Timeouts(close=1)) as ws:
+            if how == "own code":
+                ws.close_nowait(4000, "mine")
+            elif how == "cancelled":
+                await trio.sleep_forever()
+            elif how == "error":
+                raise ValueError("x")
+    await peer.read_head()
+    assert await peer.read_close() == seen

@@ -105,6 +105,11 @@ _SIZE = partial(_integer, low=0, high=2**63 - 1)
 _COUNT = partial(_integer, low=0, high=2**31 - 1)
 
 
+def _message_size(text: str) -> int | str:
+    # As `Limits.message_size` has it.
+    return text if text == "default" else _SIZE(text)
+
+
 # --- the command line --------------------------------------------------------
 
 
@@ -117,11 +122,11 @@ def _make_parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
         "--max-message-size",
-        type=_SIZE,
-        default=2**20,
+        type=_message_size,
+        default="default",
         metavar="N",
-        help="largest message taken, in bytes (default: %(default)s); one byte more "
-        "ends the connection with code 1009",
+        help="largest message taken, in bytes (default: 1048576 to serve, 16777216 "
+        "to dial); one byte more ends the connection with code 1009",
     )
     add_deflate(common)
     _add_serve(

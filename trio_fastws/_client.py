@@ -36,6 +36,7 @@ from trio_fastws._transport.streams import StreamLink
 from ._arguments import check_deflate, check_tls, fill_in
 from ._deflate import Negotiator
 from ._exceptions import HandshakeRefused
+from ._options import get_message_size
 from ._scopes import closing, owning, single_connection
 from ._service import Service
 from ._websocket import WebSocket
@@ -162,7 +163,10 @@ class Dialing(Owner):
         assert link is not None
         limits = self._limits
         endpoint = Endpoint(
-            Role.CLIENT, limits.message_size, limits.fragments, agreement
+            Role.CLIENT,
+            get_message_size(limits, Role.CLIENT),
+            limits.fragments,
+            agreement,
         )
         # RFC 6455 4.1: bytes after the head are frames already. They lie at the
         # end of this read.
@@ -243,9 +247,10 @@ async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
     """Connect to a WebSocket server for the length of a block.
 
     ``async with open_websocket("wss://example.com/feed") as ws``. Leaving the
-    block closes the connection, with code 1000, or 1011 if an exception leaves
-    it; that exception comes out as it is, never in a group. Entering and
-    leaving are checkpoints; cancelling is safe at any time.
+    block closes the connection: with code 1000, 1001 (going away) if it was
+    cancelled, or 1011 if another exception leaves it, which comes out as it is,
+    never in a group. For a code of your own call ``ws.close_nowait(4000)`` before
+    leaving. Entering and leaving are checkpoints; cancelling is safe at any time.
 
     Args:
         url: ``ws://`` or ``wss://``, host, port, path and query.

@@ -3,12 +3,12 @@
 A caller has few reactions: the connection is gone (`ConnectionBroken`), the
 server said no (`HandshakeRefused`), the URL is wrong (`InvalidURL`, from the
 protocol floor). A clean end is `trio.EndOfChannel`, our own close is
-`trio.ClosedResourceError`.
+`trio.ClosedResourceError`. All of ours can be pickled and copied, with what they say.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -47,3 +47,8 @@ class HandshakeRefused(Exception):  # noqa: N818 - it is the server's answer
     def __init__(self, message: str, response: Response | None) -> None:
         super().__init__(message)
         self.response = response
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Made anew from `args` alone it would lack the answer, in another process.
+        message = self.args[0]
+        return type(self), (message, self.response), vars(self)

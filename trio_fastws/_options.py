@@ -11,8 +11,16 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from trio_fastws._protocol.codes import Role
+
 # Where each library's twin of `zlib` is.
 _LIBRARIES = {"zlib": "zlib", "zlib-ng": "zlib_ng.zlib_ng", "isal": "isal.isal_zlib"}
+
+
+# What a client is sent, it has asked for: browsers' developer tools, home automation
+# and notebooks send messages of some MiB. What a server takes is a stranger's choice,
+# and it has many of them.
+_DEFAULT_MESSAGE_SIZE = {Role.SERVER: 2**20, Role.CLIENT: 16 * 2**20}
 
 
 def _check_size(name: str, value: object, low: int) -> None:
@@ -56,8 +64,10 @@ class Limits:
 
     Attributes:
         message_size: Largest message, in bytes after decompression; one byte
-            more is refused with close code 1009. None for no limit: then read
-            large messages with `WebSocket.receive_stream`.
+            more is refused with close code 1009. ``"default"``: 1 MiB for a
+            server and `upgrade`, which strangers dial, 16 MiB for a client,
+            which has chosen its server. None for no limit: then read large
+            messages with `WebSocket.receive_stream`.
         fragments: Most fragments in a message. None: 1,024, or one for every
             128 bytes of ``message_size`` if that is more.
         request_head: Largest head of a handshake request or response (431).
@@ -73,7 +83,7 @@ class Limits:
             `WebSocket.receive`, unless somebody read it before.
     """
 
-    message_size: int | None = 2**20
+    message_size: int | Literal["default"] | None = "default"
     fragments: int | None = None
     request_head: int = 64 * 1024
     request_fields: int = 128
@@ -83,7 +93,8 @@ class Limits:
     keep_request: bool = False
 
     def __post_init__(self) -> None:
-        _check_size("message_size", self.message_size, 0)
+        if self.message_size != "default":
+            _check_size("message_size", self.message_size, 0)
         _check_size("fragments", self.fragments, 1)
         _check_size("connections", self.connections, 0)
         for name, low in (
@@ -95,6 +106,12 @@ class Limits:
             value = getattr(self, name)
             _check_required(name, value)
             _check_size(name, value, low)
+
+
+def get_message_size(limits: Limits, role: Role) -> int | None:
+    """Return `Limits.message_size` in bytes, as it is for a server or a client."""
+    size = limits.message_size
+    return _DEFAULT_MESSAGE_SIZE[role] if size == "default" else size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.endpoint import Endpoint
 from trio_fastws._protocol.handshake import HandshakeError
 
+from ._options import get_message_size
 from ._websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Reception:
         self.service: Service = service
         self.request_head: int = limits.request_head
         self.request_fields: int = limits.request_fields
-        self.message_size: int | None = limits.message_size
+        self.message_size: int | None = get_message_size(limits, Role.SERVER)
         self.fragments: int | None = limits.fragments
         self.most: int | None = limits.connections
         self.most_pending: int = limits.pending_handshakes

@@ -87,16 +87,25 @@ async def owning(stream: trio.abc.Stream | None) -> AsyncGenerator[None, None]:
 
 @asynccontextmanager
 async def closing(ws: WebSocket) -> AsyncGenerator[None, None]:
-    """Close a connection when the block ends; 1011 if by an exception."""
+    """Close a connection when the block ends, with a code that says how.
+
+    1000 if it ran to its end. RFC 6455 7.4.1: 1001 if it was cancelled, an endpoint
+    is "going away"; 1011 if another exception ended it.
+    """
     try:
         yield
-    except trio.Cancelled:
-        await ws.aclose()
-        raise
-    except BaseException:
+    except BaseException as error:
+        code = 1001 if _is_cancellation(error) else 1011
         # The block's exception says more; the next checkpoint cancels.
         with suppress(trio.Cancelled):
-            await ws.aclose(1011)
+            await ws.aclose(code)
         raise
     else:
         await ws.aclose()
+
+
+def _is_cancellation(error: BaseException) -> bool:
+    # A nursery of the block may have put several into a group.
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(trio.Cancelled)[1] is None
+    return isinstance(error, trio.Cancelled)

@@ -29,6 +29,7 @@ from trio_fastws._transport.streams import StreamLink
 
 from ._arguments import check_deflate, check_origins, check_subprotocols, fill_in
 from ._deflate import Negotiator
+from ._options import get_message_size
 from ._scopes import closing, owning, single_connection
 from ._service import Service
 from ._websocket import WebSocket
@@ -55,9 +56,11 @@ async def upgrade(  # noqa: PLR0913 - one connection, its parts grouped
     """Answer an upgrade request that was read elsewhere, and serve one peer.
 
     ``async with upgrade(stream, request) as ws``. Leaving the block closes the
-    connection, with code 1000, or 1011 if an exception leaves it; that comes
-    out as it is. Entering and leaving are checkpoints, safe to cancel. The
-    stream belongs to the block from then on and is closed by it.
+    connection: with code 1000, 1001 (going away) if it was cancelled, or 1011 if
+    another exception leaves it, which comes out as it is. For a code of your own
+    call ``ws.close_nowait(4000)`` before leaving. Entering and leaving are
+    checkpoints, safe to cancel. The stream belongs to the block from then on and
+    is closed by it.
 
     Args:
         stream: The connection, after the request's blank line.
@@ -104,7 +107,10 @@ async def upgrade(  # noqa: PLR0913 - one connection, its parts grouped
         link = StreamLink(turn, Owner(), stream)
         spawn(link.run)
         endpoint = Endpoint(
-            Role.SERVER, limits.message_size, limits.fragments, agreement
+            Role.SERVER,
+            get_message_size(limits, Role.SERVER),
+            limits.fragments,
+            agreement,
         )
         ws = WebSocket(service, endpoint, link)
         ws.subprotocol = subprotocol

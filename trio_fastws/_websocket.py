@@ -16,7 +16,12 @@ import math
 from typing import TYPE_CHECKING, Any, cast
 
 import trio
-from trio.lowlevel import Abort, checkpoint, wait_task_rescheduled
+from trio.lowlevel import (
+    Abort,
+    cancel_shielded_checkpoint,
+    checkpoint,
+    wait_task_rescheduled,
+)
 
 from trio_fastws._protocol.handshake import Request, parse_request
 from trio_fastws._protocol.prepared import PreparedMessage, to_item
@@ -34,6 +39,11 @@ if TYPE_CHECKING:
 
     from trio_fastws._protocol.extension import DeflateParameters
     from trio_fastws._protocol.handshake import Response
+
+# Of trio, for a Close to go out when closing is cancelled. The loop may have yet to
+# write it, and a pump through TLS has a lock and a stream below, each of which yields:
+# four turns, and once more for TLS within TLS. Nobody else is waited for.
+LAST_TURNS = 10
 
 
 class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
@@ -223,8 +233,9 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
         The Close is queued behind what was sent, before the first checkpoint.
         Unread messages are discarded, also those still to come. Returns when
         the connection is closed, at the latest after `Timeouts.close` seconds.
-        Cancelled, it closes at once without the rest of the handshake. May be
-        called again, and after the peer has closed.
+        Cancelled, it closes at once without the rest of the handshake: a peer
+        that reads gets the Close all the same. May be called again, and after
+        the peer has closed.
 
         Args:
             code: 1000-1003, 1007-1014 or 3000-4999.
@@ -239,6 +250,13 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
             await checkpoint()
             while not self._finished:
                 await self._get_waiting().closers.park()
+        except trio.Cancelled:
+            for _ in range(LAST_TURNS):
+                outbox, link = self._outbox, self.link
+                if link is None or (outbox is None and not link.flushing()):
+                    break
+                await cancel_shielded_checkpoint()
+            raise
         finally:
             # Only if cancelled is anything left to abort.
             self.abort("closing was cancelled")

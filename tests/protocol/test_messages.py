@@ -124,6 +124,10 @@ def test_text_fails_at_its_first_bad_byte() -> None:
 # --- limits ------------------------------------------------------------------
 
 
+def over_limit(size: object, limit: int) -> str:
+    return f"message of {size} bytes is over the limit of {limit} (Limits.message_size)"
+
+
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
 @pytest.mark.parametrize("limit", [0, 1, 125, 126, 1000])
 def test_the_limit_is_exact(opcode: int, limit: int) -> None:
@@ -133,13 +137,13 @@ def test_the_limit_is_exact(opcode: int, limit: int) -> None:
     half = limit // 2
     split = fragments(Role.SERVER, opcode, payload[:half], payload[half:])
     check(Role.SERVER, split, [expected], max_message=limit)
-    reason = f"message of {limit + 1} bytes is over the limit of {limit}"
+    reason = over_limit(limit + 1, limit)
     over = frame(opcode, payload + b"x")
     check(Role.SERVER, over, [failure(1009, reason)], max_message=limit)
 
 
 def test_the_limit_holds_for_all_fragments_together() -> None:
-    reason = "message of 6 bytes with 5 more is over the limit of 10"
+    reason = over_limit("6 + 5", 10)
     data = fragments(Role.SERVER, BINARY, b"abc", b"def", b"ghijk")
     check(Role.SERVER, data, [failure(1009, reason)], max_message=10)
 
@@ -147,8 +151,20 @@ def test_the_limit_holds_for_all_fragments_together() -> None:
 @pytest.mark.parametrize("length", [2**20 + 1, 2**40, 2**63 - 1])
 def test_a_header_over_the_limit_is_refused_at_once(length: int) -> None:
     data = frame(BINARY, length=length)
-    reason = f"message of {length} bytes is over the limit of 1048576"
+    reason = over_limit(length, 2**20)
     assert receive(Endpoint(Role.SERVER), data) == [failure(1009, reason)]
+
+
+def test_what_is_over_the_limit_is_said_in_a_close_whatever_the_numbers() -> None:
+    # RFC 6455 5.5: a control frame has at most 125 bytes, so a reason at most 123.
+    endpoint = Endpoint(Role.SERVER, max_message=2**62)
+    endpoint.streaming = True
+    data = frame(BINARY, bytes(99_999), fin=False)
+    data += frame(CONTINUATION, length=2**63 - 1)
+    *_, (_, code, reason, reply) = receive(endpoint, data)
+    assert (code, reason) == (1009, over_limit(f"99999 + {2**63 - 1}", 2**62))
+    # A terabyte more would still fit.
+    assert len(reply) + 9 <= 127
 
 
 def test_what_has_no_memory_is_refused() -> None:
@@ -171,7 +187,7 @@ def test_a_message_has_so_many_fragments_and_no_more(
     endpoint = Endpoint(Role.SERVER, max_message, max_fragments)
     # Every message has its own.
     assert receive(endpoint, good, good) == [b"", b""]
-    reason = f"message of more than {allowed} fragments"
+    reason = f"message of more than {allowed} fragments (Limits.fragments)"
     bad = fragments(Role.SERVER, BINARY, b"", *empty)
     assert receive(endpoint, bad) == [failure(1009, reason)]
 

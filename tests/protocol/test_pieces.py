@@ -103,7 +103,7 @@ def test_limits_hold_while_streaming() -> None:
     endpoint = Endpoint(Role.SERVER, max_message=5)
     endpoint.streaming = True
     data = fragments(Role.SERVER, BINARY, b"abc", b"def")
-    reason = "message of 3 bytes with 3 more is over the limit of 5"
+    reason = "message of 3 + 3 bytes is over the limit of 5 (Limits.message_size)"
     assert receive(endpoint, data) == [piece(b"abc"), failure(1009, reason)]
 
 

@@ -65,7 +65,10 @@ class CompressedParser(MessageParser):
         size = len(data)
         if size > self._max_message - self._size:
             limit = self._max_message
-            raise ProtocolError(1009, f"message inflates to over the limit of {limit}")
+            raise ProtocolError(
+                1009,
+                f"message inflates to over the limit of {limit} (Limits.message_size)",
+            )
         self.frames: int = (self.frames + (size >> 10)) & 0x3FFFFFFF
         self._in_payload = busy or self._remaining > 0
         final = self._fin and not self._in_payload

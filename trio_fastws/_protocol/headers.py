@@ -207,6 +207,10 @@ class Headers:
     def __repr__(self) -> str:
         return f"Headers({self._fields!r})"
 
+    def __reduce__(self) -> tuple[type[Headers], tuple[object]]:
+        # The index need not travel.
+        return Headers, (self._fields,)
+
     def _folded(self) -> tuple[tuple[str, str], ...]:
         return tuple((name.lower(), value) for name, value in self._fields)
 

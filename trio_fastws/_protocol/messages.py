@@ -129,11 +129,13 @@ class MessageParser(FrameParser):
         # `_read_deflated`. Compared without adding, which could overflow.
         if self._length > self._max_message - self._size and not self._deflated:
             limit = self._max_message
-            if self._size == 0:
-                reason = f"message of {self._length} bytes"
-            else:
-                reason = f"message of {self._size} bytes with {self._length} more"
-            raise ProtocolError(1009, f"{reason} is over the limit of {limit}")
+            size = f"{self._size} + {self._length}" if self._size else self._length
+            # It has to fit into a Close, whatever the numbers: 123 bytes.
+            raise ProtocolError(
+                1009,
+                f"message of {size} bytes is over the limit of {limit} "
+                "(Limits.message_size)",
+            )
         self._fragments += 1
         if self._fragments > self._max_fragments:
             raise too_many(self._max_fragments)
@@ -337,7 +339,9 @@ class MessageParser(FrameParser):
 
 def too_many(limit: int) -> ProtocolError:
     """Return what a message fails with that has too many fragments."""
-    return ProtocolError(1009, f"message of more than {limit} fragments")
+    return ProtocolError(
+        1009, f"message of more than {limit} fragments (Limits.fragments)"
+    )
 
 
 def not_utf8(error: UnicodeDecodeError) -> ProtocolError:
