@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
+from tests.bare import dial, plain
 from trio_fastws import (
     ConnectionBroken,
     HandshakeRefused,
@@ -276,6 +277,13 @@ async def test_there_is_nothing_else(chat, path) -> None:
         async with open_websocket(chat.removesuffix("/ws") + path):
             pass
     assert caught.value.response.status == 404
+
+
+async def test_a_browser_that_opens_the_socket_is_told(chat) -> None:
+    port = int(chat.rpartition(":")[2].partition("/")[0])
+    async with await dial(port) as peer:
+        await peer.send(plain("/ws"))
+        assert b" 426 Upgrade Required\r\n" in await peer.read_head()
 
 
 async def test_pages_from_elsewhere_are_refused(chat) -> None:

@@ -70,12 +70,96 @@ async def test_none_accepts_the_upgrade(transport, serve, on_request) -> None:
 
 
 @both
-async def test_none_for_a_plain_request_is_a_404(transport, serve, on_request) -> None:
+async def test_none_for_a_plain_request_is_a_426(transport, serve, on_request) -> None:
+    server = await serve(echo, on_request=on_request)
+    for method in ("GET", "OPTIONS"):
+        async with await dial(server.port) as peer:
+            await peer.send(plain("/ws", method))
+            answer = await peer.read_head()
+            # RFC 9110 15.5.22: MUST send an Upgrade field in a 426
+            assert answer.startswith(b"HTTP/1.1 426 ")
+            assert b"Upgrade: websocket\r\n" in answer
+            assert b"Sec-WebSocket-Version: 13\r\n" in answer
+            assert b"/ws is for WebSockets" in await peer.rest()
+
+
+@both
+@pytest.mark.parametrize(
+    "request_head",
+    [
+        b"GET /page HTTP/1.0\r\n\r\n",
+        b"OPTIONS /page HTTP/1.0\r\n\r\n",
+        b"HEAD /page HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n",
+        b"GET /page HTTP/1.0\r\nHost: a:1\r\nConnection: close\r\n\r\n",
+        b"OPTIONS /page HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+        b"GET http://a/page HTTP/1.0\r\n\r\n",
+    ],
+)
+async def test_health_checks_and_old_proxies_get_the_page(
+    transport, serve, no_errors_logged, on_request, request_head
+) -> None:
     server = await serve(echo, on_request=on_request)
     async with await dial(server.port) as peer:
-        await peer.send(plain("/nowhere"))
-        assert b" 404 " in await peer.read_head()
-        assert b"/nowhere" in await peer.rest()
+        await peer.send(request_head)
+        answer = await peer.read_head()
+        # RFC 9112 2.3: the version of the answer is the server's own
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b"Connection: close\r\n" in answer
+        body = b"" if request_head.startswith(b"HEAD") else b"<h1>hello</h1>"
+        assert await peer.rest() == body
+
+
+async def test_it_is_told_method_and_version(transport, serve) -> None:
+    seen = []
+
+    def on_request(request: Request) -> Response:
+        seen.append((request.method, request.path, request.http_version, request.host))
+        return Response(204)
+
+    server = await serve(echo, on_request=on_request)
+    for data in (b"OPTIONS * HTTP/1.0\r\n\r\n", plain("/a"), plain("/b", "HEAD")):
+        async with await dial(server.port) as peer:
+            await peer.send(data)
+            assert b" 204 " in await peer.read_head()
+            await peer.rest()
+    assert seen == [
+        ("OPTIONS", "*", "1.0", ""),
+        ("GET", "/a", "1.1", "example.com"),
+        ("HEAD", "/b", "1.1", "example.com"),
+    ]
+
+
+@pytest.mark.parametrize("without", [(), ("Upgrade", "Connection"), ("Host",)])
+async def test_upgrade_over_1_0_is_refused_before_it_is_asked(
+    transport, serve, no_errors_logged, without
+) -> None:
+    server = await serve(echo, on_request=lambda _: PAGE)
+    async with await dial(server.port) as peer:
+        await peer.send(head(version="HTTP/1.0", without=without))
+        answer = await peer.read_head()
+        assert answer.startswith(b"HTTP/1.1 426 ")
+        assert b"Upgrade: websocket\r\n" in answer
+        assert b"proxy_http_version 1.1" in await peer.rest()
+
+
+@pytest.mark.parametrize(
+    ("request_head", "status"),
+    [
+        (b"POST / HTTP/1.0\r\nContent-Length: 0\r\n\r\n", 405),
+        (b"GET / HTTP/1.0\r\nContent-Length: 5\r\n\r\n", 400),
+        (b"OPTIONS / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n", 400),
+        (b"GET / HTTP/1.0\r\nHost: a b\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET * HTTP/1.0\r\n\r\n", 400),
+    ],
+)
+async def test_what_is_refused_before_it_is_asked(
+    transport, serve, no_errors_logged, request_head, status
+) -> None:
+    server = await serve(echo, on_request=lambda _: PAGE)
+    async with await dial(server.port) as peer:
+        await peer.send(request_head)
+        assert int((await peer.read_head()).split()[1]) == status
 
 
 @both

@@ -57,7 +57,11 @@ async def test_101_carries_the_accept_key(transport, serve) -> None:
         ),
         (head(*(f"X-{i}: 1" for i in range(200))), 431, "over the limit of 128"),
         (head(f"Cookie: {'c' * 70_000}"), 431, "over the limit of 65536"),
-        (head(version="HTTP/1.0"), 505, "only HTTP/1.1"),
+        (head(version="HTTP/1.0"), 426, "needs HTTP/1.1"),
+        (head(version="HTTP/2.0"), 505, "only HTTP/1.1 and 1.0"),
+        (head(method="OPTIONS"), 405, "a WebSocket needs GET"),
+        (b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", 426, None),
+        (b"OPTIONS / HTTP/1.0\r\n\r\n", 426, "Upgrade header is missing"),
         (head(method="BREW"), 501, "not known"),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "not an HTTP request"),
     ],
@@ -66,6 +70,12 @@ async def test_refusal_tells_status_and_reason(
     transport, serve, no_errors_logged, request_head, status, words
 ) -> None:
     server = await serve(echo)
+    if words is None:  # HEAD
+        async with await dial(server.port) as peer:
+            await peer.send(request_head)
+            assert int((await peer.read_head()).split()[1]) == status
+            assert await peer.rest() == b""
+        return
     got, _, body = await answer_to(server.port, request_head)
     assert got == status
     assert words in body.decode()
@@ -75,7 +85,7 @@ async def test_refusal_tells_status_and_reason(
 async def test_405_and_426_tell_what_would_do(transport, serve) -> None:
     server = await serve(echo)
     _, answer, _ = await answer_to(server.port, head(method="POST"))
-    assert b"Allow: GET" in answer
+    assert b"Allow: GET, HEAD, OPTIONS\r\n" in answer
     _, answer, _ = await answer_to(server.port, head(without=("Upgrade",)))
     assert b"Upgrade: websocket" in answer
     assert b"Sec-WebSocket-Version: 13" in answer

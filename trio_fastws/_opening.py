@@ -31,6 +31,7 @@ from trio_fastws._protocol.handshake import (
 )
 from trio_fastws._protocol.request import Request, parse_request
 from trio_fastws._protocol.server_handshake import (
+    UPGRADE_REQUIRED,
     build_accept,
     check_upgrade,
     is_upgrade,
@@ -193,9 +194,9 @@ class Opening(Owner):
     def _accept(self, request: Request, start: int, stop: int) -> None:
         reception = self._reception
         if not is_upgrade(request):
-            if reception.on_request is not None:
-                raise HandshakeError(404, f"nothing is served at {request.path}")
-            check_upgrade(request)  # which says what is missing
+            # None from on_request accepts the request: an upgrade would do here.
+            reason = f"Upgrade header is missing; {request.path} is for WebSockets"
+            raise HandshakeError(426, reason, UPGRADE_REQUIRED)
         reception.check_admission()
         choose = reception.subprotocols
         if callable(choose):

@@ -75,9 +75,10 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
             match a whole one, None for a client that sends none. Others get 403.
             Without it every page of the web can connect with its visitor's
             cookies.
-        on_request: Called with each `Request`, upgrade or not. None accepts it
-            (404 if it is no upgrade); a `Response` is sent instead. May be
-            ``async def``: then `Timeouts.handshake` limits it.
+        on_request: Called with each `Request` (GET, HEAD or OPTIONS; HTTP/1.1 or
+            1.0), upgrade or not. None accepts it (426 if it is no upgrade); a
+            `Response` is sent instead. May be ``async def``: then
+            `Timeouts.handshake` limits it.
         on_disconnect: ``"cancel"`` cancels an async handler at once when its
             peer is gone; by default it learns of it when it sends or receives.
         task_status: Filled in by ``nursery.start``.

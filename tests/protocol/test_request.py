@@ -138,15 +138,16 @@ def test_no_targets(target: bytes) -> None:
         (b"GET / ICE/1.0", 400, "request line is not"),
         (b"HTTP/1.1 200 OK", 400, "request line is not"),
         (b"\x16\x03\x01\x02", 400, "request line is not"),
-        (b"GET / HTTP/1.0", 505, "only HTTP/1.1 is spoken here"),
-        (b"GET / HTTP/1.2", 505, "only HTTP/1.1 is spoken here"),
+        (b"GET / HTTP/1.2", 505, "only HTTP/1.1 and 1.0 are spoken here"),
         (b"GET / http/1.1", 400, "request line is not"),
-        (b"PRI * HTTP/2.0", 505, "only HTTP/1.1 is spoken here"),
+        (b"PRI * HTTP/2.0", 505, "only HTTP/1.1 and 1.0 are spoken here"),
         (b"get / HTTP/1.1", 501, "request method is not known"),
         (b"BREW / HTTP/1.1", 501, "request method is not known"),
         (b"POST / HTTP/1.1", 405, "POST is not allowed"),
         (b"CONNECT a:1 HTTP/1.1", 405, "CONNECT is not allowed"),
-        (b"OPTIONS * HTTP/1.1", 405, "OPTIONS is not allowed"),
+        (b"POST / HTTP/1.0", 405, "POST is not allowed"),
+        (b"GET * HTTP/1.1", 400, "request target is not"),
+        (b"OPTIONS a:1 HTTP/1.1", 400, "malformed request: "),
     ],
 )
 def test_request_lines(line: bytes, status: int, reason: str) -> None:
@@ -154,8 +155,43 @@ def test_request_lines(line: bytes, status: int, reason: str) -> None:
     assert error.status == status
     assert error.reason.startswith(reason)
     # RFC 9110 15.5.6: 405 MUST come with Allow
-    allow = (("Allow", "GET, HEAD"),) if status == 405 else ()
+    allow = (("Allow", "GET, HEAD, OPTIONS"),) if status == 405 else ()
     assert error.headers == allow
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+def test_methods_and_versions(method: str, version: str) -> None:
+    line = f"{method} /a HTTP/{version}".encode()
+    request = parse_request(head(b"Host: a", start=line))
+    assert (request.method, request.path, request.http_version) == (
+        method,
+        "/a",
+        version,
+    )
+    made = Request(method, "/a", {"Host": "a"}, http_version=version)
+    assert made.raw == request.raw
+
+
+def test_only_1_1_needs_a_host() -> None:
+    # RFC 9112 3.2: MUST respond 400 to any HTTP/1.1 request that lacks one
+    assert parse_request(head(start=b"OPTIONS / HTTP/1.0")).host == ""
+    assert refused(head(start=b"OPTIONS / HTTP/1.1")).status == 400
+    line = b"GET / HTTP/1.0"
+    for hosts in ((b"Host: a", b"Host: a"), (b"Host: a b",), (b"Host:",)):
+        assert refused(head(*hosts, start=line)).status == 400
+
+
+def test_options_may_ask_for_no_path() -> None:
+    # RFC 9112 3.2.4
+    request = parse_request(head(b"Host: a", start=b"OPTIONS * HTTP/1.1"))
+    assert (request.target, request.path, request.query) == ("*", "*", "")
+    assert Request("OPTIONS", "*").path == "*"
+
+
+def test_versions_by_hand() -> None:
+    with pytest.raises(ValueError, match=r"http_version is '2'; it must be '1\.1'"):
+        Request("GET", "/", http_version="2")
 
 
 @pytest.mark.parametrize(
@@ -257,6 +293,9 @@ HEAD_BYTES = st.lists(
             b"?",
             b"#",
             b"HTTP/1.1",
+            b"HTTP/1.0",
+            b"OPTIONS",
+            b"*",
             b"\r\n",
             b"\n",
             b"\r",
@@ -297,7 +336,12 @@ def test_any_bytes_are_a_request_or_are_refused(
         assert error.reason
         return
     # whatever was let in can be read, and says the same when written again
-    again = Request(request.method, request.target, request.headers)
+    again = Request(
+        request.method,
+        request.target,
+        request.headers,
+        http_version=request.http_version,
+    )
     assert again.headers == request.headers
     assert (again.path, again.query) == (request.path, request.query)
     assert again.host == request.host

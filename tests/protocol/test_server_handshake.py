@@ -189,6 +189,17 @@ def test_plain_http_is_no_upgrade() -> None:
     assert not is_upgrade(Request("GET", "/", {"Host": "a", "Upgrade": "h2c"}))
 
 
+def test_an_upgrade_needs_1_1() -> None:
+    # RFC 6455 4.2.1: an HTTP/1.1 or higher GET request
+    made = Request("GET", "/chat", VALID, http_version="1.0")
+    for request in (made, parse_request(made.raw)):
+        assert is_upgrade(request)
+        error = refused(request)
+        assert error.status == 426
+        assert error.reason.startswith("a WebSocket needs HTTP/1.1")
+        assert ("Upgrade", "websocket") in error.headers
+
+
 def test_an_upgrade_that_lost_its_header_on_the_way_is_one() -> None:
     assert is_upgrade(make(without="Upgrade"))
     assert is_upgrade(make(without="Sec-WebSocket-Key"))

@@ -6,6 +6,7 @@ from .head cimport Fields, check_head, parse_request_fields
 cdef class Request:
     cdef readonly str method
     cdef readonly str target
+    cdef readonly str http_version
     cdef readonly bytes raw
     cdef readonly Fields fields
     cdef readonly bint checked
@@ -17,4 +18,4 @@ cdef class Request:
 @cython.locals(line=bytes, parts=list, fields=Fields, target=str, request=Request)
 cpdef Request parse_request(bytes head, Py_ssize_t max_fields=*, Py_ssize_t max_size=*, bint cut=*)
 @cython.locals(host=bytes, index=dict)
-cpdef check_fields(Fields fields)
+cpdef check_fields(Fields fields, str http_version)

@@ -1,9 +1,9 @@
 # cython: annotation_typing=False
 """Requests: what a client asked for, and which heads are no request for us.
 
-Owns the rules for the request line, the target and the fields that every HTTP/1.1
-request obeys. Refuses to know what makes a request an upgrade; that is the
-handshake's business.
+Owns the rules for the request line, the target and the fields that every request
+obeys, in HTTP/1.1 and 1.0. Refuses to know what makes a request an upgrade; that is
+the handshake's business.
 """
 
 from __future__ import annotations
@@ -28,12 +28,16 @@ _TARGET = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 
-# RFC 9110 9.1 and RFC 5789: methods that a server knows, if only to refuse them
-_KNOWN_METHODS = frozenset(
-    {b"CONNECT", b"DELETE", b"OPTIONS", b"PATCH", b"POST", b"PUT", b"TRACE"}
-)
+# What is answered. OPTIONS is how HAProxy looks whether a server lives.
+_METHODS = (b"GET", b"HEAD", b"OPTIONS")
 
-_ALLOW = (("Allow", "GET, HEAD"),)
+# RFC 9110 9.1 and RFC 5789: methods that a server knows, if only to refuse them
+_KNOWN_METHODS = frozenset({b"CONNECT", b"DELETE", b"PATCH", b"POST", b"PUT", b"TRACE"})
+
+_ALLOW = (("Allow", "GET, HEAD, OPTIONS"),)
+
+# RFC 9112 2.3: a request of 1.0 is answered as one of 1.1 is, where that means the same
+_VERSIONS = {b"HTTP/1.1": "1.1", b"HTTP/1.0": "1.0"}
 
 
 class Request:
@@ -46,10 +50,12 @@ class Request:
         method: ``"GET"`` for every WebSocket.
         target: What stands in the request line: ``"/chat?room=1"``.
         headers: Pairs of name and value, a mapping, or `Headers`.
+        http_version: ``"1.1"`` for every WebSocket, or ``"1.0"``.
 
     Attributes:
         method: As received.
         target: As received.
+        http_version: ``"1.1"`` or ``"1.0"``.
         raw: The whole head, up to and with the blank line; `parse_request` of it
             gives an equal request.
         fields: The fields before decoding, for the handshake.
@@ -59,19 +65,38 @@ class Request:
         ValueError: A part cannot stand in a request head. The message names it.
     """
 
-    __slots__ = ("_headers", "checked", "fields", "method", "raw", "target")
+    __slots__ = (
+        "_headers",
+        "checked",
+        "fields",
+        "http_version",
+        "method",
+        "raw",
+        "target",
+    )
 
-    def __init__(self, method: str, target: str, headers: HeaderSource = ()) -> None:
+    def __init__(
+        self,
+        method: str,
+        target: str,
+        headers: HeaderSource = (),
+        *,
+        http_version: str = "1.1",
+    ) -> None:
         if not is_token(method):
             msg = f"method {method!r} is not a token (RFC 9110 9.1)"
             raise ValueError(msg)
-        _split_target(target)
+        if http_version not in _VERSIONS.values():
+            msg = f"http_version is {http_version!r}; it must be '1.1' or '1.0'"
+            raise ValueError(msg)
+        _check_target(method, target)
         self.method: str = method
         self.target: str = target
+        self.http_version: str = http_version
         self._headers: Headers | None = Headers(headers)
         self.fields: Fields = Fields()
         self.checked: bool = False
-        lines = [f"{method} {target} HTTP/1.1"]
+        lines = [f"{method} {target} HTTP/{http_version}"]
         for name, value in self._headers.items():
             check_field(name, value)
             self.fields.on_header(name.encode("ascii"), value.encode("latin-1"))
@@ -91,7 +116,7 @@ class Request:
         """The target's path, percent-encoding untouched; ``"/"`` if it is empty.
 
         Not decoded, because ``%2F`` is not a separator and must not become one
-        before a path is compared.
+        before a path is compared. ``"*"`` if OPTIONS asks for no path.
         """
         return _split_target(self.target)[1]
 
@@ -139,7 +164,7 @@ def parse_request(
     max_size: int = MAX_HEAD,
     cut: bool = False,
 ) -> Request:
-    """Parse the head of a GET or HEAD request that has no body.
+    """Parse the head of a GET, HEAD or OPTIONS request that has no body.
 
     Args:
         head: One whole head, up to `find_head_end`. Kept by reference.
@@ -153,7 +178,7 @@ def parse_request(
     check_head(head, max_fields, max_size, cut)
     line = head[: head.find(b"\r\n")]
     parts = line.split(b" ")
-    if len(parts) != 3 or parts[2] != b"HTTP/1.1" or parts[0] not in (b"GET", b"HEAD"):
+    if len(parts) != 3 or parts[2] not in _VERSIONS or parts[0] not in _METHODS:
         raise _explain(line, parts)
     try:
         fields = parse_request_fields(head)
@@ -163,32 +188,34 @@ def parse_request(
     request.raw = head
     request.method = parts[0].decode("ascii")
     request.target = target = parts[1].decode("latin-1")
+    request.http_version = _VERSIONS[parts[2]]
     request.fields = fields
     request._headers = None  # noqa: SLF001 - decoded when they are asked for
     # llhttp has seen to visible ASCII; of a path only a fragment is left to refuse
     if target[0] != "/" or "#" in target:
         try:
-            _split_target(target)
+            _check_target(request.method, target)
         except ValueError:
             reason = "request target is not a path or an absolute URL"
             raise HandshakeError(400, reason) from None
-    check_fields(fields)
+    check_fields(fields, request.http_version)
     request.checked = True
     return request
 
 
-def check_fields(fields: Fields) -> None:
+def check_fields(fields: Fields, http_version: str) -> None:
     """Check what every request owes, upgrade or not.
 
     Raises:
         HandshakeError: 400, for Host or for a body.
     """
-    # RFC 9112 3.2: MUST respond 400 to a request that lacks a Host header field, to
-    # one with more than one, and to one with an invalid value
+    # RFC 9112 3.2: MUST respond 400 to any HTTP/1.1 request that lacks a Host header
+    # field, and to any request with more than one or with an invalid value
     host = fields.only(b"host")
     if host is None:
-        raise HandshakeError(400, "Host header is missing")
-    if _HOST.fullmatch(host) is None:
+        if http_version == "1.1":
+            raise HandshakeError(400, "Host header is missing")
+    elif _HOST.fullmatch(host) is None:
         raise HandshakeError(400, "Host header is not a host name with a port")
     # Only the head is read, so a body would be taken for frames, or by a proxy in
     # between for another request. A length of zero, which some clients always send,
@@ -201,11 +228,13 @@ def check_fields(fields: Fields) -> None:
 
 
 def _split_target(target: str) -> tuple[str, str, str]:
-    """Return authority (empty in origin-form), path and query.
+    """Return authority (empty but in absolute-form), path and query.
 
     Raises:
-        ValueError: The target has neither form.
+        ValueError: The target has none of the forms.
     """
+    if target == "*":
+        return "", target, ""
     match = _TARGET.fullmatch(target)
     if match is None:
         msg = f"target {target!r} is not a path or an absolute URL (RFC 9112 3.2)"
@@ -214,17 +243,30 @@ def _split_target(target: str) -> tuple[str, str, str]:
     return authority, path or "/", query
 
 
+def _check_target(method: str, target: str) -> None:
+    """Check that a target has a form that its method may have.
+
+    Raises:
+        ValueError: It does not.
+    """
+    # RFC 9112 3.2.4: the asterisk-form is only used for OPTIONS
+    if target == "*" and method != "OPTIONS":
+        msg = f"target '*' goes with OPTIONS, not with {method} (RFC 9112 3.2.4)"
+        raise ValueError(msg)
+    _split_target(target)
+
+
 def _explain(line: bytes, parts: list[bytes]) -> HandshakeError:
-    """Say what is wrong with a request line that is not GET or HEAD in HTTP/1.1."""
+    """Say what is wrong with a request line that `parse_request` does not take."""
     method, version = parts[0], parts[-1]
     if len(parts) != 3 or not version.startswith(b"HTTP/"):
         # RFC 9112 3: method SP request-target SP HTTP-version. The empty line that
         # 2.2 says one SHOULD skip follows the body of a POST; here is none.
         what = "empty" if not line else "not 'GET target HTTP/1.1'"
         return HandshakeError(400, f"request line is {what}")
-    if version != b"HTTP/1.1":
-        # RFC 6455 4.1: the HTTP version MUST be at least 1.1; HTTP/2 begins otherwise
-        return HandshakeError(505, "only HTTP/1.1 is spoken here")
+    if version not in _VERSIONS:
+        # RFC 9110 15.6.6: 505 says that this major version is not supported
+        return HandshakeError(505, "only HTTP/1.1 and 1.0 are spoken here")
     if method in _KNOWN_METHODS:
         # RFC 9110 15.5.6: 405 MUST come with an Allow header field
         return HandshakeError(405, f"{method.decode()} is not allowed", _ALLOW)

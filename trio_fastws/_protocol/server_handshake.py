@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from .request import Request
 
-_UPGRADE_REQUIRED = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))
+UPGRADE_REQUIRED = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))
 
 
 def is_upgrade(request: Request) -> bool:
@@ -53,19 +53,27 @@ def check_upgrade(request: Request) -> None:
         # RFC 6455 4.1: the method of the request MUST be GET
         raise HandshakeError(405, "a WebSocket needs GET", (("Allow", "GET"),))
     if not request.checked:  # made by hand
-        check_fields(fields)
+        check_fields(fields, request.http_version)
+    if request.http_version != "1.1":
+        # RFC 6455 4.2.1: an HTTP/1.1 or higher GET request. RFC 9110 7.8: MUST ignore
+        # an Upgrade field of a 1.0 request; so it is answered as one that lacks it,
+        # and not with 505, which is about the major version (RFC 9110 15.6.6).
+        reason = "a WebSocket needs HTTP/1.1, and this request is HTTP/1.0"
+        if b"sec-websocket-key" in fields.index:
+            reason += "; a proxy may have changed it (nginx: proxy_http_version 1.1)"
+        raise HandshakeError(426, reason, UPGRADE_REQUIRED)
     if not has_token(fields.joined(b"upgrade"), b"websocket"):
         reason = "Upgrade header is missing or is not 'websocket'"
         if b"sec-websocket-key" in fields.index:
             reason += "; a proxy may have removed it"
-        raise HandshakeError(426, reason, _UPGRADE_REQUIRED)
+        raise HandshakeError(426, reason, UPGRADE_REQUIRED)
     if not has_token(fields.joined(b"connection"), b"upgrade"):
         reason = "Connection header lacks 'Upgrade'; a proxy may have changed it"
         raise HandshakeError(400, reason)
     if fields.only(b"sec-websocket-version") != b"13":
         # RFC 6455 4.4: MUST send back the versions it is capable of
         reason = "Sec-WebSocket-Version is not 13"
-        raise HandshakeError(426, reason, _UPGRADE_REQUIRED)
+        raise HandshakeError(426, reason, UPGRADE_REQUIRED)
     key = fields.only(b"sec-websocket-key")
     if key is None:
         raise HandshakeError(400, "Sec-WebSocket-Key header is missing")
