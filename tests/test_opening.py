@@ -206,6 +206,37 @@ async def test_noise_is_one_debug_line(
     assert [r.levelno for r in no_errors_logged.records] == [logging.DEBUG]
 
 
+@pytest.mark.parametrize("size", [1, 3, 1000])
+@pytest.mark.parametrize(
+    ("noise", "words"),
+    [
+        (b"GET / HTTP/1.1\nHost: a\n\n", b"LF alone"),
+        (head()[:-2] + b"X: y\n\n", b"LF alone"),
+        (b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n", b"PROXY protocol"),
+        (b"PROXY UNKNOWN\r\n" + head(), b"PROXY protocol"),
+        (b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", None),
+        (b"\x16\x03\x01\x02\x00\x01", b"TLS"),
+        (b"GET / HTTP/1.1\r\nHost a\r\n", b"malformed request"),
+        (b"POST / HTTP/1.1\r\n", b"not allowed"),
+    ],
+)
+async def test_what_is_no_request_is_refused_at_once(
+    transport, serve, memory, autojump_clock, no_errors_logged, noise, words, size
+) -> None:
+    await serve(echo, listeners=[memory])
+    async with Peer(memory.connect()) as peer:
+        for at in range(0, len(noise), size):
+            await peer.send(noise[at : at + size])
+            await wait_all_tasks_blocked()
+        assert (await peer.read_head()).startswith(b"HTTP/1.1 40")
+        body = await peer.rest()
+        assert trio.current_time() < 1
+    if words is not None:
+        assert words in body
+    elif size == 1000:
+        assert b"PROXY protocol" in body
+
+
 async def test_slow_head_is_given_up_after_the_handshake_timeout(
     transport, serve, memory, autojump_clock, no_errors_logged
 ) -> None:

@@ -12,15 +12,14 @@ cdef class Opening(Owner):
     cdef Reception _reception
     cdef public double deadline
     cdef public bint closed
-    cdef bytearray _head
+    cdef object _head
     cdef bytes _early
     cdef Request _request
     cdef public object scope
     cdef object _out
 
     @cython.locals(
-        link=Link, data=bytearray, end=Py_ssize_t, searched=Py_ssize_t,
-        before=Py_ssize_t, limit=Py_ssize_t, head=bytearray,
+        link=Link, data=bytearray, end=Py_ssize_t, reception=Reception,
     )
     cpdef on_data(self, Py_ssize_t start, Py_ssize_t stop)
     @cython.locals(reception=Reception, request=Request)

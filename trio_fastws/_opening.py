@@ -26,9 +26,9 @@ from trio_fastws._protocol.handshake import (
     check_origin,
     choose_subprotocol,
     encode_response,
-    find_head_end,
     refuse,
 )
+from trio_fastws._protocol.partial import PartialHead
 from trio_fastws._protocol.request import Request, parse_request
 from trio_fastws._protocol.server_handshake import (
     UPGRADE_REQUIRED,
@@ -67,7 +67,7 @@ class Opening(Owner):
         self.deadline: float = now + reception.seconds
         self.closed: bool = False
         # What came of a head that is not complete.
-        self._head: bytearray | None = None
+        self._head: PartialHead | None = None
         # What came behind a head before it was decided.
         self._early = b""
         self._request: Request | None = None
@@ -93,27 +93,18 @@ class Opening(Owner):
             return
         if self._head is None:
             end = data.find(b"\r\n\r\n", start, stop)
-            if end >= 0:
+            if end > start:
                 self._on_head(bytes(data[start : end + 4]), end + 4, stop)
                 return
-            self._head = bytearray()
-            searched = 0
-        else:
-            searched = max(0, len(self._head) - 3)
-        head = self._head
-        before = len(head)
-        head += data[start:stop]
-        end = find_head_end(head, searched)
+            reception = self._reception
+            self._head = PartialHead(reception.request_fields, reception.request_head)
+        try:
+            end = self._head.feed(bytes(data[start:stop]))
+        except HandshakeError as error:
+            self._refuse(error)
+            return
         if end >= 0:
-            self._on_head(bytes(head[:end]), start + end - before, stop)
-        elif len(head) > self._reception.request_head:
-            limit = self._reception.request_head
-            self._refuse(
-                HandshakeError(431, f"request head is over the limit of {limit} bytes")
-            )
-        elif not head[:3].isalpha():
-            # Not HTTP at all (TLS, a port scan): do not wait for a blank line.
-            self._refuse(HandshakeError(400, "this is not an HTTP request"))
+            self._on_head(self._head.take(), start + end, stop)
 
     def _on_head(self, head: bytes, start: int, stop: int) -> None:
         # What follows the head lies in the turn's buffer from start to stop.

@@ -8,6 +8,8 @@ WebSocket is, and never sees a byte that follows a head.
 
 from __future__ import annotations
 
+import re
+
 from httptools import (
     HttpParserError,
     HttpParserUpgrade,
@@ -23,6 +25,11 @@ MAX_HEAD = 65536
 
 # A browser sends 12 to 20 fields; a chain of proxies adds a few more each.
 MAX_FIELDS = 128
+
+# RFC 9112 2.2: a recipient MAY take a single LF for the end of a line. Whoever stands
+# in between may not, and see another request.
+BARE_LF = "malformed request: a line ends with LF alone, not with CR LF"
+_BARE_LF = re.compile(rb"(?<!\r)\n")
 
 
 class Fields:
@@ -143,6 +150,36 @@ def parse_request_fields(head: bytes) -> Fields:
     except HttpParserUpgrade:
         return fields  # how httptools says that HTTP ends with this head
     return fields
+
+
+def explain_malformed(error: Exception, data: bytes) -> HandshakeError:
+    """Return the refusal of ``data``, of which llhttp says ``error``."""
+    if _BARE_LF.search(data) is not None:
+        return HandshakeError(400, BARE_LF)
+    return HandshakeError(400, f"malformed request: {error}")
+
+
+class SyntaxCheck:
+    """What llhttp says to a request head that comes in pieces, field by field."""
+
+    __slots__ = ("_last", "_parser")
+
+    def __init__(self) -> None:
+        # Nobody listens: what it reads is kept nowhere.
+        self._parser = HttpRequestParser(object())
+        self._last = b""
+
+    def feed(self, piece: bytes) -> None:
+        """Check what came, which does not end the head.
+
+        Raises:
+            HandshakeError: 400, no head goes on so.
+        """
+        try:
+            self._parser.feed_data(piece)
+        except HttpParserError as error:
+            raise explain_malformed(error, self._last + piece) from None
+        self._last = piece[-1:]
 
 
 class _ResponseFields(Fields):

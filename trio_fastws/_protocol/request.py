@@ -13,7 +13,15 @@ import re
 from httptools import HttpParserError
 
 from .errors import HandshakeError
-from .head import MAX_FIELDS, MAX_HEAD, Fields, check_head, parse_request_fields
+from .head import (
+    BARE_LF,
+    MAX_FIELDS,
+    MAX_HEAD,
+    Fields,
+    check_head,
+    explain_malformed,
+    parse_request_fields,
+)
 from .headers import Headers, HeaderSource, check_field, is_token, split_list
 
 # RFC 9110 7.2: Host = uri-host [ ":" port ], with uri-host from RFC 3986 3.2.2
@@ -33,6 +41,15 @@ _METHODS = (b"GET", b"HEAD", b"OPTIONS")
 
 # RFC 9110 9.1 and RFC 5789: methods that a server knows, if only to refuse them
 _KNOWN_METHODS = frozenset({b"CONNECT", b"DELETE", b"PATCH", b"POST", b"PUT", b"TRACE"})
+
+# What a line may begin with that gets an answer of its own: the preface of HTTP/2 and
+# the PROXY protocol as well.
+FIRST_WORDS = _KNOWN_METHODS | {*_METHODS, b"PRI", b"PROXY"}
+
+PROXY_LINE = (
+    "this is the PROXY protocol, not an HTTP request; have the proxy not send it, "
+    "or unwrap it in a listener"
+)
 
 _ALLOW = (("Allow", "GET, HEAD, OPTIONS"),)
 
@@ -176,14 +193,11 @@ def parse_request(
         HandshakeError: 400, 405, 431, 501 or 505, with a reason for the client.
     """
     check_head(head, max_fields, max_size, cut)
-    line = head[: head.find(b"\r\n")]
-    parts = line.split(b" ")
-    if len(parts) != 3 or parts[2] not in _VERSIONS or parts[0] not in _METHODS:
-        raise _explain(line, parts)
+    parts = check_request_line(head[: head.find(b"\n") + 1])
     try:
         fields = parse_request_fields(head)
     except HttpParserError as error:
-        raise HandshakeError(400, f"malformed request: {error}") from None
+        raise explain_malformed(error, head) from None
     request = Request.__new__(Request)
     request.raw = head
     request.method = parts[0].decode("ascii")
@@ -256,9 +270,29 @@ def _check_target(method: str, target: str) -> None:
     _split_target(target)
 
 
+def check_request_line(line: bytes) -> list[bytes]:
+    """Return method, target and version of a request that may be answered.
+
+    Args:
+        line: With its line end.
+
+    Raises:
+        HandshakeError: 400, 405, 501 or 505, with a reason for the client.
+    """
+    if not line.endswith(b"\r\n"):
+        raise HandshakeError(400, BARE_LF)
+    line = line[:-2]
+    parts = line.split(b" ")
+    if len(parts) != 3 or parts[2] not in _VERSIONS or parts[0] not in _METHODS:
+        raise _explain(line, parts)
+    return parts
+
+
 def _explain(line: bytes, parts: list[bytes]) -> HandshakeError:
     """Say what is wrong with a request line that `parse_request` does not take."""
     method, version = parts[0], parts[-1]
+    if method == b"PROXY":
+        return HandshakeError(400, PROXY_LINE)
     if len(parts) != 3 or not version.startswith(b"HTTP/"):
         # RFC 9112 3: method SP request-target SP HTTP-version. The empty line that
         # 2.2 says one SHOULD skip follows the body of a POST; here is none.
