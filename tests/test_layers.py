@@ -33,6 +33,7 @@ FLOORS = {
     "_inbox": 3,
     "_input": 3,
     "_output": 3,
+    "_pressure": 3,
     "_statistics": 3,
     "_tasks": 3,
     "_scopes": 3,

@@ -5,20 +5,19 @@ from trio_fastws._protocol.flag cimport flag
 from trio_fastws._transport.links cimport Linger, Link, Turn
 from trio_fastws._transport.outbox cimport Outbox
 
-from ._input cimport Input
+from ._pressure cimport Pressure
 from ._service cimport Service
 
 # Numbers of the module as C has them: not seen from Python.
 cdef int BY_OUTBOX, CLOSE
 
 
-cdef class Connection(Input):
+cdef class Connection(Pressure):
     cdef public object _request
     cdef public object _remote_address
     cdef public object response
     cdef public object subprotocol
     cdef public object session
-    cdef public flag _ending
     cdef public flag _peer_ended
 
     @cython.locals(service=Service, turn=Turn)

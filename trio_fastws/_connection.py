@@ -4,9 +4,9 @@
 Glue between an endpoint, which knows the protocol, and a link, which moves
 bytes. Owns how a connection begins and ends, and its deadlines. What it sends is
 in `_encoding`, `_writing` and `_output`, what it receives in `_inbox` and `_input`,
-each of which inherits from the one before. It contains no rule of the RFC, and it
-never waits: the asynchronous half is `_websocket`, which parks the tasks that this
-half wakes.
+what a slow peer means for both in `_pressure`; each inherits from the one before. It
+contains no rule of the RFC, and it never waits: the asynchronous half is `_websocket`,
+which parks the tasks that this half wakes.
 
 Ways to end. `start_close` queues a Close; `_begin_ending` says that the closing
 handshake is done, or that the connection has failed: what is committed is still
@@ -27,17 +27,16 @@ from trio_fastws._protocol.endpoint import Endpoint, check_close
 from trio_fastws._transport.links import Linger, Link, Turn
 
 from ._inbox import BY_OUTBOX
-from ._input import Input
+from ._pressure import Pressure
 from ._service import Service, logger
 
 LOST = "the connection was lost without a Close frame"
 
 
-class Connection(Input):
+class Connection(Pressure):
     """One connection, from the end of its opening handshake on."""
 
     __slots__ = (
-        "_ending",
         "_peer_ended",
         "_remote_address",
         "_request",
@@ -48,8 +47,6 @@ class Connection(Input):
 
     def __init__(self, service: Service, endpoint: Endpoint, link: Link) -> None:
         self._init_input(service, endpoint)
-        # The closing handshake is done; what is committed is still written.
-        self._ending = False
         # The peer ended its direction meanwhile (TCP's FIN): it may still read.
         self._peer_ended = False
         self._request: Any = None
@@ -269,50 +266,8 @@ class Connection(Input):
         outbox = self._outbox
         if outbox is not None and not outbox.blocked:
             self._write_out(outbox)
-
-    def on_writable(self) -> None:
-        """See `Owner.on_writable`."""
-        outbox = self._outbox
-        if outbox is not None:
-            self._flush(outbox)
-        else:
-            self._update_interest()
-
-    def _on_blocked(self) -> None:
-        outbox = self._outbox
-        assert outbox is not None
-        service = self._service
-        if service.write_stall < math.inf:
-            service.turn.schedule(self, outbox.since + service.write_stall)
-        if outbox.size() > service.high_water:
-            self._on_crowded()
-        self._update_interest()
-
-    def _on_crowded(self) -> None:
-        # A peer that does not read what it asked for is not asked for more.
-        if self._service.handler is not None:
-            self._pause(BY_OUTBOX)
-
-    def _on_written(self, stalled: bool) -> None:
-        service = self._service
-        outbox = self._outbox
-        if self._ending:
-            self._update_interest()
-            self._settle()
-            return
-        if outbox is None or outbox.size() <= service.low_water:
-            if self._paused & BY_OUTBOX:
-                self._resume(BY_OUTBOX)
-            if self._waiting is not None:
-                self._waiting.room()
-        if stalled and (outbox is None or not outbox.blocked):
-            self._update_interest()
-        link = self.link
-        if outbox is None and stalled and link is not None and not link.broken:
-            turn = service.turn
-            turn.corked = self
-            self._call_hook("on_drain")
-            self._leave(turn)
+        if self._owed != 0:
+            self._tell_drained()
 
     def _on_too_slow(self) -> None:
         reason = "the peer reads too slowly"

@@ -46,7 +46,13 @@ class EventHandler:
         """Know of a Pong, asked for or not (RFC 6455 5.5.3)."""
 
     def on_drain(self, ws: WebSocket) -> None:
-        """Know that a peer which was too slow has taken everything queued."""
+        """Called when there is room to send again; once, not before it is needed.
+
+        After a `trio.WouldBlock` of `WebSocket.send_nowait`, whatever the reason:
+        when what waits has fallen to `Sending.low_water` (and below
+        `Sending.max_messages`), and no task is before you. After a peer that took
+        less than there was, if nothing was refused: when it has taken everything.
+        """
 
     def on_close(self, ws: WebSocket) -> None:
         """Know that it is over; the last hook of a connection, called once.

@@ -14,6 +14,7 @@ cdef class Input(Inbox):
     cdef public double _pinged
     cdef public double _latency
     cdef public double _since
+    cdef public flag _ending
     cdef public flag _finished
 
     cdef _init_input(self, Service service, Endpoint endpoint)

@@ -29,6 +29,7 @@ class Input(Inbox):
     """What receives. `Connection` adds how it begins and ends."""
 
     __slots__ = (
+        "_ending",
         "_finished",
         "_heard",
         "_latency",
@@ -38,6 +39,8 @@ class Input(Inbox):
 
     def _init_input(self, service: Service, endpoint: Endpoint) -> None:
         self._init_inbox(service, endpoint)
+        # The closing handshake is done; what is committed is still written.
+        self._ending = False
         # The last step of every end: nothing happens any more.
         self._finished = False
         # When the last byte came, and when we last asked for one.

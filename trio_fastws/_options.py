@@ -167,7 +167,8 @@ class Sending:
             closed with code 1008.
         high_water: Bytes waiting (64 more a message) above which there is no
             room. A message larger than this is taken when nothing else waits.
-        low_water: Bytes waiting at which there is room again.
+        low_water: Bytes waiting at which there is room again: waiting
+            `WebSocket.send` go on, and `EventHandler.on_drain` is called.
         max_messages: Most messages waiting; None for no limit but the bytes.
         hard_limit: Bytes waiting above which even ``send_nowait`` in a hook
             raises `trio.WouldBlock`.

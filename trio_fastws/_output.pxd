@@ -11,7 +11,7 @@ from ._service cimport Service
 from ._writing cimport Writer
 
 # Numbers of the module as C has them: not seen from Python.
-cdef int TEXT, BINARY, CONTINUATION, RSV1, WAIT, DROP_OLDEST, CLOSE_SLOW
+cdef int TEXT, BINARY, CONTINUATION, RSV1, WAIT, DROP_OLDEST, CLOSE_SLOW, WHEN_ROOM
 cdef Py_ssize_t CORK_SIZE, ITEM_OVERHEAD
 
 
@@ -26,6 +26,7 @@ cdef class Output(Writer):
     cdef bint _has_more(self) except? -1
     cdef _on_too_slow(self)
     cdef _enqueue_text(self, str text, bint compress)
+    @cython.locals(outbox=Outbox, room=bint)
     cdef _check_room(self)
     cpdef bint _has_room(self) except? -1
     cpdef _check_open(self)

@@ -27,7 +27,7 @@ from trio_fastws._transport.outbox import ITEM_OVERHEAD, Outbox
 from ._encoding import LargeMessage
 from ._exceptions import ConnectionBroken
 from ._service import CLOSE_SLOW, DROP_OLDEST, WAIT, Service
-from ._writing import Writer
+from ._writing import WHEN_ROOM, Writer
 
 if TYPE_CHECKING:
     from trio_fastws._protocol.endpoint import Endpoint
@@ -85,6 +85,7 @@ class Output(Writer):
         Raises:
             trio.WouldBlock: There is no room (`Sending.high_water`; in a hook
                 `Sending.hard_limit`), or a message is being sent piece by piece.
+                `EventHandler.on_drain` is called, once, when there is room again.
             trio.ClosedResourceError: This side has closed the connection.
             ConnectionBroken: The connection is gone.
             TypeError: ``message`` is of another type.
@@ -110,16 +111,20 @@ class Output(Writer):
         self._enqueue(TEXT, text.encode("utf-8"), None, compress)
 
     def _check_room(self) -> None:
+        # Who is refused is told when there is room; see `_pressure`.
         waiting = self._waiting
         if waiting is not None and (waiting.writing or waiting.crowded()):
+            self._owed = WHEN_ROOM
             raise trio.WouldBlock
         if self._service.policy != WAIT:
             return
         if self._service.turn.corked is not None:
             outbox = self._outbox
-            if outbox is not None and outbox.size() >= self._service.hard_limit:
-                raise trio.WouldBlock
-        elif not self._has_room():
+            room = outbox is None or outbox.size() < self._service.hard_limit
+        else:
+            room = self._has_room()
+        if not room:
+            self._owed = WHEN_ROOM
             raise trio.WouldBlock
 
     def _has_room(self) -> bool:
@@ -160,6 +165,8 @@ class Output(Writer):
         waiting = self._waiting
         if waiting is not None and self._has_room():
             waiting.room()
+        if self._owed != 0:
+            self._service.turn.mark(self)
 
     def _enqueue(
         self,

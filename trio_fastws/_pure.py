@@ -50,6 +50,7 @@ HOT = (
     "_output",
     "_inbox",
     "_input",
+    "_pressure",
     "_connection",
     "_reception",
     "_opening",

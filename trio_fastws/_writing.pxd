@@ -19,12 +19,13 @@ cdef class Writer(Encoder):
     cdef public long long _sent_turn
     cdef public flag _closing
     cdef public flag _delayed
+    cdef public unsigned char _owed
 
     cdef _init_writer(self, Service service, Endpoint endpoint)
     cpdef _get_waiting(self)
     cdef _on_blocked(self)
     cdef _on_crowded(self)
-    cdef _on_written(self, bint stalled)
+    cdef _on_written(self, bint was_blocked)
     @cython.locals(turn=Turn, outbox=Outbox)
     cpdef _commit(self, bytes data)
     @cython.locals(parts=list, size=Py_ssize_t)
@@ -35,5 +36,5 @@ cdef class Writer(Encoder):
     cdef _mark_outbox(self, Outbox outbox, Turn turn)
     cdef _write_out(self, Outbox outbox)
     cpdef flush_now(self)
-    @cython.locals(was_blocked=bint, stalled=bint, turn=Turn)
+    @cython.locals(was_blocked=bint, turn=Turn)
     cdef _flush(self, Outbox outbox)

@@ -28,12 +28,21 @@ PATIENCE = 3
 # But not for longer than this: a task may work on each of its messages. It is what 100
 # tasks need for 16 messages each, which then leave in one write a task.
 PATIENCE_SECONDS = 0.01
+# When ``on_drain`` is owed: after a jam, and after a message was refused.
+WHEN_EMPTY, WHEN_ROOM = 1, 2
 
 
 class Writer(Encoder):
     """What writes. `Output` adds messages."""
 
-    __slots__ = ("_closing", "_delayed", "_sent_turn", "_service", "_waiting")
+    __slots__ = (
+        "_closing",
+        "_delayed",
+        "_owed",
+        "_sent_turn",
+        "_service",
+        "_waiting",
+    )
 
     def _init_writer(self, service: Service, endpoint: Endpoint) -> None:
         self._init_encoder(endpoint)
@@ -46,6 +55,8 @@ class Writer(Encoder):
         self._sent_turn = -1
         # Held back by `Sending.delay`.
         self._delayed = False
+        # Whether ``on_drain`` is to be called, and when; see `_pressure`.
+        self._owed: int = 0
 
     def _get_waiting(self) -> Waiting:
         if self._waiting is None:
@@ -60,11 +71,11 @@ class Writer(Encoder):
     def _on_crowded(self) -> None:
         """React: more than `Sending.high_water` waits."""
 
-    def _on_written(self, stalled: bool) -> None:
+    def _on_written(self, was_blocked: bool) -> None:
         """React: something was written; the outbox is None if nothing is left.
 
         Args:
-            stalled: Whether the link did not take all, since the outbox was made.
+            was_blocked: Whether the link did not take all the last time.
         """
 
     # --- control frames -----------------------------------------------------
@@ -101,7 +112,7 @@ class Writer(Encoder):
             outbox.commit(parts, size)
             if taken > 0:
                 outbox.advance(taken)
-            outbox.blocked = outbox.stalled = True
+            outbox.blocked = True
             self._on_blocked()
 
     def _new_outbox(self) -> Outbox:
@@ -140,15 +151,17 @@ class Writer(Encoder):
     def flush_now(self) -> None:
         """Write what is marked without waiting for the end of the turn."""
         outbox = self._outbox
-        if outbox is not None and not outbox.blocked and not self._delayed:
-            self._flush(outbox)
+        if outbox is None or outbox.blocked or self._delayed:
+            return
+        self._flush(outbox)
+        if self._owed != 0:
+            self._service.turn.mark(self)
 
     def _flush(self, outbox: Outbox) -> None:
         link = self.link
         if link is None:
             return
         was_blocked = outbox.blocked
-        stalled = outbox.stalled
         turn = self._service.turn
         if outbox.flush(link, turn.time()):
             self._outbox = None
@@ -156,4 +169,4 @@ class Writer(Encoder):
             turn.mark(self)  # interrupted: it goes on in the next turn
         elif not was_blocked:
             self._on_blocked()
-        self._on_written(stalled)
+        self._on_written(was_blocked)

@@ -10,7 +10,6 @@ cdef class Outbox:
     cdef public object pending
     cdef public Py_ssize_t pending_size
     cdef public bint blocked
-    cdef public bint stalled
     cdef public bint interrupted
     cdef public int patience
     cdef public double since

@@ -43,7 +43,6 @@ class Outbox:
         "rest",
         "rest_size",
         "since",
-        "stalled",
         "wire",
         "wire_size",
     )
@@ -61,8 +60,6 @@ class Outbox:
         self.interrupted = False
         # Set while the link does not take all we have.
         self.blocked = False
-        # Whether it was ever set.
-        self.stalled = False
         # How many more turns to wait for a task that may add something.
         self.patience = 0
         # When the link last took a byte, for the write-stall deadline.
@@ -157,7 +154,7 @@ class Outbox:
                 self.since = now
                 self.advance(taken)
             if self.wire_size > 0:
-                self.blocked = self.stalled = True
+                self.blocked = True
                 return False
             if not promoted:
                 self.blocked = False

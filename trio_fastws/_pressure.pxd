@@ -1,0 +1,19 @@
+cimport cython
+
+from trio_fastws._transport.links cimport Link, Turn
+from trio_fastws._transport.outbox cimport Outbox
+
+from ._input cimport Input
+from ._service cimport Service
+
+# Numbers of the module as C has them: not seen from Python.
+cdef int BY_OUTBOX, WHEN_EMPTY
+
+
+cdef class Pressure(Input):
+    @cython.locals(outbox=Outbox)
+    cdef _on_crowded(self)
+    cdef _owe_drain(self)
+    cdef bint _is_drained(self, Outbox outbox) except? -1
+    @cython.locals(link=Link, turn=Turn)
+    cdef _tell_drained(self)
