@@ -24,9 +24,11 @@ from trio_fastws import ConnectionBroken, EventHandler, Limits, Timeouts
 pytestmark = pytest.mark.usefixtures("transport")
 
 
-async def push(peer, payload: bytes) -> tuple[int, trio.CancelScope]:
+async def push(
+    peer, payload: bytes, opcode: int = BINARY
+) -> tuple[int, trio.CancelScope]:
     """Write frames until the server takes no more; returns how many are whole."""
-    frame = masked(BINARY, payload)
+    frame = masked(opcode, payload)
     count = 0
     scope = trio.CancelScope()
 
@@ -56,6 +58,16 @@ async def test_reading_pauses_at_the_receive_buffer_and_goes_on():
         for _ in range(count):
             assert await ws.receive() == b"y" * 10_000
         assert ws.statistics().receive_queue < 10_064
+
+
+async def test_text_is_charged_what_it_takes_once_decoded():
+    # One wide character makes every other of its message as wide.
+    async with pair(small=True, limits=Limits(receive_buffer=100_000)) as (ws, peer):
+        text = "y" * 9_000 + "\N{PILE OF POO}"
+        await push(peer, text.encode(), TEXT)
+        assert ws.statistics().messages_received == 3
+        assert ws.statistics().receive_queue == 3 * (4 * 9_001 + 64)
+        assert await ws.receive() == text
 
 
 async def test_small_messages_are_charged_their_overhead():

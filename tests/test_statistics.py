@@ -53,6 +53,20 @@ async def test_messages_and_payload_bytes_are_counted_both_ways():
         assert statistics.bytes_received == 2 + 3 + 2
 
 
+@pytest.mark.parametrize(
+    ("character", "width"),
+    [("x", 1), ("\xe9", 1), ("\u20ac", 2), ("\N{PILE OF POO}", 4)],
+)
+async def test_unread_text_is_counted_as_it_lies_in_memory(character, width):
+    async with pair() as (ws, peer):
+        text = "x" * 999 + character
+        await peer.write(masked(TEXT, text.encode()), masked(TEXT, b"ascii"))
+        await peer.fence()
+        assert ws.statistics().receive_queue == 1000 * width + 64 + 5 + 64
+        assert await ws.receive() == text
+        assert ws.statistics().receive_queue == 5 + 64
+
+
 async def test_queues_are_counted_with_their_overhead():
     async with pair() as (ws, peer):
         await peer.write(masked(TEXT, b"abc"), masked(BINARY, b"defgh"))

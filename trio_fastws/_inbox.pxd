@@ -1,6 +1,7 @@
 cimport cython
 
 from trio_fastws._protocol.endpoint cimport Endpoint
+from trio_fastws._protocol._xor cimport text_size
 from trio_fastws._protocol.flag cimport flag
 
 from ._output cimport Output
@@ -22,7 +23,7 @@ cdef class Inbox(Output):
     cpdef _pause(self, int why)
     cpdef _resume(self, int why)
     cpdef _forget_request(self)
-    cdef _deliver(self, message, Py_ssize_t size)
+    cdef _deliver(self, message)
     cpdef _wake_receiver(self)
     cpdef _take(self)
     @cython.locals(service=Service)
@@ -32,3 +33,6 @@ cdef class Inbox(Output):
     cdef bint _has_more(self) except? -1
     cpdef _stream_on(self)
     cpdef _skip_message(self, bint begun)
+
+
+cdef Py_ssize_t get_size(item) except -1

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 from trio.lowlevel import Task, current_task, reschedule
 
+from trio_fastws._protocol.mask import text_size
 from trio_fastws._transport.outbox import ITEM_OVERHEAD
 from trio_fastws._transport.ready import READY
 
@@ -72,11 +73,11 @@ class Inbox(Output):
         message: str | bytes = self._take()
         return message
 
-    def _deliver(self, message: object, size: int) -> None:
+    def _deliver(self, message: Any) -> None:
         if self._inbox is None:
             self._inbox = deque()
         self._inbox.append(message)
-        self._inbox_size += size + ITEM_OVERHEAD
+        self._inbox_size += get_size(message) + ITEM_OVERHEAD
         self._wake_receiver()
         if self._inbox_size >= self._service.receive_buffer:
             self._pause(BY_INBOX)
@@ -137,10 +138,7 @@ class Inbox(Output):
             self._inbox = None
             self._inbox_size = 0
         else:
-            data = item
-            if type(item) is not str and type(item) is not bytes:
-                data = item.data
-            self._inbox_size -= len(data) + ITEM_OVERHEAD
+            self._inbox_size -= get_size(item) + ITEM_OVERHEAD
         if (
             self._paused & BY_INBOX
             and self._inbox_size * 2 <= self._service.receive_buffer
@@ -171,3 +169,12 @@ class Inbox(Output):
             if self._take().final:
                 return
         self._get_waiting().skipping = True
+
+
+def get_size(item: Any) -> int:
+    """Return what a message or a `Piece` takes in memory: text by its width there."""
+    if type(item) is str:
+        return text_size(item)
+    if type(item) is bytes:
+        return len(item)
+    return get_size(item.data)

@@ -123,7 +123,7 @@ class Input(Inbox):
                 if self._closing:
                     pass  # nobody is told of messages any more
                 elif on_message is None:
-                    self._deliver(event, len(event))
+                    self._deliver(event)
                 else:
                     self._call_on_message(on_message, event)
             else:
@@ -187,7 +187,7 @@ class Input(Inbox):
         if waiting is not None and waiting.skipping:
             waiting.skipping = not piece.final
         elif not self._closing:
-            self._deliver(piece, len(piece.data))
+            self._deliver(piece)
 
     # --- reading on and off -------------------------------------------------
 

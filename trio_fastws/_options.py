@@ -77,7 +77,8 @@ class Limits:
         pending_handshakes: Most connections of a server whose handshake is not
             complete; accepting waits while there are so many.
         receive_buffer: Bytes of unread messages a connection may hold (each
-            message counts 64 more); reading pauses there.
+            message counts 64 more, and text what it takes once decoded: up to
+            four bytes a character); reading pauses there.
         keep_request: Keep every connection's request. Otherwise it is dropped
             once `EventHandler.on_open` returned, or at the handler's first
             `WebSocket.receive`, unless somebody read it before.

@@ -34,6 +34,7 @@ HOT = (
     "_protocol.frames",
     "_protocol.agreement",
     "_protocol.deflate",
+    "_protocol.store",
     "_protocol.messages",
     "_protocol.compressed",
     "_protocol.prepared",

@@ -17,7 +17,8 @@ class Statistics:
         bytes_sent: Their payloads, before compression.
         encoded_sent: Their payloads on the wire.
         dropped: Messages that the policy for slow peers has dropped.
-        receive_queue: Unread messages, in bytes with overhead.
+        receive_queue: Unread messages, in bytes with overhead; text as it lies in
+            memory, with up to four bytes for each of its characters.
         send_queue: What waits to be written, in bytes with overhead.
         latency: Round trip of the last keepalive ping in seconds, NaN before.
     """

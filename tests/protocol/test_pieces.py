@@ -81,13 +81,13 @@ def test_streaming_begins_with_nothing_after_an_empty_fragment() -> None:
 def test_streaming_a_large_message_that_is_being_filled() -> None:
     data = frame(BINARY, LARGE)
     endpoint = Endpoint(Role.SERVER)
-    receive(endpoint, data[:1014])
+    receive(endpoint, data[:70_014])
     view = endpoint.get_buffer()
     assert view is not None
     endpoint.streaming = True  # while the buffer is lent
-    assert events(endpoint) == [piece(LARGE[:1000])]
+    assert events(endpoint) == [piece(LARGE[:70_000])]
     assert endpoint.get_buffer() is None
-    assert receive(endpoint, data[1014:]) == [piece(LARGE[1000:], True)]
+    assert receive(endpoint, data[70_014:]) == [piece(LARGE[70_000:], True)]
 
 
 def test_streaming_stops_with_the_final_piece() -> None:

@@ -105,6 +105,15 @@ cpdef bytes reserve(Py_ssize_t size):
     return PyBytes_FromStringAndSize(NULL, size)
 
 
+cdef extern from "Python.h":
+    int PyUnicode_KIND(object text)
+
+
+cpdef Py_ssize_t text_size(str text) except -1:
+    """See `mask.text_size`."""
+    return len(text) * PyUnicode_KIND(text)  # `len` refuses None
+
+
 cdef inline int _header_size(Py_ssize_t size) noexcept:
     return 2 if size < 126 else 4 if size < 65536 else 10
 

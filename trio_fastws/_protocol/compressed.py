@@ -82,9 +82,7 @@ class CompressedParser(MessageParser):
         if self._opcode == TEXT:
             piece = self._decode(data, final)
         elif data and not self.streaming:
-            store = self._store()
-            store.seek(self._size)
-            store.write(data)
+            self._store().add(data, self._size, 0)
         self._size += size
         event: str | bytes | Piece | None = None
         if self.streaming:

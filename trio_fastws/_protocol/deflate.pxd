@@ -27,6 +27,8 @@ cdef class DeflateContext:
     cpdef add_shared(self, bytes payload, Py_ssize_t size)
     cpdef bint busy(self)
     cpdef Py_ssize_t buffered(self)
+    @cython.locals(held=Py_ssize_t)
+    cpdef Py_ssize_t held(self) except -1
     cpdef feed(self, bytes payload, bint ended)
     @cython.locals(agreement=Agreement, done=bint, data=bytes, left=bytes)
     cpdef bytes inflate(self, Py_ssize_t room)

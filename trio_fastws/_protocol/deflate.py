@@ -32,6 +32,8 @@ FINAL = b"\x01\x00\x00\xff\xff"
 # cost as much as it can, it takes 0.5 ms (2 ms with isal).
 INFLATED_STEP = 64 * 1024
 INPUT_STEP = 4 * 1024
+# What an inflater takes besides its window: zlib's state is 7 KiB.
+INFLATER = 8 * 1024
 
 
 class DeflateContext:
@@ -169,6 +171,15 @@ class DeflateContext:
     def buffered(self) -> int:
         """Return the bytes of input that were not inflated yet, one at least."""
         return 0 if self._input is None else len(self._input) + 1
+
+    def held(self) -> int:
+        """Return the bytes of memory taken by a message that is being inflated."""
+        held = 0
+        if self._inflater is not None:
+            held = INFLATER + (1 << self.agreement.receive_bits)
+        if self._input is not None:
+            held += len(self._input)
+        return held
 
     def feed(self, payload: bytes, ended: bool) -> None:
         """Take a part of a payload, at most `INPUT_STEP`, when not `busy`.

@@ -2,8 +2,9 @@
 
 What exists twice on this floor: neither XOR at word width nor a frame written into
 its place at once can be said in Python. The readable definitions stand here; the last
-lines adopt the C bodies of ``_xor``. The key is an int, so that no object is made for
-it: its least significant byte masks the first octet.
+lines adopt the C bodies of ``_xor``. So it is with the size of a text in memory, which
+only C can look up. The key is an int, so that no object is made for it: its least
+significant byte masks the first octet.
 """
 
 from __future__ import annotations
@@ -102,6 +103,21 @@ def reserve(size: int) -> bytes:
     return bytes(size)
 
 
+def text_size(text: str) -> int:
+    """Return the bytes that the characters of ``text`` take in memory.
+
+    One, two or four for each, whichever its largest needs. In C that is a field of
+    the object; here its size tells, as long as nobody had it encoded.
+    """
+    if text.isascii():
+        return len(text)
+    return (text.__sizeof__() - _STR_HEAD) // (len(text) + 1) * len(text)
+
+
+# Behind the characters is one more, a zero.
+_STR_HEAD = "\xff".__sizeof__() - 2
+
+
 def _xor(data: bytes | bytearray | memoryview, key: int, phase: int) -> bytes:
     size = len(data)
     word = key.to_bytes(4, "little")
@@ -117,6 +133,7 @@ with suppress(ImportError):  # where there was no compiler
         make_frame as make_frame,
         make_header as make_header,
         reserve as reserve,
+        text_size as text_size,
         unmask as unmask,
         unmask_in_place as unmask_in_place,
         unmask_text as unmask_text,

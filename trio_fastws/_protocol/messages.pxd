@@ -1,9 +1,10 @@
 cimport cython
 
 from .flag cimport flag
-from ._xor cimport reserve, unmask, unmask_in_place, unmask_text
+from ._xor cimport unmask, unmask_in_place, unmask_text
 from .deflate cimport DeflateContext
 from .frames cimport FrameParser
+from .store cimport BinaryStore
 
 # Numbers of the module as C has them: not seen from Python.
 cdef int CONTINUATION, TEXT, BINARY
@@ -18,15 +19,16 @@ cdef class MessageParser(FrameParser):
     cdef unsigned char _deflated
     cdef Py_ssize_t _fragments
     cdef Py_ssize_t _max_fragments
-    cdef object _binary
+    cdef BinaryStore _binary
     cdef object _text
-    cdef object _view
     cdef Py_ssize_t _max_message
     cdef Py_ssize_t _size
     cdef readonly long long messages_received
     cdef readonly long long bytes_received
 
     cdef _init_messages(self, role, max_message, max_fragments, DeflateContext deflate)
+    @cython.locals(held=Py_ssize_t)
+    cpdef Py_ssize_t held(self) except -1
     cdef bint _holds(self) except -1
     cdef int _begin_data(self) except -1
     @cython.locals(at=Py_ssize_t, available=Py_ssize_t, take=Py_ssize_t)
@@ -40,11 +42,8 @@ cdef class MessageParser(FrameParser):
     cdef _collect(self, Py_ssize_t start, Py_ssize_t stop)
     @cython.locals(text=str)
     cdef _decode(self, chunk, bint final)
-    @cython.locals(room=Py_ssize_t)
-    cdef _store(self)
-    @cython.locals(have=Py_ssize_t, need=Py_ssize_t)
+    cdef BinaryStore _store(self)
     cpdef get_buffer(self)
-    cdef int _take_back(self) except -1
     @cython.locals(phase=int)
     cpdef filled(self, Py_ssize_t size)
     @cython.locals(final=bint)

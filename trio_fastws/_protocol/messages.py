@@ -4,9 +4,8 @@
 Owns a message that is not complete, and the limits on it. Where the bytes of
 one go depends on how it arrives. A message that lies whole in the lent buffer
 becomes its ``str`` or ``bytes`` in one step. Otherwise binary is collected in a
-`BytesIO` that has room for the whole frame from the start and can be received
-into directly (its ``getvalue`` gives the bytes away without a copy), and text
-is decoded, and thereby checked, as it arrives.
+`BinaryStore`, which can be received into directly, and text is decoded, and thereby
+checked, as it arrives.
 
 What has no memory is refused like what is over a limit: `MemoryError` and
 `OverflowError` leave here as they are, for `Endpoint.next_event` to translate.
@@ -14,14 +13,14 @@ What has no memory is refused like what is over a limit: `MemoryError` and
 
 from __future__ import annotations
 
-from io import BytesIO
 from typing import TYPE_CHECKING
 
 from .codes import BINARY, CONTINUATION, TEXT
 from .errors import ProtocolError
 from .events import Piece
 from .frames import FrameParser
-from .mask import reserve, unmask, unmask_in_place, unmask_text
+from .mask import unmask, unmask_in_place, unmask_text
+from .store import DIRECT_FROM as DIRECT_FROM, STAGE as STAGE, BinaryStore
 from .utf8 import TextDecoder
 
 if TYPE_CHECKING:
@@ -30,10 +29,6 @@ if TYPE_CHECKING:
     from .events import Working
 
 
-# From here on it pays to receive the rest of a payload in its final place.
-DIRECT_FROM = 32 * 1024
-# Without a limit on messages, a header alone gets no more memory than this.
-TRUSTED = 16 * 2**20
 NO_LIMIT = 2**62
 # Every message may have so many fragments; and one for every so many bytes of
 # the limit: 4 MiB in fragments of 64 bytes still pass under 16 MiB.
@@ -53,7 +48,6 @@ class MessageParser(FrameParser):
         "_opcode",
         "_size",
         "_text",
-        "_view",
         "bytes_received",
         "deflate",
         "messages_received",
@@ -83,10 +77,8 @@ class MessageParser(FrameParser):
         self._deflated = False
         self._fragments = 0
         self._size: int = 0
-        self._binary: BytesIO | None = None
+        self._binary: BinaryStore | None = None
         self._text: TextDecoder | None = None
-        # What `get_buffer` gave.
-        self._view: memoryview | None = None
         # Whether `get_buffer` has something to give.
         self.wants_buffer: bool = False
         # Whether messages are given away in pieces as they arrive.
@@ -101,6 +93,17 @@ class MessageParser(FrameParser):
         if self.deflate is not None:
             held += self.deflate.buffered()
         return held + self._stop - self._position
+
+    def held(self) -> int:
+        """Return the bytes of memory taken by what `buffered` counts."""
+        held = self._stop if self._kept else 0
+        if self._binary is not None:
+            held += self._binary.room
+        if self._text is not None:
+            held += self._text.size
+        if self.deflate is not None:
+            held += self.deflate.held()
+        return held
 
     def _holds(self) -> bool:
         # Whether something of a message was collected and not given away.
@@ -201,6 +204,7 @@ class MessageParser(FrameParser):
         self._remaining -= size
         self.wants_buffer = (
             self._remaining >= DIRECT_FROM
+            and self._size >= STAGE
             and self._opcode == BINARY
             and not self.streaming
         )
@@ -216,9 +220,8 @@ class MessageParser(FrameParser):
             return self._decode(data[start:stop], final)
         if self.streaming:
             return bytes(data[start:stop])
-        store = self._store()
-        store.seek(self._size)
-        store.write(memoryview(data)[start:stop])
+        part = memoryview(data)[start:stop]
+        self._store().add(part, self._size, self._size + self._remaining)
         return b""
 
     def _decode(self, chunk: bytearray | bytes, final: bool) -> str:
@@ -232,16 +235,10 @@ class MessageParser(FrameParser):
             self._text.hold(text)
         return text
 
-    def _store(self) -> BytesIO:
-        """Return where binary is collected, with room for the whole frame."""
-        self._take_back()
+    def _store(self) -> BinaryStore:
+        """Return where binary is collected."""
         if self._binary is None:
-            room = 0 if self._deflated else self._length
-            if room > TRUSTED and self._max_message == NO_LIMIT:
-                room = TRUSTED
-            # What it holds at first is never seen: it is written over from its start,
-            # or cut off. After pieces that were given away it would not be.
-            self._binary = BytesIO(bytes(room) if self._size else reserve(room))
+            self._binary = BinaryStore()
         return self._binary
 
     def get_buffer(self) -> memoryview | None:
@@ -253,32 +250,7 @@ class MessageParser(FrameParser):
         """
         if not self.wants_buffer:
             return None
-        store = self._store()
-        held = store.getbuffer()
-        have = len(held)
-        need = self._size + self._remaining
-        if have < need and have < self._size + DIRECT_FROM:
-            have = min(need, max(2 * have, self._size + DIRECT_FROM, TRUSTED))
-            try:
-                # Another one: that which fails to grow loses what it has.
-                store = BytesIO(reserve(have))
-            except (MemoryError, OverflowError):
-                held.release()
-                return None  # fed instead, the payload fails for the same reason
-            store.write(held[: self._size])
-            held.release()
-            self._binary = store
-            held = store.getbuffer()
-        view = held[self._size : min(need, have)]
-        held.release()
-        self._view = view
-        return view
-
-    def _take_back(self) -> None:
-        # A `BytesIO` cannot change as long as somebody has a view of it.
-        if self._view is not None:
-            self._view.release()
-            self._view = None
+        return self._store().get_buffer(self._size, self._size + self._remaining)
 
     def filled(self, size: int) -> None:
         """Take ``size`` bytes that were written to the start of that buffer.
@@ -286,13 +258,13 @@ class MessageParser(FrameParser):
         Raises:
             ValueError: It was not that long.
         """
-        view = self._view
-        if view is None or not 0 <= size <= len(view):
+        if self._binary is None:
             raise ValueError(f"there was no room for {size} bytes")
+        view = self._binary.get_view(size)
         phase = (self._length - self._remaining) & 3
         if self._key:
             unmask_in_place(view, 0, size, self._key, phase)
-        self._take_back()
+        self._binary.take_back()
         self._advance(size)
 
     def _give_piece(self, piece: str | bytes) -> Piece | None:
@@ -322,13 +294,10 @@ class MessageParser(FrameParser):
             return self._text.take()
         store = self._store()
         self._binary = None
-        # There may be room for more behind what was received.
-        store.truncate(self._size)
-        return store.getvalue()
+        return store.take(self._size)
 
     def _drop_message(self) -> None:
         """Forget the message in progress."""
-        self._take_back()
         self._binary = None
         self._text = None
         self._size = 0

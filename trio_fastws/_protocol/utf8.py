@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import codecs
 
+from .mask import text_size
+
 # So many parts of text are joined: a part of a few characters takes sixty bytes.
 JOIN_PARTS = 256
 
@@ -16,14 +18,20 @@ _new_decoder = codecs.getincrementaldecoder("utf-8")
 
 
 class TextDecoder:
-    """Decodes one message, however it was split, and holds its text."""
+    """Decodes one message, however it was split, and holds its text.
 
-    __slots__ = ("_decoder", "_joined", "_parts")
+    Attributes:
+        size: Bytes of memory that the text takes.
+    """
+
+    __slots__ = ("_decoder", "_joined", "_joined_size", "_parts", "size")
 
     def __init__(self) -> None:
         self._decoder = _new_decoder()
         self._parts: list[str] = []
         self._joined: list[str] = []
+        self.size = 0
+        self._joined_size = 0
 
     def decode(self, chunk: bytes | bytearray, final: bool) -> str:
         """Return the text of ``chunk``, as far as its characters are complete.
@@ -41,9 +49,13 @@ class TextDecoder:
     def hold(self, text: str) -> None:
         """Hold ``text`` behind what is held already."""
         self._parts.append(text)
+        self.size += text_size(text)
         if len(self._parts) == JOIN_PARTS:
-            self._joined.append("".join(self._parts))
+            joined = "".join(self._parts)
             self._parts.clear()
+            self._joined.append(joined)
+            self._joined_size += text_size(joined)
+            self.size = self._joined_size
 
     def holds_text(self) -> bool:
         """Tell whether `take` has anything to give."""
@@ -54,4 +66,5 @@ class TextDecoder:
         text = "".join(self._joined + self._parts)
         self._parts.clear()
         self._joined.clear()
+        self.size = self._joined_size = 0
         return text
