@@ -20,12 +20,11 @@ import math
 from random import random
 from typing import Any
 
-import trio
-
 from trio_fastws._protocol.codes import CLOSE
 from trio_fastws._protocol.endpoint import Endpoint, check_close
 from trio_fastws._transport.links import Linger, Link, Turn
 
+from ._exceptions import tells_end
 from ._inbox import BY_OUTBOX
 from ._pressure import Pressure
 from ._service import Service, logger
@@ -117,6 +116,7 @@ class Connection(Pressure):
         if self._hung or self.link is None:
             self.abort(LOST)
             return
+        self._closes_first = True
         outbox = self._outbox
         if outbox is None:
             self._commit(self.endpoint.encode_close(code, reason))
@@ -241,14 +241,17 @@ class Connection(Pressure):
         if self._waiting is not None:
             self._waiting.end()
 
-    def _hook_failed(self, hook: str, error: BaseException) -> None:
-        if self._hung and isinstance(error, trio.BrokenResourceError):
-            # Of a message that came before a reset; a handler need not expect it.
-            logger.debug("%s ended: %s", hook, error)
-            self.abort(LOST)
+    def _on_failure(self, where: str, error: BaseException) -> None:
+        # What the user's own code let pass. That the connection is over is no
+        # failure: nobody need expect it at every call.
+        gone = self._hung or (self._closing and not self._closed_by_us)
+        if tells_end(error, self.id, gone):
+            logger.debug("%s ended: %s", where, error)
+            if self._hung and self._service.handler is not None:
+                self.abort(LOST)
             return
-        logger.error("exception in %s", hook, exc_info=error)
-        self._set_result(1011, f"exception in {hook}")
+        logger.error("exception in %s", where, exc_info=error)
+        self._set_result(1011, f"exception in {where}")
         self.start_close(1011, "internal error")
 
     # --- output, continued --------------------------------------------------

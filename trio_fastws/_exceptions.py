@@ -8,12 +8,16 @@ protocol floor). A clean end is `trio.EndOfChannel`, our own close is
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import trio
 
 if TYPE_CHECKING:
     from trio_fastws._protocol.handshake import Response
+
+Error = TypeVar("Error", bound=Exception)
+# Where an exception says which connection's end it tells.
+_ENDED = "_trio_fastws_ended"
 
 
 class ConnectionBroken(trio.BrokenResourceError):
@@ -52,3 +56,29 @@ class HandshakeRefused(Exception):  # noqa: N818 - it is the server's answer
         # Made anew from `args` alone it would lack the answer, in another process.
         message = self.args[0]
         return type(self), (message, self.response), vars(self)
+
+
+def telling_end(error: Error, connection: int) -> Error:
+    """Return ``error``, which from now on says which connection's end it tells."""
+    vars(error)[_ENDED] = connection
+    return error
+
+
+def tells_end(error: BaseException, connection: int, gone: bool) -> bool:
+    """Return whether an exception only tells that a connection is over.
+
+    Args:
+        error: What user's code let pass; all members of a group must tell it.
+        connection: Its number.
+        gone: Whether the peer has ended it. Then what the user has tied to it
+            (a stream, a memory channel) ends with it, and says so in trio's words.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return all(tells_end(inner, connection, gone) for inner in group.exceptions)
+    if vars(error).get(_ENDED) == connection:
+        return True
+    return gone and isinstance(
+        error,
+        trio.BrokenResourceError | trio.EndOfChannel | trio.ClosedResourceError,
+    )

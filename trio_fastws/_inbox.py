@@ -18,6 +18,7 @@ from trio_fastws._protocol.mask import text_size
 from trio_fastws._transport.outbox import ITEM_OVERHEAD
 from trio_fastws._transport.ready import READY
 
+from ._exceptions import telling_end
 from ._output import Output
 
 if TYPE_CHECKING:
@@ -105,12 +106,15 @@ class Inbox(Output):
 
     def _check_end(self, iterating: bool) -> None:
         # Raises what says how the connection ended; it is closing at least.
-        if not self._closed_by_us and self.close_code in (1000, 1001, 1005):
-            if iterating:
-                raise StopAsyncIteration
-            raise trio.EndOfChannel(
+        clean = not self._closed_by_us and self.close_code in (1000, 1001, 1005)
+        if iterating and (clean or self._closes_first or self._closed_by_us):
+            # Whoever closed: that nothing more will come is no failure.
+            raise StopAsyncIteration
+        if clean:
+            error = trio.EndOfChannel(
                 f"the peer closed the connection with code {self.close_code}"
             )
+            raise telling_end(error, self.id)
         self._raise_closed()
 
     def _must_wait(self, iterating: bool) -> bool:

@@ -20,7 +20,7 @@ cdef class Input(Inbox):
     cdef _init_input(self, Service service, Endpoint endpoint)
     cdef _on_end(self, event)
     cdef _settle(self)
-    cdef _hook_failed(self, str hook, error)
+    cpdef _on_failure(self, str where, error)
     @cython.locals(turn=Turn)
     cpdef on_data(self, Py_ssize_t start, Py_ssize_t stop)
     @cython.locals(turn=Turn)

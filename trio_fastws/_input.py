@@ -58,8 +58,8 @@ class Input(Inbox):
     def _settle(self) -> None:
         """Finish, if that only waited for the last bytes to be written."""
 
-    def _hook_failed(self, hook: str, error: BaseException) -> None:
-        """Close the connection: its handler has failed."""
+    def _on_failure(self, where: str, error: BaseException) -> None:
+        """Close the connection, unless that only told of its end."""
 
     # --- input --------------------------------------------------------------
 
@@ -145,7 +145,7 @@ class Input(Inbox):
         try:
             on_message(self, message)
         except Exception as error:  # noqa: BLE001 - isolation: logged, 1011
-            self._hook_failed("on_message", error)
+            self._on_failure("on_message", error)
 
     def _on_event(self, event: Any) -> None:
         if type(event) is Ping:
@@ -227,4 +227,4 @@ class Input(Inbox):
         try:
             getattr(handler, name)(self, *args)
         except Exception as error:  # noqa: BLE001 - isolation: logged, 1011
-            self._hook_failed(name, error)
+            self._on_failure(name, error)

@@ -20,7 +20,9 @@ cdef class Output(Writer):
     cdef public object close_reason
     cdef public Py_ssize_t dropped
     cdef public flag _closed_by_us
+    cdef public flag _closes_first
     cdef public flag _hung
+    cdef readonly unsigned int id
 
     cdef _init_output(self, Service service, Endpoint endpoint)
     cdef bint _has_more(self) except? -1

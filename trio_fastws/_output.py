@@ -15,6 +15,7 @@ has nothing to add).
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING
 
 import trio
@@ -25,12 +26,15 @@ from trio_fastws._transport.links import CORK_SIZE, Turn
 from trio_fastws._transport.outbox import ITEM_OVERHEAD, Outbox
 
 from ._encoding import LargeMessage
-from ._exceptions import ConnectionBroken
+from ._exceptions import ConnectionBroken, telling_end
 from ._service import CLOSE_SLOW, DROP_OLDEST, WAIT, Service
 from ._writing import WHEN_ROOM, Writer
 
 if TYPE_CHECKING:
     from trio_fastws._protocol.endpoint import Endpoint
+
+# Of all connections of the process; after 2^32 of them they begin anew.
+_numbers = count(1)
 
 
 class Output(Writer):
@@ -38,15 +42,20 @@ class Output(Writer):
 
     __slots__ = (
         "_closed_by_us",
+        "_closes_first",
         "_hung",
         "close_code",
         "close_reason",
         "dropped",
+        "id",
     )
 
     def _init_output(self, service: Service, endpoint: Endpoint) -> None:
         self._init_writer(service, endpoint)
+        self.id: int = next(_numbers) & 0xFFFFFFFF
         self._closed_by_us = False
+        # Our Close came before the peer's, whoever of us wanted it.
+        self._closes_first = False
         # The peer reset the connection, but what it sent before is not read yet.
         self._hung = False
         self.dropped: int = 0
@@ -139,12 +148,15 @@ class Output(Writer):
             self._raise_closed()
 
     def _raise_closed(self) -> None:
+        error: Exception
         if self._closed_by_us or (self.close_code is None and not self._hung):
             # Or the server did, when it shut down.
-            raise trio.ClosedResourceError("this side has closed the connection")
-        if self.close_code is None:
-            raise ConnectionBroken(1006, "the peer has reset the connection")
-        raise ConnectionBroken(self.close_code, self.close_reason or "")
+            error = trio.ClosedResourceError("this side has closed the connection")
+        elif self.close_code is None:
+            error = ConnectionBroken(1006, "the peer has reset the connection")
+        else:
+            error = ConnectionBroken(self.close_code, self.close_reason or "")
+        raise telling_end(error, self.id)
 
     def _queue(
         self,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVarTuple, cast
 import trio
 
 from ._connection import Connection
-from ._service import logger
+from ._exceptions import telling_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,8 @@ class TaskOwner(Connection):
             trio.ClosedResourceError: The connection is closing or closed.
         """
         if self._closing:
-            raise trio.ClosedResourceError("the connection is closed")
+            error = trio.ClosedResourceError("the connection is closed")
+            raise telling_end(error, self.id)
         scope = trio.CancelScope()
         self._get_waiting().scopes.add(scope)
         self._service.spawn(self._run_task, scope, async_fn, args, name=name)
@@ -79,15 +80,7 @@ class TaskOwner(Connection):
     def _failed(self, group: ExceptionGroup[Exception]) -> None:
         # `except*` lets what is no failure, Cancelled, go on its way.
         alone = len(group.exceptions) == 1
-        self._task_failed(group.exceptions[0] if alone else group)
-
-    def _task_failed(self, error: Exception) -> None:
-        if self._closing and not self._closed_by_us and _is_news_of_end(error):
-            logger.debug("handler ended: %s", error)
-            return
-        logger.error("exception in a handler", exc_info=error)
-        self._set_result(1011, "exception in a handler")
-        self.start_close(1011, "internal error")
+        self._on_failure("a handler", group.exceptions[0] if alone else group)
 
 
 def _begin(
@@ -100,16 +93,3 @@ def _begin(
             f"expected an async function, but {async_fn!r} returned {awaitable!r}"
         )
     return cast("Awaitable[object]", awaitable)
-
-
-def _is_news_of_end(error: Exception) -> bool:
-    # A handler need not catch these: they only tell it that its peer is gone, or
-    # that the server is shutting down.
-    if isinstance(error, ExceptionGroup):
-        # What its own nursery makes of them.
-        group = cast("ExceptionGroup[Exception]", error)
-        return all(map(_is_news_of_end, group.exceptions))
-    return isinstance(
-        error,
-        trio.BrokenResourceError | trio.EndOfChannel | trio.ClosedResourceError,
-    )

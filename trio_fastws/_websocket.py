@@ -84,7 +84,7 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
         return self._next_message(False)  # type: ignore[return-value]  # it is one
 
     def __anext__(self) -> CoroutineType[Any, Any, str | bytes]:
-        """`receive`, but a clean end ends the iteration."""
+        """`receive`, but a clean end, or our own, ends the iteration."""
         return self._next_message(True)  # type: ignore[return-value]  # it is one
 
     async def _next_message(self, iterating: bool) -> str | bytes:
