@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import zlib
 
@@ -55,12 +56,19 @@ async def echo(ws: WebSocket) -> None:
         (
             PerMessageDeflate(),
             [PMD],
-            f"{PMD}; server_max_window_bits=12",
+            PMD,
             (0, 0, 12, 15),
         ),
         (
             PerMessageDeflate(),
             [f"{PMD}; client_max_window_bits"],
+            f"{PMD}; client_max_window_bits=12",
+            USUAL,
+        ),
+        # what it does with its own window it says to those who ask
+        (
+            PerMessageDeflate(),
+            [f"{PMD}; server_max_window_bits=15; client_max_window_bits"],
             f"{PMD}; server_max_window_bits=12; client_max_window_bits=12",
             USUAL,
         ),
@@ -69,7 +77,7 @@ async def echo(ws: WebSocket) -> None:
             FRESH,
             [f"{PMD}; client_max_window_bits=9"],
             f"{PMD}; server_no_context_takeover; client_no_context_takeover; "
-            "server_max_window_bits=12; client_max_window_bits=9",
+            "client_max_window_bits=9",
             (1, 1, 12, 9),
         ),
         (
@@ -210,7 +218,7 @@ def request(*fields: tuple[str, str]) -> Request:
         (
             PerMessageDeflate(),
             [f"{PMD}; client_max_window_bits"],
-            [f"{PMD}; server_max_window_bits=12; client_max_window_bits=12"],
+            [f"{PMD}; client_max_window_bits=12"],
             USUAL,
         ),
         (WIDE, ["x", PMD], [PMD], (False, False, 15, 15)),
@@ -253,15 +261,15 @@ async def test_a_bad_request_is_not_taken_over(transport) -> None:
         (WIDE, [f"{PMD}; client_max_window_bits"]),
         (
             PerMessageDeflate(server_window_bits=12),
-            [f"{PMD}; server_max_window_bits=12; client_max_window_bits=12"],
+            [f"{PMD}; server_max_window_bits=12; client_max_window_bits"],
         ),
         # Nothing that a server would have to grant, unless it was asked for.
-        (PerMessageDeflate(), [f"{PMD}; client_max_window_bits=12"]),
+        (PerMessageDeflate(), [f"{PMD}; client_max_window_bits"]),
         (
             FRESH,
             [
                 f"{PMD}; server_no_context_takeover; client_no_context_takeover; "
-                "client_max_window_bits=12"
+                "client_max_window_bits"
             ],
         ),
     ],
@@ -299,6 +307,15 @@ async def test_a_client_offers(transport, nursery, options, offered) -> None:
         (WIDE, f"{PMD}; client_no_context_takeover", (False, True, 15, 15)),
         (WIDE, f"{PMD}; client_max_window_bits=8", (False, False, 15, 8)),
         (PerMessageDeflate(), f"{PMD}; server_max_window_bits=8", (0, 0, 8, 12)),
+        # What it may use is not what it must.
+        *(
+            (
+                PerMessageDeflate(),
+                f"{PMD}; client_max_window_bits={bits}",
+                (0, 0, 15, min(bits, 12)),
+            )
+            for bits in range(8, 16)
+        ),
         (
             FRESH,
             f"{PMD}; server_no_context_takeover; server_max_window_bits=12",
@@ -371,25 +388,36 @@ async def test_the_offer_is_the_librarys_business(transport) -> None:
 # --- both --------------------------------------------------------------------
 
 LONG = "a message that says the same again and again; " * 20
+# What the server's connection says, and what the client's: of the other's window each
+# knows what it was told, which may be more than is used.
 BOTH = [
-    (WIDE, WIDE, (0, 0, 15, 15)),
-    (PerMessageDeflate(), WIDE, USUAL),
-    (WIDE, PerMessageDeflate(), (0, 0, 15, 12)),
-    (WIDE, PerMessageDeflate(server_window_bits=12), USUAL),
-    (FRESH, PerMessageDeflate(), (1, 1, 12, 12)),
-    (PerMessageDeflate(), FRESH, (1, 1, 12, 12)),
+    (WIDE, WIDE, (0, 0, 15, 15), (0, 0, 15, 15)),
+    (PerMessageDeflate(), WIDE, USUAL, (0, 0, 15, 12)),
+    (WIDE, PerMessageDeflate(), (0, 0, 15, 15), (0, 0, 15, 12)),
+    (WIDE, PerMessageDeflate(server_window_bits=12), (0, 0, 12, 15), USUAL),
+    (FRESH, PerMessageDeflate(), (1, 1, 12, 12), (1, 1, 15, 12)),
+    (PerMessageDeflate(), FRESH, (1, 1, 12, 12), (1, 1, 15, 12)),
     (
         PerMessageDeflate(server_context_takeover=False, client_window_bits=9),
         PerMessageDeflate(client_context_takeover=False, server_window_bits=10),
         (1, 1, 10, 9),
+        (1, 1, 10, 9),
     ),
-    (None, PerMessageDeflate(), None),
-    (PerMessageDeflate(), None, None),
+    (
+        PerMessageDeflate(client_window_bits=15, server_window_bits=9),
+        PerMessageDeflate(client_window_bits=9),
+        (0, 0, 9, 15),
+        (0, 0, 15, 9),
+    ),
+    (None, PerMessageDeflate(), None, None),
+    (PerMessageDeflate(), None, None, None),
 ]
 
 
-@pytest.mark.parametrize(("of_server", "of_client", "agreed"), BOTH)
-async def test_both_sides_of_us(transport, serve, of_server, of_client, agreed) -> None:
+@pytest.mark.parametrize(("of_server", "of_client", "told", "agreed"), BOTH)
+async def test_both_sides_of_us(
+    transport, serve, of_server, of_client, told, agreed
+) -> None:
     server = await serve(echo, deflate=of_server)
     url = f"ws://127.0.0.1:{server.port}/"
     async with open_websocket(url, deflate=of_client) as ws:
@@ -397,12 +425,56 @@ async def test_both_sides_of_us(transport, serve, of_server, of_client, agreed) 
             await ws.send(LONG)
             assert await ws.receive() == LONG
         (other,) = server.connections
-        assert ws.deflate == other.deflate == agreed
+        assert (other.deflate, ws.deflate) == (told, agreed)
         statistics = ws.statistics()
         whole = 3 * len(LONG)
         assert statistics.bytes_received == statistics.bytes_sent == whole
         assert (statistics.encoded_sent < whole) == (agreed is not None)
         assert (statistics.encoded_received < whole) == (agreed is not None)
+
+
+@pytest.mark.parametrize("context", ["persistent", "window"])
+@pytest.mark.parametrize("bits", range(8, 16))
+async def test_no_message_looks_back_further_than_the_answer_allows(
+    transport, nursery, context, bits
+) -> None:
+    # What the server granted is all the window that it has to read with. zlib has none
+    # of 8 bits: with those nothing is compressed, which is always allowed.
+    ours, theirs = memory_stream_pair()
+    peer = Peer(theirs)
+    nursery.start_soon(peer.welcome, line(f"{PMD}; client_max_window_bits={bits}"))
+    options = PerMessageDeflate(client_window_bits=15, context=context)
+    async with open_websocket("ws://a/", stream=ours, deflate=options) as ws:
+        block = random.Random(bits).randbytes(600)
+        message = block * 60
+        inflater = zlib.decompressobj(-max(bits, 9))
+        for _ in range(3):
+            await ws.send(message)
+            first, payload = await read_raw(peer)
+            if bits == 8:
+                assert (first, payload) == (0x82, message)
+            else:
+                data = payload + b"\0\0\xff\xff"
+                assert first == 0xC2
+                assert inflater.decompress(data) == message
+        await peer.send(close(1000, masked=False))
+        await theirs.send_eof()
+
+
+async def read_raw(peer: Peer) -> tuple[int, bytes]:
+    """Read a message in one frame or in several; its first byte, and its payload."""
+    first, whole, ended = 0, b"", False
+    while not ended:
+        start, second = await peer.exactly(2)
+        size = second & 127
+        if size > 125:
+            size = int.from_bytes(await peer.exactly(2 if size == 126 else 8))
+        key = await peer.exactly(4)
+        payload = await peer.exactly(size)
+        whole += bytes(b ^ key[i & 3] for i, b in enumerate(payload))
+        first = first or start | 0x80
+        ended = start >= 0x80
+    return first, whole
 
 
 @pytest.mark.parametrize("library", ["zlib", "zlib-ng", "isal"])

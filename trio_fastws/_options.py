@@ -225,7 +225,10 @@ class PerMessageDeflate:
         client_context_takeover: The same for messages from the client.
         server_window_bits: Largest window of the server, 2 to the power of 9 to
             15 bytes. None: a server takes 12, a client leaves it to the server.
-        client_window_bits: The same of the client. None: 12, on both sides.
+            A server tells it to those clients only that ask for a limit.
+        client_window_bits: The same of the client. None: 12, on both sides. A
+            client does not tell it: it compresses with the smaller of this and
+            what the server grants.
         context: How takeover is kept for what we send. ``"persistent"``: a
             compressor for each connection, faster. ``"window"``: only the
             window, less memory; and a message that goes to many is compressed

@@ -14,6 +14,8 @@ from tests.interop.deflating import (
     echo_all,
     served,
 )
+from tests.interop.material import make_messages
+from trio_fastws import PerMessageDeflate
 
 pytestmark = pytest.mark.slow
 
@@ -46,4 +48,18 @@ async def test_every_message_comes_back(deflate_peer, name, role, combination):
         await echo_all(ws, combination.messages(), f"{combination.number}")
         # undici inflates, and has no compressor.
         check_compression(ws, echoes_compressed=name != "undici")
+    assert (await peer.ended())["code"] == 1000
+
+
+@pytest.mark.parametrize("bits", [9, 12, 13, 14, 15])
+@pytest.mark.parametrize("name", ["node-ws", "websockets"])
+async def test_our_defaults_and_a_server_with_a_window_of_its_own(
+    deflate_peer, name, bits
+):
+    # Asked for 12, some refuse that and others answer theirs; we ask for none.
+    peer = deflate_peer(name)
+    async with dialed(peer, PerMessageDeflate(), client_max_window_bits=bits) as ws:
+        assert ws.deflate == (False, False, 15, min(bits, 12))
+        await echo_all(ws, make_messages(bits, 50, large=True), f"{bits}")
+        check_compression(ws)
     assert (await peer.ended())["code"] == 1000

@@ -44,15 +44,16 @@ def test_the_defaults_are_those_of_the_rfc():
     ("wanted", "offer"),
     [
         (ANY, pmd(CLIENT_BITS)),
-        (TWELVE, pmd(f"{SERVER_BITS}=12", f"{CLIENT_BITS}=12")),
+        # the client's own window without a value, as browsers write it
+        (TWELVE, pmd(f"{SERVER_BITS}=12", CLIENT_BITS)),
         (FRESH, pmd(SERVER_FRESH, CLIENT_FRESH, CLIENT_BITS)),
         (DeflateParameters(True), pmd(SERVER_FRESH, CLIENT_BITS)),
         (DeflateParameters(False, True), pmd(CLIENT_FRESH, CLIENT_BITS)),
         (DeflateParameters(False, False, 9), pmd(f"{SERVER_BITS}=9", CLIENT_BITS)),
-        (DeflateParameters(False, False, 15, 9), pmd(f"{CLIENT_BITS}=9")),
+        (DeflateParameters(False, False, 15, 9), pmd(CLIENT_BITS)),
         (
             DeflateParameters(False, False, 14, 14),
-            pmd(f"{SERVER_BITS}=14", f"{CLIENT_BITS}=14"),
+            pmd(f"{SERVER_BITS}=14", CLIENT_BITS),
         ),
     ],
 )
@@ -78,10 +79,11 @@ def test_an_offer_says_what_is_wanted_and_that_our_window_can_be_limited(wanted,
             pmd(CLIENT_FRESH),
             DeflateParameters(False, True),
         ),
+        # but of its own window it speaks only if asked; it is kept all the same
         (
             pmd(),
             DeflateParameters(server_max_window_bits=9),
-            pmd(f"{SERVER_BITS}=9"),
+            pmd(),
             DeflateParameters(server_max_window_bits=9),
         ),
         # RFC 7692 7.1.2.2: not this one, and then the client may use 15
@@ -89,7 +91,7 @@ def test_an_offer_says_what_is_wanted_and_that_our_window_can_be_limited(wanted,
         (
             pmd(CLIENT_BITS),
             TWELVE,
-            pmd(f"{SERVER_BITS}=12", f"{CLIENT_BITS}=12"),
+            pmd(f"{CLIENT_BITS}=12"),
             TWELVE,
         ),
         # the client's, also where they are not the server's
@@ -134,7 +136,7 @@ def test_an_offer_says_what_is_wanted_and_that_our_window_can_be_limited(wanted,
         (
             pmd(f"{CLIENT_BITS}=8"),
             TWELVE,
-            pmd(f"{SERVER_BITS}=12", f"{CLIENT_BITS}=8"),
+            pmd(f"{CLIENT_BITS}=8"),
             DeflateParameters(server_max_window_bits=12, client_max_window_bits=8),
         ),
         (
@@ -240,11 +242,11 @@ def test_the_first_good_offer_counts_not_the_best():
 def test_what_browsers_offer():
     # Chrome and Firefox, Safari
     assert accept_offer("permessage-deflate; client_max_window_bits", TWELVE) == (
-        "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12",
+        "permessage-deflate; client_max_window_bits=12",
         TWELVE,
     )
     assert accept_offer("permessage-deflate", TWELVE) == (
-        "permessage-deflate; server_max_window_bits=12",
+        "permessage-deflate",
         DeflateParameters(server_max_window_bits=12),
     )
 
@@ -270,6 +272,15 @@ def test_what_browsers_offer():
         # what we asked for, or less
         (pmd(f"{SERVER_BITS}=12"), TWELVE, TWELVE),
         (pmd(f"{SERVER_BITS}=11", f"{CLIENT_BITS}=10"), TWELVE, (False, False, 11, 10)),
+        # RFC 7692 7.1.2.2: what we may use, which may be more than we do
+        *(
+            (
+                pmd(f"{CLIENT_BITS}={bits}"),
+                DeflateParameters(client_max_window_bits=12),
+                DeflateParameters(client_max_window_bits=min(bits, 12)),
+            )
+            for bits in range(8, 16)
+        ),
         (pmd(f"{CLIENT_BITS}=12", f"{SERVER_BITS}=12"), TWELVE, TWELVE),
         (pmd(f'{SERVER_BITS} = "1\\2"'), TWELVE, TWELVE),
         (pmd(SERVER_FRESH, CLIENT_FRESH), FRESH, FRESH),
@@ -335,11 +346,6 @@ BAD_ANSWERS = [
         ACCEPTED_WITH + f"{SERVER_BITS}=13; we offered 12",
     ),
     (
-        pmd(f"{SERVER_BITS}=12", f"{CLIENT_BITS}=15"),
-        TWELVE,
-        ACCEPTED_WITH + f"{CLIENT_BITS}=15; we offered 12",
-    ),
-    (
         f"{PMD}, {PMD}",
         ANY,
         ACCEPTED_WITH.replace("with ", "more than once, or with another extension"),
@@ -384,15 +390,27 @@ def test_both_sides_of_us_agree_and_each_gets_what_it_wanted(ours, theirs):
     assert is_extension_list(offer.encode())
     accepted = accept_offer(offer, theirs)
     assert accepted is not None
-    answer, agreed = accepted
+    answer, of_server = accepted
     assert is_extension_list(answer.encode())
-    assert check_answer(answer, ours) == agreed
-    assert agreed == (
+    of_client = check_answer(answer, ours)
+    assert of_client is not None
+    fresh = (
         ours.server_no_context_takeover or theirs.server_no_context_takeover,
         ours.client_no_context_takeover or theirs.client_no_context_takeover,
-        min(ours.server_max_window_bits, theirs.server_max_window_bits),
-        min(ours.client_max_window_bits, theirs.client_max_window_bits),
     )
+    assert of_server[:2] == of_client[:2] == fresh
+    # Each uses a window of no more bits than both wish, and knows the other's as far
+    # as it is told.
+    server_bits = min(ours.server_max_window_bits, theirs.server_max_window_bits)
+    client_bits = min(ours.client_max_window_bits, theirs.client_max_window_bits)
+    assert of_server.server_max_window_bits == server_bits
+    assert of_client.client_max_window_bits == client_bits
+    asked = ours.server_max_window_bits < 15
+    assert of_client.server_max_window_bits == (server_bits if asked else 15)
+    assert of_server.client_max_window_bits == theirs.client_max_window_bits
+    # What matters: nobody writes what the other cannot read.
+    assert of_server.server_max_window_bits <= of_client.server_max_window_bits
+    assert of_client.client_max_window_bits <= of_server.client_max_window_bits
 
 
 # Pieces of which the grammar can make offers, good, bad and unheard of.
@@ -441,12 +459,9 @@ def test_whatever_is_offered_nothing_is_answered_that_may_not_be(offers, wanted)
     answer, agreed = accepted
     said, offer = mentioned(answer), good[0]
     assert said is not None
-    assert agreed == (
-        SERVER_FRESH in said,
-        CLIENT_FRESH in said,
-        int(said.get(SERVER_BITS, 15)),
-        int(said.get(CLIENT_BITS, 15)),
-    )
+    assert agreed[:2] == (SERVER_FRESH in said, CLIENT_FRESH in said)
+    assert agreed.server_max_window_bits <= int(said.get(SERVER_BITS, 15))
+    assert agreed.client_max_window_bits == int(said.get(CLIENT_BITS, 15))
     assert agreed == (
         SERVER_FRESH in offer or wanted.server_no_context_takeover,
         CLIENT_FRESH in offer or wanted.client_no_context_takeover,
@@ -456,7 +471,7 @@ def test_whatever_is_offered_nothing_is_answered_that_may_not_be(offers, wanted)
         else 15,
     )
     # What must be said to accept, and what must not.
-    assert SERVER_BITS in said or SERVER_BITS not in offer
+    assert (SERVER_BITS in said) == (SERVER_BITS in offer)
     assert CLIENT_BITS not in said or CLIENT_BITS in offer
 
 

@@ -35,7 +35,9 @@ class DeflateParameters(NamedTuple):
         server_no_context_takeover: The server begins every message anew.
         client_no_context_takeover: So does the client.
         server_max_window_bits: Base-2 logarithm of the window of the server's
-            compressor, 8 to 15.
+            compressor, 8 to 15. Each side knows the other's as far as it was told:
+            a server that was not asked uses a smaller one without saying so, and
+            so does a client.
         client_max_window_bits: The same of the client's. 8 may be agreed, but no
             zlib compresses with it: such a client never does.
     """
@@ -50,13 +52,17 @@ def build_offer(wanted: DeflateParameters) -> str:
     """Return the value of Sec-WebSocket-Extensions by which a client offers.
 
     Args:
-        wanted: What the client wishes for; it will ask for no more, and keep its
-            own half of it even if the server does not insist.
+        wanted: What the client wishes for. It keeps its own half of it whatever the
+            server answers; the size of its own window is not even mentioned.
     """
-    # RFC 7692 7.1.2.2: a server may limit our window only if we say that we know how
-    client_bits = wanted.client_max_window_bits
-    hint = "" if client_bits == MAX_BITS else f"={client_bits}"
-    return "; ".join([*_write(wanted), f"{_CLIENT_BITS}{hint}"])
+    words = _write_takeover(wanted)
+    if wanted.server_max_window_bits < MAX_BITS:
+        words.append(f"{_SERVER_BITS}={wanted.server_max_window_bits}")
+    # RFC 7692 7.1.2.2: a server may limit our window only if we say that we know how.
+    # Without a value, as browsers do: servers that are set to a larger window refuse
+    # one, or answer with theirs, and we may always use less than is granted.
+    words.append(_CLIENT_BITS)
+    return "; ".join(words)
 
 
 def accept_offer(
@@ -67,7 +73,8 @@ def accept_offer(
     Args:
         offers: Value of Sec-WebSocket-Extensions, its lines joined.
         wanted: What the server wishes for. It gets it, except that a client may not
-            be able to limit its own window.
+            be able to limit its own window. Its own window is no larger, but it
+            speaks of that only to a client that asked.
 
     Returns:
         The answer, and what is agreed by it; None if no offer is acceptable, and the
@@ -97,10 +104,12 @@ def accept_offer(
             min(server_bits, wanted.server_max_window_bits),
             client_bits,
         )
-        answer = _write(agreed)
-        # RFC 7692 7.1.2.1: accepted by including it with the same or a smaller value
-        if _SERVER_BITS in offered and agreed.server_max_window_bits == MAX_BITS:
-            answer.append(f"{_SERVER_BITS}={MAX_BITS}")
+        answer = _write_takeover(agreed)
+        # RFC 7692 7.1.2.1: accepted by including it with the same or a smaller value.
+        # It may stand in other answers too, but there are clients that refuse it; what
+        # they lose is that they keep 32 KiB for what they could read with less.
+        if _SERVER_BITS in offered:
+            answer.append(f"{_SERVER_BITS}={agreed.server_max_window_bits}")
         # RFC 7692 7.1.2.2: MUST NOT be in the answer if it was not in the offer; then
         # these are 15 bits
         if client_bits < MAX_BITS:
@@ -142,39 +151,34 @@ def check_answer(answer: str, wanted: DeflateParameters) -> DeflateParameters | 
         server_bits = MAX_BITS
         if wanted.server_max_window_bits < MAX_BITS:
             raise _wrong(f"was accepted without {_SERVER_BITS}, which we asked for")
-    _check_bits(_SERVER_BITS, server_bits, wanted.server_max_window_bits)
-    client_bits = accepted.get(_CLIENT_BITS)
-    if client_bits is None:
-        client_bits = wanted.client_max_window_bits
-    _check_bits(_CLIENT_BITS, client_bits, wanted.client_max_window_bits)
+    # RFC 7692 7.1.2: the same or a smaller value than the one in the offer
+    if server_bits > wanted.server_max_window_bits:
+        raise _wrong(
+            f"was accepted with {_SERVER_BITS}={server_bits}; "
+            f"we offered {wanted.server_max_window_bits}"
+        )
+    # RFC 7692 7.1.2.2: the most that we may use; 15 bits if it says nothing
+    client_bits = accepted.get(_CLIENT_BITS) or MAX_BITS
     return DeflateParameters(
         _SERVER_FRESH in accepted,
         # What we said that we would do holds without the server's word.
         _CLIENT_FRESH in accepted or wanted.client_no_context_takeover,
         server_bits,
-        client_bits,
+        min(client_bits, wanted.client_max_window_bits),
     )
-
-
-def _check_bits(name: str, bits: int, most: int) -> None:
-    # RFC 7692 7.1.2: the same or a smaller value than the one in the offer
-    if bits > most:
-        raise _wrong(f"was accepted with {name}={bits}; we offered {most}")
 
 
 def _wrong(what: str) -> HandshakeError:
     return HandshakeError(101, f"server's extensions are wrong: {NAME} {what}")
 
 
-def _write(parameters: DeflateParameters) -> list[str]:
-    # All but the client's window, which an offer and an answer write differently.
+def _write_takeover(parameters: DeflateParameters) -> list[str]:
+    # Not the windows, which an offer and an answer write differently.
     words = [NAME]
     if parameters.server_no_context_takeover:
         words.append(_SERVER_FRESH)
     if parameters.client_no_context_takeover:
         words.append(_CLIENT_FRESH)
-    if parameters.server_max_window_bits < MAX_BITS:
-        words.append(f"{_SERVER_BITS}={parameters.server_max_window_bits}")
     return words
 
 
