@@ -145,6 +145,14 @@ def test_answers_that_accept(response: Response, chosen: str | None) -> None:
             "server's extension 'w' was not offered",
         ),
         (
+            answer(("Sec-WebSocket-Extensions", ", ".join(["x"] * 33))),
+            "server's Sec-WebSocket-Extensions has more than 32 elements",
+        ),
+        (
+            answer(("Sec-WebSocket-Extensions", "x" * 60_000)),
+            "server's Sec-WebSocket-Extensions has 60000 bytes, which is over",
+        ),
+        (
             answer(("Sec-WebSocket-Extensions", "x;")),
             "server's Sec-WebSocket-Extensions does not follow RFC 6455 9.1",
         ),

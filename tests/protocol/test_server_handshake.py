@@ -80,6 +80,73 @@ def test_liberties_a_client_has(name: str, values: list[str]) -> None:
     check_upgrade(parse_request(request.raw))
 
 
+EXTENSIONS, PROTOCOL = "Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol"
+DEFLATE = "permessage-deflate; client_max_window_bits"
+NAMES = [f"v{number}" for number in range(32)]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        (EXTENSIONS, [", ".join([DEFLATE] * 32)]),
+        (EXTENSIONS, [DEFLATE] * 32),
+        (EXTENSIONS, ["x" + "; y=1" * 64]),
+        (EXTENSIONS, [", ".join(["x; y; z=1"] * 32)]),
+        (EXTENSIONS, ["x" * 8192]),
+        (PROTOCOL, [", ".join(NAMES)]),
+        (PROTOCOL, NAMES),
+        # with a token to log in with
+        (PROTOCOL, ["v1, " + "x" * 8188]),
+        ("Connection", ["a," * 31 + "Upgrade"]),
+        ("Connection", [*["a"] * 31, "Upgrade"]),
+        ("Upgrade", ["a," * 31 + "websocket"]),
+        ("Upgrade", ["websocket" + ",a" * 20_000]),
+    ],
+)
+def test_the_most_that_is_looked_at(name: str, values: list[str]) -> None:
+    request = make(*((name, value) for value in values), without=name)
+    check_upgrade(request)
+    check_upgrade(parse_request(request.raw))
+
+
+BYTES = "has 8193 bytes, which is over the limit of 8192"
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "status", "reason"),
+    [
+        (EXTENSIONS, [", ".join([DEFLATE] * 33)], 431, "has more than 32 elements"),
+        (EXTENSIONS, [DEFLATE] * 33, 431, "has more than 32 elements"),
+        (EXTENSIONS, ["x" + ", " * 32 + "y"], 431, "has more than 32 elements"),
+        (EXTENSIONS, ["x" + "; y=1" * 65], 431, "has more than 64 parameters"),
+        (EXTENSIONS, ["x; y; z", *["x; y; z"] * 31, "x; y"], 431, "32 elements"),
+        (EXTENSIONS, ["x; y; z" + ", x; y; z" * 31 + "; a"], 431, "64 parameters"),
+        (EXTENSIONS, ["x" * 8193], 431, BYTES),
+        (EXTENSIONS, ["x" * 4096, "y" * 4096], 431, BYTES),
+        (EXTENSIONS, ["x" + " " * 8191 + "y"], 431, BYTES),
+        # counted before the grammar is looked at, which is what costs
+        (EXTENSIONS, ["=" * 60_000], 431, "has 60000 bytes"),
+        (EXTENSIONS, ["," * 100], 431, "has more than 32 elements"),
+        (PROTOCOL, [", ".join([*NAMES, "one more"])], 431, "has more than 32 elements"),
+        (PROTOCOL, [*NAMES, "one-more"], 431, "has more than 32 elements"),
+        (PROTOCOL, ["x" * 8193], 431, BYTES),
+        ("Connection", ["a," * 32 + "Upgrade"], 400, "Connection header lacks"),
+        ("Upgrade", ["a," * 32 + "websocket"], 426, "Upgrade header is missing"),
+    ],
+)
+def test_what_is_over_that_is_refused(
+    name: str, values: list[str], status: int, reason: str
+) -> None:
+    for request in (
+        make(*((name, value) for value in values), without=name),
+        parse_request(make(*((name, value) for value in values), without=name).raw),
+    ):
+        error = refused(request)
+        assert error.status == status
+        assert error.reason.startswith(name if status == 431 else reason)
+        assert reason in error.reason
+
+
 @pytest.mark.parametrize(
     ("request_", "status", "reason"),
     [

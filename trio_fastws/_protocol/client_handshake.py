@@ -14,6 +14,7 @@ from .headers import (
     HeaderSource,
     check_field,
     check_str,
+    find_excess,
     is_extension_list,
     is_token,
     split_list,
@@ -132,13 +133,9 @@ def check_accept(
         raise fail("Connection header lacks 'Upgrade'")
     if headers.get_all("Sec-WebSocket-Accept") != (accept_key(key),):
         raise fail("Sec-WebSocket-Accept header is missing, repeated or wrong")
-    accepted = headers.get_all("Sec-WebSocket-Extensions")
-    if accepted and not is_extension_list(",".join(accepted).encode("latin-1")):
-        raise fail("Sec-WebSocket-Extensions does not follow RFC 6455 9.1")
-    offered = {_name(offer) for offer in split_list(offered_extensions or "")}
-    for extension in split_list(",".join(accepted)):
-        if _name(extension) not in offered:
-            raise fail(f"extension {_name(extension)!r} was not offered")
+    wrong = _judge_extensions(headers, offered_extensions or "")
+    if wrong is not None:
+        raise fail(wrong)
     chosen = headers.get_all("Sec-WebSocket-Protocol")
     if len(chosen) > 1:
         raise fail("Sec-WebSocket-Protocol header is repeated")
@@ -147,6 +144,24 @@ def check_accept(
     if chosen[0] not in offered_subprotocols:
         raise fail(f"subprotocol {chosen[0]!r} was not offered")
     return chosen[0]
+
+
+def _judge_extensions(headers: Headers, offered: str) -> str | None:
+    lines = headers.get_all("Sec-WebSocket-Extensions")
+    if not lines:
+        return None
+    accepted = ",".join(lines)
+    value = accepted.encode("latin-1")
+    excess = find_excess(value)
+    if excess is not None:
+        return f"Sec-WebSocket-Extensions {excess}"
+    if not is_extension_list(value):
+        return "Sec-WebSocket-Extensions does not follow RFC 6455 9.1"
+    names = {_name(offer) for offer in split_list(offered)}
+    for extension in split_list(accepted):
+        if _name(extension) not in names:
+            return f"extension {_name(extension)!r} was not offered"
+    return None
 
 
 def _name(extension: str) -> str:

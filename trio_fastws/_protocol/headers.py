@@ -30,6 +30,16 @@ _EXTENSION = (
 )
 _EXTENSION_LIST = re.compile(_LIST.format(_EXTENSION).encode())
 
+# Who sends a head chooses what reading it costs: 60 KB of offers took 10 ms, where a
+# cookie of that size takes 0.03. So what is looked at of a list is bounded. One may
+# carry a token to log in with, as browsers can send no other field of their own; and
+# proxies rarely pass a line of more than 8 KiB.
+MAX_LIST = 8192
+# Nobody is known to offer more than ten.
+MAX_ELEMENTS = 32
+# Of all extensions together; RFC 7692 has four.
+MAX_PARAMETERS = 64
+
 # RFC 9110 5.5: "Field values containing CR, LF, or NUL characters are invalid and
 # dangerous". The other controls are refused with them, as llhttp refuses them when
 # it reads; only HTAB may stand in a value.
@@ -64,6 +74,21 @@ def is_token_list(value: bytes) -> bool:
 def is_extension_list(value: bytes) -> bool:
     """Say whether a field value is a list of extensions with their parameters."""
     return _EXTENSION_LIST.fullmatch(value) is not None
+
+
+def find_excess(value: bytes) -> str | None:
+    """Return how a list passes the bounds on what is looked at, None if it does not.
+
+    In words that follow the name of the field. To be asked before `is_token_list` and
+    `is_extension_list`, whose cost depends on the list.
+    """
+    if len(value) > MAX_LIST:
+        return f"has {len(value)} bytes, which is over the limit of {MAX_LIST}"
+    if value.count(b",") >= MAX_ELEMENTS:
+        return f"has more than {MAX_ELEMENTS} elements"
+    if value.count(b";") > MAX_PARAMETERS:
+        return f"has more than {MAX_PARAMETERS} parameters"
+    return None
 
 
 def check_field(name: str, value: str) -> None:
@@ -121,11 +146,17 @@ def split_list(value: str) -> list[str]:
 
 
 def has_token(value: bytes | None, token: bytes) -> bool:
-    """Say whether a list field holds a lower-case token, in any case."""
+    """Say whether a list field holds a lower-case token, in any case.
+
+    Only its first `MAX_ELEMENTS` elements are looked at.
+    """
     if value is None:
         return False
     value = value.lower()
-    return value == token or token in [part.strip(b" \t") for part in value.split(b",")]
+    if value == token:
+        return True
+    parts = value.split(b",", MAX_ELEMENTS)[:MAX_ELEMENTS]
+    return token in [part.strip(b" \t") for part in parts]
 
 
 class Headers:

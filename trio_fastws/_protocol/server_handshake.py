@@ -14,6 +14,7 @@ from .errors import HandshakeError
 from .headers import (
     HeaderSource,
     check_field,
+    find_excess,
     has_token,
     is_extension_list,
     is_token_list,
@@ -46,7 +47,7 @@ def check_upgrade(request: Request) -> None:
     """Check that a request is a valid opening handshake (RFC 6455 4.2.1).
 
     Raises:
-        HandshakeError: 400, 405 or 426, with a reason for the client.
+        HandshakeError: 400, 405, 426 or 431, with a reason for the client.
     """
     fields = request.fields
     if request.method != "GET":
@@ -88,6 +89,7 @@ def _check_offers(request: Request) -> None:
     fields = request.fields
     value = fields.joined(b"sec-websocket-protocol")
     if value is not None:
+        _check_size("Sec-WebSocket-Protocol", value)
         if not is_token_list(value):
             raise HandshakeError(400, "Sec-WebSocket-Protocol is not a list of tokens")
         # RFC 6455 4.1: the elements MUST all be unique strings
@@ -97,9 +99,18 @@ def _check_offers(request: Request) -> None:
                 reason = "Sec-WebSocket-Protocol repeats a subprotocol"
                 raise HandshakeError(400, reason)
     value = fields.joined(b"sec-websocket-extensions")
-    if value is not None and not is_extension_list(value):
-        reason = "Sec-WebSocket-Extensions does not follow RFC 6455 9.1"
-        raise HandshakeError(400, reason)
+    if value is not None:
+        _check_size("Sec-WebSocket-Extensions", value)
+        if not is_extension_list(value):
+            reason = "Sec-WebSocket-Extensions does not follow RFC 6455 9.1"
+            raise HandshakeError(400, reason)
+
+
+def _check_size(name: str, value: bytes) -> None:
+    excess = find_excess(value)
+    if excess is not None:
+        # RFC 6585 5: 431 also when a single header field is at fault
+        raise HandshakeError(431, f"{name} {excess}")
 
 
 def check_origin(
