@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -357,9 +356,9 @@ async def test_the_loop_of_an_upgrade_ends_when_it_closes() -> None:
         async def read() -> None:
             await peer.read_head()
             await peer.send(frame(TEXT, b"close"))
-            with suppress(trio.BrokenResourceError):
-                assert (await peer.read_close())[0] == 4002
-                await peer.send(close(4002))
+            assert (await peer.read_close())[0] == 4002
+            await peer.send(close(4002))
+            await client.aclose()
 
         nursery.start_soon(read)
         async with upgrade(ours, Request("GET", "/", fields)) as ws:
