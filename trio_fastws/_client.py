@@ -307,6 +307,7 @@ async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
         if dialing.error is not None:
             raise dialing.error
         assert dialing.ws is not None
+        dialing.ws.adopt_context()
         async with closing(dialing.ws):
             yield dialing.ws
 

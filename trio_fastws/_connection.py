@@ -53,6 +53,9 @@ class Connection(Pressure):
         self.response: Any = None
         self.subprotocol: str | None = None
         self.session: Any = None
+        if link.owner is not None:
+            # What on_request has set belongs to the connection.
+            self.context = link.owner.context
         link.adopt(self)
 
     def open(self, start: int, stop: int) -> None:
@@ -71,9 +74,7 @@ class Connection(Pressure):
             first = service.ping_interval * (0.5 + 0.5 * random())
             turn.schedule(self, turn.now + first)
         if service.handler is not None:
-            turn.corked = self
-            self._call_hook("on_open")
-            self._leave(turn)
+            self._call_alone(turn, "on_open")
             if not service.keep_request:
                 self._forget_request()
         if start < stop and not self._finished:
@@ -90,8 +91,10 @@ class Connection(Pressure):
         """Start to close without waiting for the peer. Not a checkpoint.
 
         The closing handshake goes on by itself, for at most `Timeouts.close`
-        seconds. Arguments and errors as `aclose`.
+        seconds. Arguments and errors as `aclose`, and RuntimeError in another
+        thread than that of the trio run.
         """
+        self._service.turn.check_thread()
         _check_types(code, reason)
         self.start_close(code, reason)
         self._closed_by_us = True
@@ -235,9 +238,8 @@ class Connection(Pressure):
     def _say_closed(self, turn: Turn) -> None:
         service = self._service
         if service.leave(self):
-            turn.corked = self
-            self._call_hook("on_close")
-            turn.corked = None
+            self._call_alone(turn, "on_close")
+        self.context = None
         if self._waiting is not None:
             self._waiting.end()
 

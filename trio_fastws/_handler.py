@@ -27,7 +27,9 @@ class EventHandler:
 
     In a hook `WebSocket.send_nowait`, `WebSocket.close_nowait`,
     `WebSocket.start_soon` and `WebSocket.pause_reading` may be called, on this
-    connection and on others.
+    connection and on others. What is sent to another one that is closing or gone is
+    dropped and counted. Context variables that a hook sets are seen by what is called
+    for this connection later, and by nobody else.
     """
 
     def on_open(self, ws: WebSocket) -> None:

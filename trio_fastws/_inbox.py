@@ -64,6 +64,7 @@ class Inbox(Output):
         Raises:
             trio.WouldBlock: There is none.
             trio.EndOfChannel: As `receive`, and so are the other errors.
+            RuntimeError: This is another thread than that of the trio run.
         """
         self._begin_receiving()
         self._receiving = False
@@ -92,9 +93,10 @@ class Inbox(Output):
 
     def _begin_receiving(self) -> bool:
         # Whether `receive` has an answer without waiting.
+        service = self._service
+        service.turn.check_thread()
         if self._receiving:
             raise trio.BusyResourceError("another task is receiving")
-        service = self._service
         if service.handler is not None:
             raise RuntimeError(
                 "messages of this connection go to its handler's on_message"

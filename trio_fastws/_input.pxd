@@ -2,6 +2,7 @@ cimport cython
 
 from trio_fastws._protocol.endpoint cimport Endpoint
 from trio_fastws._protocol.flag cimport flag
+from trio_fastws._transport.contexts cimport Contexts
 from trio_fastws._transport.links cimport Link, Turn
 from trio_fastws._transport.outbox cimport Outbox
 
@@ -28,6 +29,7 @@ cdef class Input(Inbox):
     @cython.locals(turn=Turn)
     cpdef on_continue(self)
     cdef _read_again(self, Turn turn)
+    @cython.locals(contexts=Contexts)
     cdef _work(self, Turn turn)
     cdef _leave(self, Turn turn)
     @cython.locals(endpoint=Endpoint, checked="unsigned int")

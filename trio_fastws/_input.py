@@ -97,7 +97,15 @@ class Input(Inbox):
 
     def _work(self, turn: Turn) -> None:
         turn.corked = self
-        self._drain(turn)
+        if self._service.handler is None:
+            self._drain(turn)  # nothing of the user's is called
+        else:
+            contexts = turn.contexts
+            contexts.enter(self)
+            try:
+                self._drain(turn)
+            finally:
+                contexts.leave(self)
         self._leave(turn)
 
     def _leave(self, turn: Turn) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -42,6 +42,8 @@ from trio_fastws._transport.links import HEADROOM, Linger, Owner
 from ._deciding import wait_for_decision
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ._reception import Reception
 
 logger = logging.getLogger("trio_fastws")
@@ -132,7 +134,7 @@ class Opening(Owner):
         on_request = self._reception.on_request
         assert on_request is not None
         try:
-            answer = on_request(request)
+            answer = self._call(on_request, request)
         except Exception as error:  # noqa: BLE001 - isolation: logged, 500
             self.on_failed(error)
             return
@@ -143,15 +145,28 @@ class Opening(Owner):
             if self._early:
                 link.want(False, False)
             self.scope = trio.CancelScope(deadline=self.deadline)
-            self._reception.spawn(wait_for_decision, self, answer, self.scope)
+            spawn = self._reception.spawn
+            self._call(spawn, wait_for_decision, self, answer, self.scope)
         else:
             self._decide(request, answer, start, stop)
 
+    def _call(self, function: Callable[..., Any], *args: object) -> Any:
+        # A function of the user's, in this connection's own context.
+        link = self.link
+        assert link is not None
+        contexts = link.turn.contexts
+        contexts.enter(self)
+        try:
+            return function(*args)
+        finally:
+            contexts.leave(self)
+
     def on_decided(self, response: Response | None) -> None:
-        """Go on with what an `on_request` that waited has answered."""
+        """Go on with what an `on_request` that waited has answered, in its task."""
         link, request = self.link, self._request
         if link is None or request is None:
             return
+        link.turn.contexts.keep_current(self)
         # Between two turns, the turn's buffer is free.
         link.turn.begin()
         stop = HEADROOM + len(self._early)
@@ -191,7 +206,7 @@ class Opening(Owner):
         reception.check_admission()
         choose = reception.subprotocols
         if callable(choose):
-            subprotocol = choose(request, request.subprotocols)
+            subprotocol = self._call(choose, request, request.subprotocols)
         else:
             subprotocol = choose_subprotocol(request, choose)
         extensions = agreement = None

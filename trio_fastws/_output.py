@@ -85,6 +85,12 @@ class Output(Writer):
         ``memoryview`` are copied. Returns when the message is queued or on its
         way, not when the peer has it.
 
+        In a hook (and in a plain `on_request`) a message to another connection that
+        is closing or gone is dropped and counted in its `Statistics.dropped`: a loop
+        over a room must not fail, and with it close the connection that speaks,
+        because of one that leaves. A hook is told of its own connection, and a task
+        of any, for it can handle that.
+
         Args:
             message: The message, or a `PreparedMessage`.
             compress: True: compress it if that was agreed upon and it has
@@ -97,11 +103,18 @@ class Output(Writer):
                 `EventHandler.on_drain` is called, once, when there is room again.
             trio.ClosedResourceError: This side has closed the connection.
             ConnectionBroken: The connection is gone.
+            RuntimeError: This is another thread than that of the trio run.
             TypeError: ``message`` is of another type.
             UnicodeEncodeError: It holds surrogates, which UTF-8 cannot carry.
         """
+        turn = self._service.turn
+        turn.check_thread()
         if self._closing or self._hung:
-            self._raise_closed()
+            speaker = turn.contexts.running.owner
+            if speaker is None or speaker is self:
+                self._raise_closed()
+            self.dropped += 1
+            return
         if self._outbox is not None or self._waiting is not None:
             self._check_room()
         # As `to_item` says it, but without a tuple: nothing is called more often.
@@ -144,6 +157,7 @@ class Output(Writer):
         )
 
     def _check_open(self) -> None:
+        self._service.turn.check_thread()
         if self._closing or self._hung:
             self._raise_closed()
 
@@ -166,6 +180,7 @@ class Output(Writer):
         compress: bool,
     ) -> None:
         # The end of `send`, which has waited for room.
+        self._service.turn.check_thread()
         if self._closing or self._hung:
             self._raise_closed()
         self._enqueue(opcode, payload, prepared, compress)

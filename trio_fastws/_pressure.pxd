@@ -1,5 +1,6 @@
 cimport cython
 
+from trio_fastws._transport.contexts cimport Contexts
 from trio_fastws._transport.links cimport Link, Turn
 from trio_fastws._transport.outbox cimport Outbox
 
@@ -15,5 +16,7 @@ cdef class Pressure(Input):
     cdef _on_crowded(self)
     cdef _owe_drain(self)
     cdef bint _is_drained(self, Outbox outbox) except? -1
-    @cython.locals(link=Link, turn=Turn)
+    @cython.locals(link=Link)
     cdef _tell_drained(self)
+    @cython.locals(contexts=Contexts)
+    cdef _call_alone(self, Turn turn, str hook)

@@ -21,6 +21,7 @@ from ._input import Input
 from ._writing import WHEN_EMPTY
 
 if TYPE_CHECKING:
+    from trio_fastws._transport.links import Turn
     from trio_fastws._transport.outbox import Outbox
 
 
@@ -94,7 +95,17 @@ class Pressure(Input):
         if link is None or link.broken or not self._is_drained(self._outbox):
             return
         self._owed = 0
-        turn = self._service.turn
+        self._call_alone(self._service.turn, "on_drain")
+
+    def _call_alone(self, turn: Turn, hook: str) -> None:
+        # A hook that no input has brought.
+        if self._service.handler is None:
+            return
         turn.corked = self
-        self._call_hook("on_drain")
+        contexts = turn.contexts
+        contexts.enter(self)
+        try:
+            self._call_hook(hook)
+        finally:
+            contexts.leave(self)
         self._leave(turn)

@@ -40,6 +40,8 @@ HOT = (
     "_protocol.prepared",
     "_protocol.endpoint",
     "_transport.wheel",
+    "_transport._current",
+    "_transport.contexts",
     "_transport.links",
     "_transport._calls",
     "_transport.staying",
@@ -73,7 +75,7 @@ class SourceFinder:
             spec = finder.find_spec(name, target)
             if spec is not None and spec.loader is not None:
                 return spec
-        if name.rpartition(".")[2] in {"_xor", "_calls"}:
+        if name.rpartition(".")[2] in {"_xor", "_current", "_calls"}:
             raise ModuleNotFoundError(f"{name} is ignored: pure build", name=name)
         return None
 

@@ -140,5 +140,11 @@ class Reception:
         self.accepted += 1
         ws.write_raw(accept)
         if self.start_handler is not None:
-            self.start_handler(ws)
+            # In the context of what on_request has set.
+            contexts = self.service.turn.contexts
+            contexts.enter(ws)
+            try:
+                self.start_handler(ws)
+            finally:
+                contexts.leave(ws)
         connection.open(start, stop)

@@ -78,7 +78,8 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
         on_request: Called with each `Request` (GET, HEAD or OPTIONS; HTTP/1.1 or
             1.0), upgrade or not. None accepts it (426 if it is no upgrade); a
             `Response` is sent instead. May be ``async def``: then
-            `Timeouts.handshake` limits it.
+            `Timeouts.handshake` limits it. Context variables that it sets are
+            its connection's own, seen by all of its hooks and tasks.
         on_disconnect: ``"cancel"`` cancels an async handler at once when its
             peer is gone; by default it learns of it when it sends or receives.
         task_status: Filled in by ``nursery.start``.

@@ -16,7 +16,8 @@ class Statistics:
         messages_sent: Data messages that were encoded.
         bytes_sent: Their payloads, before compression.
         encoded_sent: Their payloads on the wire.
-        dropped: Messages that the policy for slow peers has dropped.
+        dropped: Messages that the policy for slow peers has dropped, or that hooks
+            of others have sent when it was closing or gone.
         receive_queue: Unread messages, in bytes with overhead; text as it lies in
             memory, with up to four bytes for each of its characters.
         send_queue: What waits to be written, in bytes with overhead.

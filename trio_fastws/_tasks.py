@@ -8,6 +8,7 @@ nothing of it reaches the server.
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from functools import partial
 from typing import TYPE_CHECKING, TypeVarTuple, cast
 
 import trio
@@ -35,17 +36,28 @@ class TaskOwner(Connection):
         """Start a task that ends with the connection. Not a checkpoint.
 
         It is cancelled when the connection is over. If it raises, that is
-        logged and the connection is closed with code 1011.
+        logged and the connection is closed with code 1011. It begins with a copy of
+        the connection's context variables, whoever starts it: those of the async
+        handler, or of what hooks and `on_request` have set.
 
         Raises:
             trio.ClosedResourceError: The connection is closing or closed.
+            RuntimeError: This is another thread than that of the trio run.
         """
+        turn = self._service.turn
+        turn.check_thread()
         if self._closing:
             error = trio.ClosedResourceError("the connection is closed")
             raise telling_end(error, self.id)
         scope = trio.CancelScope()
         self._get_waiting().scopes.add(scope)
-        self._service.spawn(self._run_task, scope, async_fn, args, name=name)
+        spawn = partial(
+            self._service.spawn, self._run_task, scope, async_fn, args, name=name
+        )
+        if turn.contexts.running.owner is self:
+            spawn()
+        else:
+            turn.contexts.get(self).run(spawn)
 
     async def _run_task(
         self,
@@ -65,6 +77,7 @@ class TaskOwner(Connection):
 
         One coroutine and no more: there is one for every connection.
         """
+        self.adopt_context()
         try:
             if self._service.cancel_on_disconnect:
                 with trio.CancelScope() as scope:
@@ -76,6 +89,10 @@ class TaskOwner(Connection):
             self._failed(group)
         # The closing handshake needs no task: the dispatcher goes on with it.
         self.close_nowait()
+
+    def adopt_context(self) -> None:
+        """Have the current task's context variables be those of the connection."""
+        self.context = trio.lowlevel.current_task().context
 
     def _failed(self, group: ExceptionGroup[Exception]) -> None:
         # `except*` lets what is no failure, Cancelled, go on its way.

@@ -115,6 +115,7 @@ async def upgrade(  # noqa: PLR0913 - one connection, its parts grouped
         ws = WebSocket(service, endpoint, link)
         ws.subprotocol = subprotocol
         ws.adopt_request(request)
+        ws.adopt_context()
         ws.write_raw(build_accept(request, subprotocol, extensions))
         stop = HEADROOM + len(early)
         turn.buffer[HEADROOM:stop] = early

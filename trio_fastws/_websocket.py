@@ -50,7 +50,9 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
     """A WebSocket connection: a trio channel of ``str`` and ``bytes``.
 
     Made by `serve_websocket`, `open_websocket` and `upgrade`, never directly.
-    Belongs to the trio run (and thread) in which it was made.
+    Belongs to the trio run (and thread) in which it was made: another thread may look
+    at it, but whatever else it calls raises RuntimeError. Let it call
+    ``trio.from_thread.run_sync(ws.send_nowait, message)``.
 
     Attributes:
         session: Yours; None at first.
@@ -151,6 +153,7 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
 
     async def _wait_for_room(self) -> None:
         # Returns with the right to queue one message, however others hurry.
+        self._service.turn.check_thread()
         if self._may_queue():
             return
         # That may make room at once, and then nobody would wake us.
@@ -208,8 +211,7 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
             ConnectionBroken: It ended before the answer came.
         """
         await checkpoint()
-        if self._closing or self._hung:
-            self._raise_closed()
+        self._check_open()
         waiting = self._get_waiting()
         waiting.serial += 1
         # Never empty: an empty payload marks the keepalive's pings.
@@ -268,6 +270,7 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
 
     async def wait_closed(self) -> None:
         """Wait until the connection is over. A checkpoint, safe to cancel."""
+        self._service.turn.check_thread()
         await checkpoint()
         while not self._finished:
             await self._get_waiting().closers.park()
@@ -302,10 +305,12 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
 
     def pause_reading(self) -> None:
         """Stop reading from the peer until `resume_reading`. Not a checkpoint."""
+        self._service.turn.check_thread()
         self._pause(BY_USER)
 
     def resume_reading(self) -> None:
         """Read from the peer again. Not a checkpoint."""
+        self._service.turn.check_thread()
         if self._paused & BY_USER:
             self._resume(BY_USER)
 

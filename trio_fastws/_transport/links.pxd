@@ -1,10 +1,12 @@
 cimport cython
 
 from trio_fastws._protocol.flag cimport flag
+from ._current cimport thread_ident
+from .contexts cimport ContextOwner, Contexts
 from .wheel cimport Timer, Wheel
 
 
-cdef class Owner(Timer):
+cdef class Owner(ContextOwner):
     cdef public Link link
     cdef public int place
     cdef public flag direct
@@ -45,6 +47,8 @@ cdef class Turn:
     cdef public object window
     cdef public Wheel wheel
     cdef public object clock
+    cdef readonly Contexts contexts
+    cdef readonly unsigned long thread
     cdef public double now
     cdef public long long number
     cdef public double until
@@ -60,6 +64,7 @@ cdef class Turn:
     cdef list _continuing
 
     cpdef close(self)
+    cpdef check_thread(self)
     cpdef begin(self, double seconds=*)
     cpdef double time(self) except? -1
     cpdef mark(self, Owner owner)

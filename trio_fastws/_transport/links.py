@@ -20,6 +20,8 @@ from functools import cache
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from .contexts import ContextOwner, Contexts
+from .current import thread_ident
 from .wheel import Timer, Wheel
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ KEPT_FREE = 8 * 2**20
 CORK_SIZE = 64 * 1024
 
 
-class Owner(Timer):
+class Owner(ContextOwner):
     """What a link's bytes belong to. Subclass it; every method is synchronous."""
 
     __slots__ = ("direct", "link", "marked", "place", "unfinished")
@@ -50,7 +52,7 @@ class Owner(Timer):
         self._init_owner()
 
     def _init_owner(self) -> None:
-        self._init_timer()
+        self._init_context()
         # Where it stands in the list of whoever keeps it; -1: in none.
         self.place: int = -1
         self.link: Link | None = None
@@ -184,6 +186,7 @@ class Turn:
         "_marked",
         "buffer",
         "clock",
+        "contexts",
         "cork",
         "cork_size",
         "corked",
@@ -191,6 +194,7 @@ class Turn:
         "now",
         "number",
         "on_lingered",
+        "thread",
         "unpark",
         "until",
         "wake_at",
@@ -201,6 +205,10 @@ class Turn:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         _keep_freed_memory()
+        # Where all this happens, and nowhere else.
+        self.thread: int = thread_ident()
+        # What functions of the user's see and set.
+        self.contexts: Contexts = Contexts()
         # Where links read to. A parser may change what lies in it.
         self.buffer: bytearray = bytearray(HEADROOM + READ_SIZE)
         self.window: memoryview = memoryview(self.buffer)[HEADROOM:]
@@ -235,6 +243,18 @@ class Turn:
         self.number += 1
         self.now = self.clock()
         self.until = perf_counter() + seconds
+
+    def check_thread(self) -> None:
+        """Raise RuntimeError in any other thread than that of the loop.
+
+        By luck nothing would go wrong there, but under load bytes would be lost or
+        sent twice.
+        """
+        if thread_ident() != self.thread:
+            raise RuntimeError(
+                "this belongs to the thread of its trio run; "
+                "from another one call it by trio.from_thread.run_sync"
+            )
 
     def time(self) -> float:
         """Return the owner's clock, read anew unless a hook is running."""

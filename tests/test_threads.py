@@ -1,0 +1,118 @@
+"""A WebSocket belongs to the thread of its trio run; others are told so at once."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import trio
+
+from tests.bare import CLOSE, TEXT, dial, frame
+from trio_fastws import EventHandler, open_websocket
+
+ACTIONS = {
+    "send_nowait": lambda ws: ws.send_nowait("late"),
+    "close_nowait": lambda ws: ws.close_nowait(),
+    "receive_nowait": lambda ws: ws.receive_nowait(),
+    "pause_reading": lambda ws: ws.pause_reading(),
+    "resume_reading": lambda ws: ws.resume_reading(),
+    "start_soon": lambda ws: ws.start_soon(trio.sleep_forever),
+}
+
+
+@pytest.mark.parametrize("action", ACTIONS.values(), ids=ACTIONS)
+@pytest.mark.parametrize("tls", [False, True])
+async def test_every_call_from_another_thread_is_refused(
+    transport, serve, action, tls, server_tls, client_tls
+) -> None:
+    async def echo(ws) -> None:
+        async for message in ws:
+            await ws.send(message)
+
+    server = await serve(echo, tls=server_tls if tls else None)
+    url = f"{'wss' if tls else 'ws'}://127.0.0.1:{server.port}"
+    async with open_websocket(url, tls=client_tls if tls else None) as ws:
+        await ws.send("before")
+        assert await ws.receive() == "before"
+        (ours,) = server.connections
+        for side in (ws, ours):
+            with pytest.raises(RuntimeError, match=r"trio\.from_thread\.run_sync"):
+                await trio.to_thread.run_sync(action, side)
+        assert not ws.closed
+        await ws.send("after")
+        assert await ws.receive() == "after"
+
+
+async def test_a_thread_may_look_and_may_call_by_trio(connect) -> None:
+    ws, peer = await connect()
+
+    def work() -> tuple[object, ...]:
+        trio.from_thread.run_sync(ws.send_nowait, "from a thread")
+        return ws.closed, ws.statistics().messages_sent, ws.subprotocol, repr(ws)
+
+    assert (await trio.to_thread.run_sync(work))[:3] == (False, 1, None)
+    assert await peer.read_frame() == (TEXT, b"from a thread")
+
+
+async def test_a_thread_is_refused_in_the_middle_of_a_hook_too(serve) -> None:
+    caught = []
+
+    class Slow(EventHandler):
+        def on_message(self, ws, message) -> None:
+            def intrude() -> None:
+                try:
+                    ws.send_nowait("mixed in")
+                except RuntimeError as error:
+                    caught.append(error)
+
+            ws.send_nowait("first")
+            thread = threading.Thread(target=intrude)
+            thread.start()
+            thread.join()
+            ws.send_nowait("second")
+
+    server = await serve(Slow())
+    async with await dial(server.port) as peer:
+        await peer.shake()
+        await peer.send(frame(TEXT, b"go"))
+        assert await peer.read_frame() == (TEXT, b"first")
+        assert await peer.read_frame() == (TEXT, b"second")
+    assert len(caught) == 1
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda ws: ws.send("a"),
+        lambda ws: ws.receive(),
+        lambda ws: ws.ping(),
+        lambda ws: ws.aclose(),
+        lambda ws: ws.wait_closed(),
+    ],
+    ids=["send", "receive", "ping", "aclose", "wait_closed"],
+)
+async def test_another_trio_run_is_refused(connect, act) -> None:
+    ws, peer = await connect()
+
+    async def other() -> None:
+        await act(ws)
+
+    with pytest.raises(RuntimeError, match=r"trio\.from_thread"):
+        await trio.to_thread.run_sync(trio.run, other)
+    ws.send_nowait("still here")
+    assert await peer.read_frame() == (TEXT, b"still here")
+    ws.close_nowait()
+    assert (await peer.read_frame())[0] == CLOSE
+
+
+async def test_a_piece_from_another_trio_run_is_refused(connect) -> None:
+    ws, peer = await connect()
+
+    async def other() -> None:
+        async with ws.open_message() as message:
+            await message.write(b"a")
+
+    with pytest.raises(RuntimeError, match=r"trio\.from_thread"):
+        await trio.to_thread.run_sync(trio.run, other)
+    ws.send_nowait("still here")
+    assert await peer.read_frame() == (TEXT, b"still here")
