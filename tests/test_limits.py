@@ -68,38 +68,6 @@ async def test_limit_holds_for_handshakes_decided_at_once(transport, serve) -> N
     assert sorted(answers) == [b"101", b"503"]
 
 
-async def test_accepting_rests_while_too_many_shake_hands(transport, serve) -> None:
-    server = await serve(park, limits=Limits(pending_handshakes=2))
-    async with await dial(server.port) as one, await dial(server.port) as two:
-        while server.statistics().handshakes < 2:
-            await trio.lowlevel.checkpoint()
-        async with await dial(server.port) as three:
-            await three.send(head())
-            await wait_all_tasks_blocked()
-            assert server.statistics() == type(server.statistics())(0, 2, 0)
-            await one.send(head())
-            assert b" 101 " in await one.read_head()
-            assert b" 101 " in await three.read_head()
-        await two.stream.aclose()
-        async with await dial(server.port) as four:
-            assert b" 101 " in await four.shake()
-
-
-async def test_accepting_goes_on_when_a_handshake_is_given_up(
-    transport, serve, memory, autojump_clock
-) -> None:
-    options = {
-        "limits": Limits(pending_handshakes=1),
-        "timeouts": Timeouts(handshake=3),
-    }
-    await serve(park, listeners=[memory], **options)
-    async with Peer(memory.connect()), Peer(memory.connect()) as second:
-        await wait_all_tasks_blocked()
-        assert memory.waiting() == 1
-        assert b" 101 " in await second.shake()
-        assert 3 <= trio.current_time() < 3.1
-
-
 class Failing(trio.abc.Listener[trio.abc.Stream]):
     """A listener whose accept fails until it is allowed to work."""
 

@@ -180,6 +180,22 @@ async def test_connections_and_statistics(transport, serve) -> None:
     assert server.statistics() == trio_fastws.ServerStatistics(0, 0, 1)
 
 
+async def test_request_may_be_as_large_as_the_server_allows(transport, serve) -> None:
+    seen = []
+
+    async def handler(ws: WebSocket) -> None:
+        assert ws.request is not None
+        seen.append((ws.request.headers["X-199"], len(ws.request.headers["X"])))
+
+    limits = Limits(request_head=200_000, request_fields=300)
+    server = await serve(handler, limits=limits)
+    fields = [f"X-{number}: {number}" for number in range(200)]
+    async with await dial(server.port) as peer:
+        assert b" 101 " in await peer.shake(*fields, f"X: {'x' * 100_000}")
+        await peer.read_close()
+    assert seen == [("199", 100_000)]
+
+
 async def test_request_is_there_for_the_handler(transport, serve) -> None:
     seen = []
 

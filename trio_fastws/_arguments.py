@@ -57,6 +57,14 @@ def check_tls(tls: object) -> None:
         raise TypeError(f"tls must be an ssl.SSLContext, not {tls!r}")
 
 
+def check_server_tls(tls: ssl.SSLContext | None) -> None:
+    """Raise if that is neither None nor a context that can serve."""
+    check_tls(tls)
+    if tls is not None and tls.protocol == ssl.PROTOCOL_TLS_CLIENT:
+        # Else each connection would learn of it, and nobody at the start.
+        raise ValueError("tls is a context for clients; use PROTOCOL_TLS_SERVER")
+
+
 def check_handler(handler: object) -> None:
     """Raise TypeError for what could serve no connection."""
     if isinstance(handler, type):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 async def wait_for_decision(
     opening: Opening, answer: Awaitable[Response | None], scope: trio.CancelScope
 ) -> None:
-    """Wait for what the user's own code answers, and go on with it.
+    """Wait for what the user's own code answers, and go on with it. Never raises.
 
     Args:
         opening: The handshake that waits for it.

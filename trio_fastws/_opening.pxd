@@ -3,8 +3,9 @@ cimport cython
 from trio_fastws._protocol.request cimport Request, parse_request
 from trio_fastws._protocol.server_handshake cimport build_accept, check_upgrade, is_upgrade
 from trio_fastws._transport.dispatcher cimport Dispatcher, SocketLink
-from trio_fastws._transport.links cimport Linger, Link, Owner
+from trio_fastws._transport.links cimport Link, Owner
 
+from ._answering cimport Answer
 from ._reception cimport Reception
 
 
@@ -16,7 +17,6 @@ cdef class Opening(Owner):
     cdef bytes _early
     cdef Request _request
     cdef public object scope
-    cdef object _out
 
     @cython.locals(
         link=Link, data=bytearray, end=Py_ssize_t, reception=Reception,
@@ -29,16 +29,16 @@ cdef class Opening(Owner):
     @cython.locals(link=Link, request=Request, stop=Py_ssize_t)
     cpdef on_decided(self, response)
     cpdef on_failed(self, error)
-    cdef _decide(self, Request request, answer, Py_ssize_t start, Py_ssize_t stop)
     @cython.locals(reception=Reception, link=Link)
-    cdef _accept(self, Request request, Py_ssize_t start, Py_ssize_t stop)
+    cdef _decide(self, Request request, answer, Py_ssize_t start, Py_ssize_t stop)
+    @cython.locals(reception=Reception)
+    cdef tuple _accept(self, Request request)
     cdef _refuse(self, error)
     cpdef refuse_for_shutdown(self)
     @cython.locals(link=Link, request=Request)
     cdef _answer(self, response)
-    @cython.locals(link=Link, taken=Py_ssize_t)
-    cpdef on_writable(self)
     cpdef double on_deadline(self, double now) except? -1
+    cpdef hurry(self)
     cpdef close(self)
     @cython.locals(link=Link)
     cdef _leave(self)

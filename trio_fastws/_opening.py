@@ -1,12 +1,11 @@
 # cython: annotation_typing=False
 """The server's side of an opening handshake, until a WebSocket comes out of it.
 
-Owns a connection from ``accept`` to the 101, or to the end of an HTTP answer.
-Knows when things happen; what a good request is stands in the protocol floor.
-A connection is in one of three states: its head is not complete; its head is,
-but `on_request` has not decided; an answer is being written, after which the
-connection ends. Bytes that come while nobody has decided are kept up to one
-read, then reading pauses.
+Owns a connection from ``accept`` to the 101, or to an HTTP answer, which is
+`_answering`'s. Knows when things happen; what a good request is stands in the
+protocol floor. A connection is in one of two states: its head is not complete; or
+its head is, but `on_request` has not decided. Bytes that come meanwhile are kept up
+to one read, then reading pauses.
 
 Nothing here waits; the task of an `on_request` that does is in `_deciding`.
 """
@@ -37,12 +36,16 @@ from trio_fastws._protocol.server_handshake import (
     is_upgrade,
 )
 from trio_fastws._transport.dispatcher import Dispatcher, SocketLink
-from trio_fastws._transport.links import HEADROOM, Linger, Owner
+from trio_fastws._transport.failing import contain
+from trio_fastws._transport.links import HEADROOM, Owner
 
+from ._answering import Answer
 from ._deciding import wait_for_decision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from trio_fastws._protocol.agreement import Agreement
 
     from ._reception import Reception
 
@@ -55,7 +58,6 @@ class Opening(Owner):
     __slots__ = (
         "_early",
         "_head",
-        "_out",
         "_reception",
         "_request",
         "closed",
@@ -75,9 +77,7 @@ class Opening(Owner):
         self._request: Request | None = None
         # The scope of the task that decides, or starts TLS, while there is one.
         self.scope: trio.CancelScope | None = None
-        # The rest of an answer that did not go out whole.
-        self._out: memoryview | None = None
-        reception.pending.add(self)
+        reception.enter(self)
 
     # --- the head -----------------------------------------------------------
 
@@ -85,8 +85,6 @@ class Opening(Owner):
         """See `Owner.on_data`."""
         link = self.link
         assert link is not None
-        if self._out is not None:
-            return  # The answer is decided; this read was under way before.
         data = link.turn.buffer
         if self._request is not None:
             # Undecided: one read is kept; reading pauses with it.
@@ -117,6 +115,7 @@ class Opening(Owner):
                 head, reception.request_fields, reception.request_head, True
             )
             self._request = request
+            reception.check_open()
             if is_upgrade(request):
                 check_upgrade(request)
                 if reception.origins is not None:
@@ -144,6 +143,7 @@ class Opening(Owner):
             self._early = bytes(link.turn.buffer[start:stop])
             if self._early:
                 link.want(False, False)
+            self._reception.ask(self)
             self.scope = trio.CancelScope(deadline=self.deadline)
             spawn = self._reception.spawn
             self._call(spawn, wait_for_decision, self, answer, self.scope)
@@ -172,7 +172,10 @@ class Opening(Owner):
         stop = HEADROOM + len(self._early)
         link.turn.buffer[HEADROOM:stop] = self._early
         link.want(True, False)
-        self._decide(request, response, HEADROOM, stop)
+        try:
+            self._decide(request, response, HEADROOM, stop)
+        except Exception as error:  # noqa: BLE001 - isolation, as in a turn
+            contain(link.turn, link.owner, error)
 
     def on_failed(self, error: Exception) -> None:
         """Know that the user's own code has failed."""
@@ -187,17 +190,23 @@ class Opening(Owner):
         if self.link is None:  # the peer has gone meanwhile
             return
         try:
-            if answer is None:
-                self._accept(request, start, stop)
-            else:
+            if answer is not None:
                 self._answer(answer)
+                return
+            subprotocol, agreement, accept = self._accept(request)
         except HandshakeError as error:
             self._refuse(error)
+            return
         except Exception as error:  # noqa: BLE001 - isolation: logged, 500
             # From what on_request gave, or from subprotocols: a user's mistake.
             self.on_failed(error)
+            return
+        reception, link = self._reception, self.link
+        self._leave()
+        reception.welcome(link, request, subprotocol, agreement, accept, start, stop)
 
-    def _accept(self, request: Request, start: int, stop: int) -> None:
+    def _accept(self, request: Request) -> tuple[str | None, Agreement | None, bytes]:
+        # What was agreed upon, and the 101 that says so.
         reception = self._reception
         if not is_upgrade(request):
             # None from on_request accepts the request: an upgrade would do here.
@@ -212,11 +221,7 @@ class Opening(Owner):
         extensions = agreement = None
         if reception.negotiator is not None:
             extensions, agreement = reception.negotiator.accept(request)
-        accept = build_accept(request, subprotocol, extensions)
-        link = self.link
-        assert link is not None
-        self._leave()
-        reception.welcome(link, request, subprotocol, agreement, accept, start, stop)
+        return subprotocol, agreement, build_accept(request, subprotocol, extensions)
 
     def _refuse(self, error: HandshakeError) -> None:
         logger.debug("handshake refused: %d %s", error.status, error.reason)
@@ -227,7 +232,7 @@ class Opening(Owner):
         if self.link is None:
             # TLS is still being set up: no word could be read.
             self.close()
-        elif self._out is None:
+        else:
             if self.scope is not None:
                 self.scope.cancel()
             self._refuse(HandshakeError(503, "the server is shutting down"))
@@ -238,52 +243,35 @@ class Opening(Owner):
             return
         request = self._request
         head_only = request is not None and request.method == "HEAD"
-        if type(response) is not Response:
+        if not isinstance(response, Response):
             raise TypeError(f"on_request gave {response!r}, not a Response or None")
         data = encode_response(response, head_only=head_only)
-        self._out = memoryview(data)
-        self.on_writable()
-
-    def on_writable(self) -> None:
-        """See `Owner.on_writable`: the rest of an answer."""
-        link, out = self.link, self._out
-        if link is None or out is None:
-            return
-        # Not copied: what a slow peer leaves is offered again and again.
-        taken = link.write([out], len(out))  # type: ignore[list-item]
-        if taken < len(out):
-            self._out = out[taken:]
-            link.want(False, True)
-            return
         self._leave()
-        if link.broken:
-            link.close()
-        else:
-            Linger(link, self._reception.service.close_seconds)
+        Answer(self._reception, link, data)
 
     # --- the end ------------------------------------------------------------
 
     def on_eof(self, error: OSError | None) -> None:
         """See `Owner.on_eof`."""
-        logger.debug("connection ended in its opening handshake: %s", error or "EOF")
         self.close()
+        logger.debug("connection ended in its opening handshake: %s", error or "EOF")
 
     def on_hangup(self) -> None:
         """See `Owner.on_hangup`."""
         self.on_eof(None)
 
-    def on_mark(self) -> None:
-        """See `Owner.on_mark`: a write has failed."""
-        if self.link is not None and self.link.broken:
-            self.on_eof(None)
-
     def on_deadline(self, now: float) -> float:
         """Give a peer up that takes too long."""
         if now < self.deadline:
             return self.deadline
-        logger.debug("opening handshake took too long")
         self.close()
+        logger.debug("opening handshake took too long")
         return math.inf
+
+    def hurry(self) -> None:
+        """Take what has come already: another needs the room."""
+        if self.link is not None and self._request is None:
+            self.link.read_now()
 
     def close(self) -> None:
         """Let go of the connection."""

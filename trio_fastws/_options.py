@@ -74,8 +74,9 @@ class Limits:
         request_fields: Most header fields in it (431).
         connections: Most open connections of a server; further ones are
             answered with 503. None for no limit but the system's.
-        pending_handshakes: Most connections of a server whose handshake is not
-            complete; accepting waits while there are so many.
+        pending_handshakes: Most connections of a server that are no WebSocket:
+            their handshake is not complete, or they were answered otherwise and
+            are not closed yet. When one more comes, the oldest makes room.
         receive_buffer: Bytes of unread messages a connection may hold (each
             message counts 64 more, and text what it takes once decoded: up to
             four bytes a character); reading pauses there.

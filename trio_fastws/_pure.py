@@ -56,6 +56,7 @@ HOT = (
     "_pressure",
     "_connection",
     "_reception",
+    "_answering",
     "_opening",
 )
 

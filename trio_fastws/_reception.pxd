@@ -2,7 +2,7 @@ cimport cython
 
 from trio_fastws._protocol.endpoint cimport Endpoint
 from trio_fastws._protocol.request cimport Request
-from trio_fastws._transport.links cimport Link, Owner
+from trio_fastws._transport.links cimport Link
 
 from ._connection cimport Connection
 from ._service cimport Service
@@ -19,18 +19,26 @@ cdef class Reception:
     cdef readonly double seconds
     cdef readonly object spawn
     cdef object start_handler
-    cdef object on_room
-    cdef readonly set pending
+    cdef readonly object heads
+    cdef readonly object deciding
+    cdef readonly object answers
+    cdef readonly object lingering
     cdef readonly Py_ssize_t accepted
+    cdef readonly Py_ssize_t dropped
     cdef public bint closed
     cdef public object subprotocols
     cdef public object origins
     cdef public object on_request
     cdef public object negotiator
 
-    cpdef bint has_room(self) except? -1
+    cpdef list handshakes(self)
+    cpdef enter(self, opening)
+    cdef Py_ssize_t _count(self) except -1
+    cdef object _crowd(self)
+    cpdef check_open(self)
     cpdef check_admission(self)
-    cpdef leave(self, Owner opening)
+    cpdef ask(self, opening)
+    cpdef leave(self, opening)
     @cython.locals(endpoint=Endpoint, connection=Connection)
     cpdef welcome(
         self, Link link, Request request, subprotocol, agreement, bytes accept,

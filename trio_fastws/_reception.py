@@ -8,6 +8,8 @@ for one more connection, and what becomes of a good handshake. How one goes is
 
 from __future__ import annotations
 
+import logging
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from trio_fastws._protocol.codes import Role
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from trio_fastws._protocol.agreement import Agreement
     from trio_fastws._protocol.request import Request
-    from trio_fastws._transport.links import Link, Owner
+    from trio_fastws._transport.links import Link
 
     from ._connection import Connection
     from ._deflate import Negotiator
@@ -30,30 +32,40 @@ if TYPE_CHECKING:
     from ._options import Limits
     from ._service import Service
 
+logger = logging.getLogger("trio_fastws")
+
 
 class Reception:
     """What the opening handshakes of one server have in common.
 
-    Options as plain numbers, as in `Service`.
+    Options as plain numbers, as in `Service`. Connections that are no WebSocket yet, or
+    will be none, stand in one of four lines, oldest first:
 
     Attributes:
-        pending: Handshakes in progress.
+        heads: Their request is not complete, nor is TLS perhaps.
+        deciding: `on_request` has not decided yet.
+        answers: An answer is being written.
+        lingering: They had their answer; the peer has not closed yet.
         accepted: How many became a connection.
+        dropped: How many had to make room for another.
         closed: Whether the server is shutting down.
     """
 
     __slots__ = (
         "accepted",
+        "answers",
         "closed",
+        "deciding",
+        "dropped",
         "fragments",
+        "heads",
+        "lingering",
         "message_size",
         "most",
         "most_pending",
         "negotiator",
         "on_request",
-        "on_room",
         "origins",
-        "pending",
         "request_fields",
         "request_head",
         "seconds",
@@ -70,7 +82,6 @@ class Reception:
         seconds: float,
         spawn: Callable[..., None],
         start_handler: Callable[[WebSocket], None] | None,
-        on_room: Callable[[], None],
     ) -> None:
         """Receive nobody yet.
 
@@ -80,7 +91,6 @@ class Reception:
             seconds: How long a handshake may take.
             spawn: Starts a task that is cancelled when the server shuts down.
             start_handler: Starts a connection's own task, if it has one.
-            on_room: Called when there is room for a handshake again.
         """
         self.service: Service = service
         self.request_head: int = limits.request_head
@@ -92,9 +102,13 @@ class Reception:
         self.seconds: float = seconds
         self.spawn: Callable[..., None] = spawn
         self.start_handler: Callable[[WebSocket], None] | None = start_handler
-        self.on_room: Callable[[], None] = on_room
-        self.pending: set[Any] = set()
+        # Ordered ones give their oldest without a search, however many left before it.
+        self.heads: OrderedDict[Any, None] = OrderedDict()
+        self.deciding: OrderedDict[Any, None] = OrderedDict()
+        self.answers: OrderedDict[Any, None] = OrderedDict()
+        self.lingering: OrderedDict[Any, None] = OrderedDict()
         self.accepted: int = 0
+        self.dropped: int = 0
         self.closed: bool = False
         # What the user wants of a request; set by the server.
         self.subprotocols: Sequence[str] | ChooseSubprotocol = ()
@@ -103,23 +117,56 @@ class Reception:
         # Of compression; None without it.
         self.negotiator: Negotiator | None = None
 
-    def has_room(self) -> bool:
-        """Tell whether another handshake may begin."""
-        return len(self.pending) < self.most_pending
+    def handshakes(self) -> list[Any]:
+        """Return the handshakes that nobody has decided."""
+        return [*self.heads, *self.deciding]
+
+    def enter(self, opening: Any) -> None:
+        """Know a new connection; the oldest makes room if there are too many.
+
+        So whoever comes is heard at once, however many others say nothing. The most
+        numerous kind loses one: of silent peers, or of those that had their answer. Who
+        waits for a decision is the last to go.
+        """
+        if self._count() >= self.most_pending:
+            # Its request may be there already, on a server that is busy.
+            next(iter(self._crowd())).hurry()
+            while self._count() >= self.most_pending:
+                oldest, _ = self._crowd().popitem(last=False)
+                self.dropped += 1
+                logger.debug("the oldest of too many handshakes makes room")
+                oldest.close()
+        self.heads[opening] = None
+
+    def _count(self) -> int:
+        unheard = len(self.heads) + len(self.deciding)
+        return unheard + len(self.answers) + len(self.lingering)
+
+    def _crowd(self) -> OrderedDict[Any, None]:
+        crowd = max(self.lingering, self.answers, self.heads, key=len)
+        return crowd or self.deciding
+
+    def check_open(self) -> None:
+        """Raise the refusal for a request that comes while the server shuts down."""
+        if self.closed:
+            raise HandshakeError(503, "the server is shutting down")
 
     def check_admission(self) -> None:
         """Raise the refusal for a handshake that comes at the wrong time."""
-        if self.closed:
-            raise HandshakeError(503, "the server is shutting down")
+        self.check_open()
         if self.most is not None and len(self.service.connections) >= self.most:
             reason = f"the server has its {self.most} connections"
             raise HandshakeError(503, reason, (("Retry-After", "5"),))
 
-    def leave(self, opening: Owner) -> None:
+    def ask(self, opening: Any) -> None:
+        """Know that the request of a handshake waits for a decision."""
+        self.heads.pop(opening, None)
+        self.deciding[opening] = None
+
+    def leave(self, opening: Any) -> None:
         """Know that a handshake is over, one way or the other."""
-        self.pending.discard(opening)
-        if len(self.pending) == self.most_pending - 1:
-            self.on_room()
+        self.heads.pop(opening, None)
+        self.deciding.pop(opening, None)
 
     def welcome(
         self,

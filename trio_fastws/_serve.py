@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 import trio
 
 from trio_fastws._protocol.codes import Role
-from trio_fastws._transport.listening import open_listeners
+from trio_fastws._transport.listening import close_listeners, open_listeners
 
 from ._arguments import (
     check_callable,
@@ -16,8 +16,8 @@ from ._arguments import (
     check_listeners,
     check_origins,
     check_port,
+    check_server_tls,
     check_subprotocols,
-    check_tls,
     fill_in,
 )
 from ._deflate import Negotiator
@@ -96,7 +96,7 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
     if listeners is not None and host is not None:
         raise TypeError("host goes with a port, not with listeners")
     check_handler(handler)
-    check_tls(tls)
+    check_server_tls(tls)
     check_deflate(deflate)
     check_callable("on_request", on_request)
     if on_disconnect not in ("deliver", "cancel"):
@@ -124,7 +124,6 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
     try:
         await server.run(listeners, tls, make_service, task_status)
     finally:
-        for listener in listeners:
-            with trio.CancelScope(shield=True):
-                await listener.aclose()
+        with trio.CancelScope(shield=True):
+            await close_listeners(listeners)
     raise AssertionError("a server runs until it is cancelled")

@@ -19,11 +19,12 @@ import trio
 
 from trio_fastws._transport import loop as loops
 from trio_fastws._transport.dispatcher import Dispatcher
-from trio_fastws._transport.listening import Listener
-from trio_fastws._transport.streams import StreamLink
+from trio_fastws._transport.failing import contain
+from trio_fastws._transport.listening import Listener, close_listeners
 
+from ._accepting import StreamAcceptor
 from ._handler import ChooseSubprotocol, EventHandler, OnRequest
-from ._opening import Opening, open_socket
+from ._opening import open_socket
 from ._reception import Reception
 from ._scopes import shielded_nursery, wait_lingering
 from ._statistics import ServerStatistics
@@ -72,10 +73,8 @@ class Server:
         self._handler_name = f"{handler.__module__}.{name}" if name else repr(handler)
         self._listeners: list[Listener] = []
         self._addresses: list[Any] = []
-        self._room = trio.Event()
-        # What they have not written yet goes out before the server ends.
-        self._pumps: set[StreamLink] = set()
         # Set by `run`.
+        self._streams: StreamAcceptor = cast("StreamAcceptor", None)
         self.service: Service = cast("Service", None)
         self._reception: Reception = cast("Reception", None)
         self._links: trio.Nursery = cast("trio.Nursery", None)
@@ -107,10 +106,12 @@ class Server:
 
     def statistics(self) -> ServerStatistics:
         """Return the server's counters."""
+        reception = self._reception
         return ServerStatistics(
             connections=len(self.service.connections),
-            handshakes=len(self._reception.pending),
-            accepted=self._reception.accepted,
+            handshakes=len(reception.handshakes()) + len(reception.answers),
+            accepted=reception.accepted,
+            handshakes_dropped=reception.dropped,
         )
 
     def __repr__(self) -> str:
@@ -138,78 +139,12 @@ class Server:
             self.timeouts.handshake,
             self.spawn_handler,
             self._start_handler if service.handler is None else None,
-            self._on_room,
         )
         reception.subprotocols = self.subprotocols
         reception.origins = self.origins
         reception.on_request = self.on_request
         reception.negotiator = self.negotiator
         return reception
-
-    def _on_room(self) -> None:
-        # There is room for a handshake again.
-        self._room.set()
-        for listener in self._listeners:
-            listener.wake()
-
-    async def _accept_streams(
-        self, listener: trio.abc.Listener[trio.abc.Stream], tls: ssl.SSLContext | None
-    ) -> None:
-        # For everything that is not a plain socket in our own epoll.
-        complained = False
-        while True:
-            while not self._reception.has_room():
-                # Other listeners may be waiting for the same one.
-                if self._room.is_set():
-                    self._room = trio.Event()
-                await self._room.wait()
-            try:
-                stream = await listener.accept()
-            except OSError as error:
-                if not complained:
-                    logger.error("cannot accept connections: %s", error.strerror)  # noqa: TRY400
-                complained = True
-                await trio.sleep(0.1)
-                continue
-            complained = False
-            opening = Opening(self._reception, trio.current_time())
-            self._links.start_soon(self._run_stream, stream, tls, opening)
-
-    async def _run_stream(
-        self, stream: trio.abc.Stream, tls: ssl.SSLContext | None, opening: Opening
-    ) -> None:
-        try:
-            if tls is not None:
-                stream = trio.SSLStream[trio.abc.Stream](
-                    stream, tls, server_side=True, https_compatible=True
-                )
-            secure = _as_tls(stream)
-            if secure is not None:
-                await self._start_tls(secure, opening)
-            if not opening.closed:
-                turn = self.service.turn
-                link = StreamLink(turn, opening, stream)
-                turn.schedule(opening, opening.deadline)
-                self._pumps.add(link)
-                await link.run()
-                self._pumps.discard(link)
-        finally:
-            opening.close()
-            await trio.aclose_forcefully(stream)
-
-    async def _start_tls(
-        self, stream: trio.SSLStream[trio.abc.Stream], opening: Opening
-    ) -> None:
-        with trio.move_on_at(opening.deadline) as opening.scope:
-            try:
-                await stream.do_handshake()
-            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                logger.debug("TLS handshake failed: %s", error.__cause__ or error)
-                opening.close()
-        if opening.scope.cancelled_caught and not opening.closed:
-            logger.debug("TLS handshake took too long")
-            opening.close()
-        opening.scope = None
 
     async def run(
         self,
@@ -245,6 +180,7 @@ class Server:
                 links_scope.cancel()
                 raise
             try:
+                self._streams = StreamAcceptor(self._reception, tls, self._links)
                 self._links.start_soon(self._run_loop, loop)
                 for listener in listeners:
                     self._listen(listener, tls, nursery)
@@ -252,13 +188,16 @@ class Server:
                 await trio.sleep_forever()
             finally:
                 nursery.cancel_scope.cancel()
-                self._stop_accepting()
-                handlers_scope.cancel()
-                with trio.CancelScope(shield=True):
-                    for listener in listeners:
-                        await listener.aclose()
-                    await self._say_goodbye(loop)
-                links_scope.cancel()
+                try:
+                    self._stop_accepting()
+                    handlers_scope.cancel()
+                    with trio.CancelScope(shield=True):
+                        await close_listeners(listeners)
+                        await self._say_goodbye(loop)
+                finally:
+                    # Whatever has failed: shielded, they would never end.
+                    handlers_scope.cancel()
+                    links_scope.cancel()
 
     def _listen(
         self,
@@ -274,28 +213,34 @@ class Server:
                 sock = socket.socket(fileno=inner.detach())
                 sock.setblocking(False)
                 _no_delay(sock)
-                reception = self._reception
-                begin = partial(open_socket, reception)
-                self._listeners.append(Listener(turn, sock, begin, reception.has_room))
+                begin = partial(open_socket, self._reception)
+                self._listeners.append(Listener(turn, sock, begin))
                 return
-        nursery.start_soon(self._accept_streams, listener, tls)
+        nursery.start_soon(self._streams.accept_all, listener)
 
     def _stop_accepting(self) -> None:
         self._reception.closed = True
         for listener in self._listeners:
             listener.close()
-        for opening in tuple(self._reception.pending):
-            opening.refuse_for_shutdown()
+        turn = self.service.turn
+        for opening in self._reception.handshakes():
+            try:
+                opening.refuse_for_shutdown()
+            except Exception as error:  # noqa: BLE001 - isolation
+                contain(turn, opening, error)
         for ws in tuple(self.service.connections):
-            ws.start_close(1001, "the server is shutting down")
+            try:
+                ws.start_close(1001, "the server is shutting down")
+            except Exception as error:  # noqa: BLE001 - isolation
+                contain(turn, ws, error)
 
     async def _say_goodbye(self, loop: loops.Loop) -> None:
         with trio.move_on_after(self.timeouts.shutdown):
             await self._wait_empty(loop)
-            for link in tuple(self._pumps):
+            for link in tuple(self._streams.pumps):
                 await link.written.wait()
             await wait_lingering(self.service.turn)
-        for opening in tuple(self._reception.pending):
+        for opening in (*self._reception.handshakes(), *self._reception.answers):
             opening.close()
         for ws in tuple(self.service.connections):
             ws.abort("the server has shut down")
@@ -321,10 +266,3 @@ def _no_delay(sock: socket.socket) -> None:
     # leave in whole batches already; Nagle would only delay the last one.
     if sock.family in (socket.AF_INET, socket.AF_INET6):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _as_tls(stream: trio.abc.Stream) -> trio.SSLStream[trio.abc.Stream] | None:
-    # isinstance alone would leave half of the type unknown.
-    if isinstance(stream, trio.SSLStream):
-        return cast("trio.SSLStream[trio.abc.Stream]", stream)
-    return None

@@ -42,10 +42,13 @@ class ServerStatistics:
 
     Attributes:
         connections: Open WebSockets.
-        handshakes: Opening handshakes in progress.
+        handshakes: Opening handshakes in progress, and answers being written.
         accepted: WebSockets opened since the start.
+        handshakes_dropped: Handshakes, and answered requests, that made room for
+            others; see `Limits.pending_handshakes`.
     """
 
     connections: int
     handshakes: int
     accepted: int
+    handshakes_dropped: int = 0

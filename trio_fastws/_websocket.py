@@ -281,7 +281,9 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
     def request(self) -> Request | None:
         """The handshake request; None once dropped, see `Limits.keep_request`."""
         if type(self._request) is bytes:
-            self._request = parse_request(self._request)
+            raw: bytes = self._request
+            # It has passed the server's limits, which may be wider than the defaults.
+            self._request = parse_request(raw, len(raw), len(raw))
         return cast("Request | None", self._request)
 
     def adopt_request(self, request: Request) -> None:

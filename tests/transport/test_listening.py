@@ -32,7 +32,7 @@ class Tap:
 
 
 class Door:
-    """A listener, its socket, who came in, and whether there is room."""
+    """A listener, its socket, and who came in."""
 
     def __init__(self, dispatcher, sockets) -> None:
         sock = socket.create_server(("127.0.0.1", 0), backlog=200)
@@ -42,22 +42,15 @@ class Door:
         self.fd = sock.fileno()
         self.address = sock.getsockname()
         self.entered: list[socket.socket] = []
-        self.capacity = 10**6
-        self.on_enter = self.on_full = lambda: None
+        self.on_enter = lambda: None
         self.sockets = sockets
-        self.listener = Listener(dispatcher, sock, self.enter, self.has_room)
+        self.listener = Listener(dispatcher, sock, self.enter)
 
     def enter(self, fd: int) -> None:
         sock = socket.socket(fileno=fd)
         self.sockets.append(sock)
         self.entered.append(sock)
         self.on_enter()
-
-    def has_room(self) -> bool:
-        if len(self.entered) < self.capacity:
-            return True
-        self.on_full()
-        return False
 
     def knock(self, count: int = 1) -> None:
         for _ in range(count):
@@ -91,25 +84,6 @@ def test_a_burst_is_accepted_in_batches(dispatcher, door) -> None:
     assert len(door.entered) == BATCH
     dispatcher.turn()
     assert len(door.entered) == BATCH + 5
-
-
-def test_without_room_accepting_rests_until_it_is_woken(dispatcher, door) -> None:
-    door.capacity = 2
-    door.knock(5)
-    for _ in range(3):
-        assert dispatcher.turn() is False
-    assert len(door.entered) == 2
-    assert dispatcher.epoll.poll(0) == [], "it would spin"
-    door.capacity = 4
-    dispatcher.turn()
-    assert len(door.entered) == 2, "nobody has woken it"
-    door.listener.wake()
-    dispatcher.turn()
-    assert len(door.entered) == 4
-    door.capacity = 10
-    door.listener.wake()
-    dispatcher.turn()
-    assert len(door.entered) == 5
 
 
 def test_waking_what_does_not_rest_changes_nothing(dispatcher, door) -> None:
@@ -175,11 +149,52 @@ def test_the_error_of_one_connection_is_its_own_affair(
     assert caplog.records == []
 
 
-def test_any_other_error_is_a_bug_and_is_raised(dispatcher, door) -> None:
-    door.tap.errors = [OSError(errno.EBADF, "bad")]
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EBADF, errno.EIO])
+def test_what_nobody_expects_of_accept_is_said_and_tried_again(
+    dispatcher, door, clock, caplog, number
+) -> None:
+    door.tap.errors = [OSError(number, "odd")]
     door.knock()
-    with pytest.raises(OSError, match="bad"):
+    dispatcher.turn()
+    assert door.tap.calls == 1, "it would spin"
+    clock.seconds += 2 * REST_SECONDS
+    dispatcher.turn()
+    dispatcher.turn()
+    assert len(door.entered) == 1
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert "odd" in record.getMessage()
+
+
+def test_what_one_connection_raises_is_its_own_affair(dispatcher, door, caplog) -> None:
+    def fail() -> None:
+        if len(door.entered) == 2:
+            raise LookupError("a bug")
+
+    door.on_enter = fail
+    door.knock(3)
+    dispatcher.turn()
+    assert len(door.entered) == 3
+    (record,) = caplog.records
+    assert record.exc_info[1].args == ("a bug",)
+
+
+def test_a_bug_in_accepting_costs_a_moment(
+    dispatcher, door, clock, caplog, monkeypatch
+) -> None:
+    def fail(fd: int) -> int:
+        raise LookupError("a bug")
+
+    door.knock()
+    with monkeypatch.context() as patch:
+        patch.setattr(calls, "accept", fail)
         dispatcher.turn()
+        dispatcher.turn()
+    assert len(caplog.records) == 1
+    clock.seconds += 2 * REST_SECONDS
+    dispatcher.turn()
+    dispatcher.turn()
+    assert len(door.entered) == 1
 
 
 def test_a_closed_listener_refuses(dispatcher, door, clock) -> None:
@@ -208,15 +223,6 @@ def test_a_listener_may_be_closed_by_what_it_calls(dispatcher, door) -> None:
     door.knock(3)
     dispatcher.turn()
     assert len(door.entered) == 1
-    assert door.listener.link is None
-
-
-def test_a_listener_may_be_closed_by_who_is_asked_for_room(dispatcher, door) -> None:
-    door.capacity = 0
-    door.on_full = door.listener.close
-    door.knock()
-    dispatcher.turn()
-    assert door.entered == []
     assert door.listener.link is None
 
 

@@ -14,7 +14,7 @@ from httptools import HttpParserError
 
 from .errors import HandshakeError
 from .head import MAX_FIELDS, MAX_HEAD, check_head, parse_response_fields
-from .headers import Headers, HeaderSource, check_field, check_text
+from .headers import Headers, HeaderSource, check_field, check_str, check_text
 
 # What `encode_response` writes itself; two of them would frame the body twice.
 _OWNED = frozenset({"connection", "content-length", "transfer-encoding"})
@@ -34,12 +34,14 @@ class Response:
     Attributes:
         status: 100 to 599; `encode_response` takes no 1xx.
         headers: Given as pairs, a mapping or `Headers`; held as `Headers`.
-        body: ``str`` is sent as UTF-8 text. Held as ``bytes``.
+        body: ``str`` is sent as UTF-8 text, anything bytes-like as it is. Held as
+            ``bytes``.
         reason: Phrase beside the status; the usual one if not given.
 
     Raises:
         ValueError: The status is out of range, or a header or the reason would end
             its line early. The message says which.
+        TypeError: One of them, or the body, is of another type.
     """
 
     status: int
@@ -51,26 +53,33 @@ class Response:
         self,
         status: int,
         headers: HeaderSource = (),
-        body: bytes | str = b"",
+        body: bytes | bytearray | memoryview | str = b"",
         reason: str = "",
     ) -> None:
+        if isinstance(status, bool) or not isinstance(status, int):
+            msg = f"status must be an int, not {status!r}"
+            raise TypeError(msg)
         if not 100 <= status <= 599:
             msg = f"status {status} is not in 100 to 599 (RFC 9110 15)"
             raise ValueError(msg)
         headers = Headers(headers)
         for name, value in headers.items():
             check_field(name, value)
+        check_str("reason", reason)
         check_text("reason", reason)
         if isinstance(body, str):
             if body and "Content-Type" not in headers:
                 kind = ("Content-Type", "text/plain; charset=utf-8")
                 headers = Headers((*headers.items(), kind))
             body = body.encode()
+        elif not isinstance(body, bytes | bytearray | memoryview):
+            msg = f"body must be str or bytes-like, not {body!r}"
+            raise TypeError(msg)
         # the class is frozen, its constructor is not
         put = object.__setattr__
         put(self, "status", status)
         put(self, "headers", headers)
-        put(self, "body", body)
+        put(self, "body", bytes(body))
         put(self, "reason", reason or _phrase(status))
 
 

@@ -45,3 +45,4 @@ cdef class Dispatcher(Turn):
     cpdef bint turn(self, bint alone=*) except? -1
     @cython.locals(links=list, events=bytearray, link=Link, mask="unsigned int")
     cdef _handle(self)
+    cpdef handle(self, Link link, unsigned int events)

@@ -46,6 +46,7 @@ from .calls import (
     receive_into,
     send,
 )
+from .failing import contain
 from .links import HEADROOM, Link, Owner, Turn
 from .staying import Stay
 
@@ -94,6 +95,10 @@ class SocketLink(Link):
                 self._receive(self.owner)
         elif events & (EPOLLERR | EPOLLHUP):
             self._check_hangup(self.owner)
+
+    def read_now(self) -> None:
+        """See `Link.read_now`."""
+        self._dispatcher().handle(self, EPOLLIN)
 
     def _receive(self, owner: Owner) -> None:
         if owner.unfinished:
@@ -308,10 +313,17 @@ class Dispatcher(Turn):
             mask = event_mask(events, self._position)
             self._position += 1
             if link is not None:
-                link.on_ready(mask)
+                self.handle(link, mask)
             # After each of them: one may inflate and compress for a millisecond.
             if perf_counter() >= self.until:
                 return
+
+    def handle(self, link: Link, events: int) -> None:
+        """Have a link act on its events; what it raises costs it alone."""
+        try:
+            link.on_ready(events)
+        except Exception as error:  # noqa: BLE001 - isolation
+            contain(self, link.owner, error)
 
     def close(self) -> None:
         """Close every link and the epoll; nobody may be waiting on it."""

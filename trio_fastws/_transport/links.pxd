@@ -38,6 +38,7 @@ cdef class Link:
     cpdef bint flushing(self) except? -1
     cpdef close(self)
     cpdef on_ready(self, int events)
+    cpdef read_now(self)
     cpdef peer_address(self)
     cpdef local_address(self)
 

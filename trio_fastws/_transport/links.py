@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from .contexts import ContextOwner, Contexts
 from .current import thread_ident
+from .failing import contain, give_up, log_failure
 from .wheel import Timer, Wheel
 
 if TYPE_CHECKING:
@@ -94,6 +95,10 @@ class Owner(ContextOwner):
     def on_continue(self) -> None:
         """Go on with input that an earlier turn had no time for."""
 
+    def on_failure(self, error: Exception) -> None:
+        """Give up: one of these methods has raised what nobody expected."""
+        give_up(self, error)
+
 
 class Link:
     """One connection's way to its peer. Not safe to use from other threads."""
@@ -159,6 +164,9 @@ class Link:
     def on_ready(self, events: int) -> None:
         """Act on readiness as epoll reports it."""
         raise NotImplementedError
+
+    def read_now(self) -> None:
+        """Hand over what has come already, if that needs no waiting."""
 
     def peer_address(self) -> object:
         """Return the peer's address as the socket module gives it, or None."""
@@ -305,7 +313,10 @@ class Turn:
                     self._marked = marked[index:] + self._marked
                     break
                 owner.marked = False
-                owner.on_mark()
+                try:
+                    owner.on_mark()
+                except Exception as error:  # noqa: BLE001 - isolation
+                    contain(self, owner, error)
         return len(self._marked) > 0
 
     def go_on(self) -> None:
@@ -317,7 +328,10 @@ class Turn:
                 self._continuing = unfinished[index:] + self._continuing
                 break
             owner.unfinished = False
-            owner.on_continue()
+            try:
+                owner.on_continue()
+            except Exception as error:  # noqa: BLE001 - isolation
+                contain(self, owner, error)
 
     def tick(self) -> bool:
         """Call the timers that are due; True if some are left."""
@@ -369,6 +383,11 @@ class Linger(Owner):
             return self._deadline
         self._close()
         return math.inf
+
+    def on_failure(self, error: Exception) -> None:
+        """See `Owner.on_failure`."""
+        log_failure(error)
+        self._close()
 
     def _close(self) -> None:
         link = self.link

@@ -1,8 +1,8 @@
 """Accepting connections in the dispatcher, in batches.
 
-Owns listening sockets and when they rest: while the owner has enough to do, and
-while the process has no descriptors left (EMFILE, ENFILE). Then accepting would
-fail again at once, for ever: the pending connections keep the socket readable.
+Owns listening sockets and when they rest: while the process has no descriptors left
+(EMFILE, ENFILE), or accepting fails otherwise. It would fail again at once, for ever:
+the pending connections keep the socket readable.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ import errno
 import logging
 import math
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
 from . import calls
 from .calls import EPOLLIN
 from .dispatcher import Dispatcher
+from .failing import log_failure
 from .links import Link, Owner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 logger = logging.getLogger("trio_fastws")
 
@@ -48,20 +49,18 @@ _PEER_ERRORS = {
     errno.EOPNOTSUPP,
     errno.ENETUNREACH,
 }
-_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 class Listener(Owner):
     """One listening socket, and what is done with its connections."""
 
-    __slots__ = ("_accepted", "_complained", "_resting", "_room")
+    __slots__ = ("_accepted", "_complained", "_resting")
 
     def __init__(
         self,
         dispatcher: Dispatcher,
         sock: socket.socket,
         accepted: Callable[[int], None],
-        room: Callable[[], bool],
     ) -> None:
         """Start to accept.
 
@@ -70,12 +69,9 @@ class Listener(Owner):
             sock: Listening and non-blocking; closed by `close`.
             accepted: Called with the descriptor of every new, non-blocking
                 connection, which is then its to close.
-            room: Asked before each accept; when it says no, accepting rests
-                until `wake` is called.
         """
         super().__init__()
         self._accepted = accepted
-        self._room = room
         self._resting = False
         # Whether it was said that descriptors ran out; once is enough.
         self._complained = False
@@ -86,22 +82,22 @@ class Listener(Owner):
         for _ in range(BATCH):
             if self.link is None:  # closed by what `accepted` did
                 return
-            if not self._room():
-                self._rest()
-                return
             try:
                 connection = calls.accept(fd)
             except OSError as error:
-                if error.errno in _OUT_OF_RESOURCES:
-                    self._run_out(error)
-                    return
-                if error.errno not in _PEER_ERRORS:
-                    raise
-                continue
+                if error.errno in _PEER_ERRORS:
+                    continue
+                # Descriptors ran out, or what nobody expected: the socket stays
+                # readable, so do not ask again at once.
+                self._run_out(error)
+                return
             if connection < 0:
                 return
             self._complained = False
-            self._accepted(connection)
+            try:
+                self._accepted(connection)
+            except Exception as error:  # noqa: BLE001 - isolation: one connection's
+                log_failure(error)
 
     def _rest(self) -> None:
         self._resting = True
@@ -122,15 +118,22 @@ class Listener(Owner):
         link.turn.schedule(self, link.turn.now + REST_SECONDS)
 
     def wake(self) -> None:
-        """Accept again, if accepting rests for want of room."""
+        """Accept again, if accepting rests."""
         if self._resting and self.link is not None:
             self._resting = False
             self.link.want(True, False)
 
     def on_deadline(self, now: float) -> float:
-        """Try again after descriptors ran out."""
+        """Try again."""
         self.wake()
         return math.inf
+
+    def on_failure(self, error: Exception) -> None:
+        """Go on in a moment: no connection may cost the others theirs."""
+        log_failure(error)
+        if self.link is not None:
+            self._rest()
+            self.link.turn.schedule(self, self.link.turn.time() + REST_SECONDS)
 
     def close(self) -> None:
         """Stop listening."""
@@ -204,6 +207,15 @@ async def open_listeners(
         else:
             return moved
     raise OSError(errno.EADDRINUSE, "no port is free for IPv4 and IPv6 alike")
+
+
+async def close_listeners(listeners: Iterable[trio.abc.Listener[Any]]) -> None:
+    """Close listeners; what one raises is logged and keeps none from being closed."""
+    for listener in listeners:
+        try:
+            await listener.aclose()
+        except* Exception as group:
+            logger.exception("exception in a listener's aclose", exc_info=group)
 
 
 async def _move(listener: trio.SocketListener, port: int) -> trio.SocketListener:

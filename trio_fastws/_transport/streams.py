@@ -11,11 +11,15 @@ frame is torn; ``send_all`` is told nothing it would have to take back.
 
 from __future__ import annotations
 
+import logging
 from typing import Any, cast
 
 import trio
 
+from .failing import contain, drop_cork, log_failure
 from .links import READ_SIZE, Link, Owner, Turn
+
+logger = logging.getLogger("trio_fastws")
 
 # Bytes taken from the owner and not yet given to the stream: enough to keep the
 # stream busy while the owner is asked for more.
@@ -75,11 +79,24 @@ class StreamLink(Link):
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._write)
                     await self._read_all()
+        except* Exception as group:  # noqa: BLE001 - isolation: logged, the link ends
+            self._fail(group)
         finally:
             if self.owner is not None:
                 self._end(None)
             # Forceful: a graceful TLS goodbye was sent by `shutdown`.
-            await trio.aclose_forcefully(self._stream)
+            await close_stream(self._stream)
+
+    def _fail(self, group: ExceptionGroup[Exception]) -> None:
+        # What no stream of trio's raises, or a bug in an owner.
+        log_stream_failure(group)
+        turn, owner = self.turn, self.owner
+        drop_cork(turn)
+        if owner is not None:
+            try:
+                self._end(OSError(_cause(_innermost(group))))
+            except Exception as error:  # noqa: BLE001 - isolation
+                contain(turn, owner, error)
 
     async def _read_all(self) -> None:
         while True:
@@ -230,6 +247,39 @@ class StreamLink(Link):
         """Return the address of the innermost socket, None if none."""
         sock = _socket_of(self._stream)
         return None if sock is None else _address(sock.getsockname)
+
+
+async def close_stream(stream: trio.abc.Stream) -> None:
+    """Close a stream at once; what it raises is logged. A checkpoint."""
+    try:
+        await trio.aclose_forcefully(stream)
+    except* Exception as group:  # noqa: BLE001 - isolation: logged, it is gone
+        log_stream_failure(group)
+
+
+def log_stream_failure(group: ExceptionGroup[Exception]) -> None:
+    """Log, in one record, what a stream should not have raised.
+
+    trio's streams raise `trio.BrokenResourceError`. One that somebody wrapped may let
+    an OSError through, and that the peer is gone needs no traceback.
+    """
+    error = _innermost(group)
+    if isinstance(error, OSError):
+        logger.warning("a stream failed: %s: %s", type(error).__name__, error)
+    elif isinstance(error, trio.BrokenResourceError | trio.ClosedResourceError):
+        logger.debug("a stream failed: %s", _cause(error))
+    else:
+        log_failure(error)
+
+
+def _innermost(error: Exception) -> Exception:
+    # What one task raises comes out of each nursery in another group.
+    while isinstance(error, ExceptionGroup):
+        group = cast("ExceptionGroup[Exception]", error)
+        if len(group.exceptions) > 1:
+            break
+        error = group.exceptions[0]
+    return error
 
 
 def _first_bytes(parts: list[bytes], size: int) -> list[bytes]:

@@ -8,6 +8,7 @@ cdef class Timer:
 
     cdef _init_timer(self)
     cpdef double on_deadline(self, double now) except? -1
+    cpdef on_failure(self, error)
 
 
 cdef class Wheel:
@@ -23,6 +24,6 @@ cdef class Wheel:
     cpdef double next_deadline(self) except? -1
     @cython.locals(head=Timer)
     cdef _drop_first(self)
-    @cython.locals(head=Timer, timer=Timer, count=int)
+    @cython.locals(head=Timer, timer=Timer, count=int, deadline=double)
     cpdef bint run(self, double now, double until) except? -1
     cdef double _after(self, double deadline, double now)

@@ -50,6 +50,10 @@ class Timer:
         """
         return math.inf
 
+    def on_failure(self, error: Exception) -> None:
+        """Know that `on_deadline` has raised. Raises it again unless overridden."""
+        raise error
+
 
 class Wheel:
     """Timers ordered by the tick in which they are due."""
@@ -141,7 +145,12 @@ class Wheel:
                 count = 0
             count += 1
             self._unlink(timer)
-            self.schedule(timer, self._after(timer.on_deadline(now), now))
+            try:
+                deadline = timer.on_deadline(now)
+            except Exception as error:  # noqa: BLE001 - isolation: it knows how it ends
+                timer.on_failure(error)
+                continue
+            self.schedule(timer, self._after(deadline, now))
         return False
 
     def _after(self, deadline: float, now: float) -> float:

@@ -1,0 +1,127 @@
+"""Accepting streams: everything that is not a plain socket in our own epoll.
+
+Owns the loop over a listener's ``accept``, and one task for each stream: TLS's
+handshake if it is asked for, then the pump that moves bytes. What a listener or a
+stream raises costs itself: it is logged, and the server goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, cast
+
+import trio
+
+from trio_fastws._transport.listening import REST_SECONDS
+from trio_fastws._transport.streams import (
+    StreamLink,
+    close_stream,
+    log_stream_failure,
+)
+
+from ._opening import Opening
+
+if TYPE_CHECKING:
+    import ssl
+
+    from ._reception import Reception
+
+logger = logging.getLogger("trio_fastws")
+
+
+class StreamAcceptor:
+    """What the streams of one server's listeners have in common.
+
+    Attributes:
+        pumps: What they have not written yet goes out before the server ends.
+    """
+
+    def __init__(
+        self, reception: Reception, tls: ssl.SSLContext | None, links: trio.Nursery
+    ) -> None:
+        """Accept nothing yet.
+
+        Args:
+            reception: Of the handshakes.
+            tls: Have each stream speak TLS with this context.
+            links: Where the streams' tasks run.
+        """
+        self.pumps: set[StreamLink] = set()
+        self._reception = reception
+        self._tls = tls
+        self._links = links
+
+    async def accept_all(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
+        """Accept until cancelled, or until the listener is closed."""
+        complained = False
+        while True:
+            try:
+                stream = await listener.accept()
+            except (trio.ClosedResourceError, trio.EndOfChannel):
+                logger.info("a listener was closed; the server goes on without it")
+                return
+            except Exception as error:  # noqa: BLE001 - isolation: logged, tried again
+                if not complained:
+                    _complain(error)
+                complained = True
+                await trio.sleep(REST_SECONDS)
+                continue
+            complained = False
+            opening = Opening(self._reception, trio.current_time())
+            self._links.start_soon(self._run, stream, opening)
+
+    async def _run(self, stream: trio.abc.Stream, opening: Opening) -> None:
+        link: StreamLink | None = None
+        try:
+            if self._tls is not None:
+                stream = trio.SSLStream[trio.abc.Stream](
+                    stream, self._tls, server_side=True, https_compatible=True
+                )
+            secure = _as_tls(stream)
+            if secure is not None:
+                await self._start_tls(secure, opening)
+            if not opening.closed:
+                turn = self._reception.service.turn
+                link = StreamLink(turn, opening, stream)
+                turn.schedule(opening, opening.deadline)
+                self.pumps.add(link)
+                await link.run()
+                self.pumps.discard(link)
+        except* Exception as group:  # noqa: BLE001 - isolation: logged, this one ends
+            log_stream_failure(group)
+        finally:
+            opening.close()
+            if link is None:  # which would have closed it
+                await close_stream(stream)
+
+    async def _start_tls(
+        self, stream: trio.SSLStream[trio.abc.Stream], opening: Opening
+    ) -> None:
+        with trio.move_on_at(opening.deadline) as opening.scope:
+            try:
+                await stream.do_handshake()
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                logger.debug("TLS handshake failed: %s", error.__cause__ or error)
+                opening.close()
+        if opening.scope.cancelled_caught and not opening.closed:
+            logger.debug("TLS handshake took too long")
+            opening.close()
+        opening.scope = None
+
+
+def _complain(error: Exception) -> None:
+    if isinstance(error, OSError):
+        logger.error("cannot accept connections: %s", error.strerror or error)
+    else:
+        logger.error(
+            "exception in a listener's accept; trying again every %g s",
+            REST_SECONDS,
+            exc_info=error,
+        )
+
+
+def _as_tls(stream: trio.abc.Stream) -> trio.SSLStream[trio.abc.Stream] | None:
+    # isinstance alone would leave half of the type unknown.
+    if isinstance(stream, trio.SSLStream):
+        return cast("trio.SSLStream[trio.abc.Stream]", stream)
+    return None

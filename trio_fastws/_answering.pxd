@@ -1,0 +1,27 @@
+cimport cython
+
+from trio_fastws._transport.links cimport Linger, Link, Owner
+
+from ._reception cimport Reception
+
+
+cdef class Answer(Owner):
+    cdef Reception _reception
+    cdef object _out
+    cdef double _since
+
+    @cython.locals(link=Link, reception=Reception, taken=Py_ssize_t)
+    cpdef on_writable(self)
+    @cython.locals(seconds=double)
+    cpdef double on_deadline(self, double now) except? -1
+    cpdef hurry(self)
+    cpdef close(self)
+    cdef _leave(self)
+
+
+cdef class Farewell(Linger):
+    cdef Reception _reception
+
+    cpdef hurry(self)
+    cpdef close(self)
+    cdef _close(self)

@@ -1,0 +1,126 @@
+# cython: annotation_typing=False
+"""HTTP answers on their way: refused handshakes, and pages of `on_request`.
+
+Owns a connection from the decision to its end. Whoever reads steadily gets all of
+an answer, however long that takes; who takes nothing for `Timeouts.write_stall` is
+given up. Knows no request and no reason.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import TYPE_CHECKING
+
+from trio_fastws._transport.links import Linger, Link, Owner
+
+if TYPE_CHECKING:
+    from ._reception import Reception
+
+logger = logging.getLogger("trio_fastws")
+
+
+class Answer(Owner):
+    """An answer that is being written, behind which its connection ends."""
+
+    __slots__ = ("_out", "_reception", "_since")
+
+    def __init__(self, reception: Reception, link: Link, data: bytes) -> None:
+        """Write as much as the link takes; the rest when it takes more.
+
+        Args:
+            reception: Which counts it.
+            link: Whose owner this becomes.
+            data: All of the answer.
+        """
+        self._init_owner()
+        self._reception = reception
+        # Not copied: what a slow peer leaves is offered again and again.
+        self._out: memoryview = memoryview(data)
+        self._since: float = link.turn.time()
+        link.adopt(self)
+        reception.answers[self] = None
+        self.on_writable()
+
+    def on_writable(self) -> None:
+        """See `Owner.on_writable`: the rest of the answer."""
+        link, out = self.link, self._out
+        if link is None:
+            return
+        turn = link.turn
+        reception = self._reception
+        taken = link.write([out], len(out))  # type: ignore[list-item]
+        if taken > 0:
+            self._since = turn.time()
+        if taken < len(out):
+            self._out = out[taken:]
+            link.want(False, True)
+            turn.schedule(self, self._since + reception.service.write_stall)
+            return
+        self._leave()
+        if link.broken:
+            link.close()
+        else:
+            Farewell(reception, link)
+
+    def on_eof(self, error: OSError | None) -> None:
+        """See `Owner.on_eof`."""
+        self.close()
+        logger.debug("connection ended before its answer did: %s", error or "EOF")
+
+    def on_hangup(self) -> None:
+        """See `Owner.on_hangup`."""
+        self.on_eof(None)
+
+    def on_mark(self) -> None:
+        """See `Owner.on_mark`: a write has failed."""
+        if self.link is not None and self.link.broken:
+            self.on_eof(None)
+
+    def on_deadline(self, now: float) -> float:
+        """Give a peer up that takes nothing."""
+        seconds = self._reception.service.write_stall
+        if now < self._since + seconds:
+            return self._since + seconds
+        self.close()
+        logger.debug("the peer took no byte of an answer for %g s", seconds)
+        return math.inf
+
+    def hurry(self) -> None:
+        """Nothing would help: the peer reads too slowly."""
+
+    def close(self) -> None:
+        """Let go of the connection, whatever is left."""
+        self._leave()
+        if self.link is not None:
+            self.link.close()
+
+    def _leave(self) -> None:
+        if self.link is not None:
+            self.link.turn.wheel.cancel(self)
+        self._reception.answers.pop(self, None)
+
+
+class Farewell(Linger):
+    """The end of a connection that got its answer; see `Linger`."""
+
+    __slots__ = ("_reception",)
+
+    def __init__(self, reception: Reception, link: Link) -> None:
+        self._reception = reception
+        super().__init__(link, reception.service.close_seconds)
+        reception.lingering[self] = None
+
+    def hurry(self) -> None:
+        """Take the peer's end, if it is there."""
+        if self.link is not None:
+            self.link.read_now()
+
+    def close(self) -> None:
+        """Let go of the connection, which had its answer."""
+        self._close()
+
+    def _close(self) -> None:
+        self._reception.lingering.pop(self, None)
+        # Not `super`: to C these are functions, which no object has.
+        Linger._close(self)  # noqa: SLF001 - its own

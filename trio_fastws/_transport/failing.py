@@ -1,0 +1,54 @@
+"""What a bug or a broken stream costs: the connection in which it shows, and no more.
+
+Owns what happens when a method of an owner has raised what nobody expected. It is
+logged with its traceback; the loop that serves all others goes on. What is no
+`Exception` goes on its way.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+logger = logging.getLogger("trio_fastws")
+
+# Why a connection was lost that was given up so.
+INTERNAL_ERROR = "internal error"
+
+
+def log_failure(error: Exception) -> None:
+    """Log what nobody expected, with its traceback."""
+    logger.error("bug or broken stream: a connection is given up", exc_info=error)
+
+
+def contain(turn: Any, owner: Any, error: Exception) -> None:
+    """Have what was raised for one owner cost that one alone.
+
+    Args:
+        turn: The `Turn` in which it was raised.
+        owner: An `Owner`; None if it was let go of already.
+        error: What was raised.
+    """
+    drop_cork(turn)
+    if owner is None:
+        log_failure(error)
+    else:
+        owner.on_failure(error)
+
+
+def drop_cork(turn: Any) -> None:
+    """Forget what an owner held back that has failed: it may be half of something."""
+    turn.corked = None
+    turn.cork = []
+    turn.cork_size = 0
+
+
+def give_up(owner: Any, error: Exception) -> None:
+    """End an owner as if its link had ended, and the link in any case."""
+    log_failure(error)
+    try:
+        owner.on_eof(OSError(INTERNAL_ERROR))
+    except Exception as worse:  # noqa: BLE001 - it cannot even end
+        log_failure(worse)
+    if owner.link is not None:
+        owner.link.close()
