@@ -129,10 +129,11 @@ def run_others(path: Path, quick: bool) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and write; what `Results.status` says of the figures."""
     options = _arguments(argv)
-    charts.check()
     check_page(options.page)
-    if options.source:
-        write_page(Results.load(options.source), options.page)
+    found = Results.load(options.source) if options.source else None
+    charts.check()
+    if found is not None:
+        write_page(found, options.page)
         return 0
     options.json.parent.mkdir(parents=True, exist_ok=True)
     results = measure(options, options.json)

@@ -214,7 +214,6 @@ def test_figures_that_are_missing_are_told(cache: Path, tmp_path: Path) -> None:
 def test_a_page_that_cannot_be_written_is_told_before_measuring(
     cache: Path, tmp_path: Path, text: str | None, words: str
 ) -> None:
-    pytest.importorskip("matplotlib")
     page = tmp_path / "page.md"
     if text:
         page.write_text(text)
