@@ -22,6 +22,12 @@ def _find_chromium() -> str | None:
     return None
 
 
+def _find_daemon(name: str) -> str | None:
+    # Debian puts them where only root looks.
+    folders = os.environ.get("PATH", os.defpath)
+    return shutil.which(name, path=f"{folders}:/usr/sbin:/usr/local/sbin")
+
+
 def _find_node_package(name: str) -> str | None:
     # The folder of a package, for `require(...)`.
     if shutil.which("node") is None:
@@ -37,6 +43,8 @@ def _find_node_package(name: str) -> str | None:
 
 FIND = {
     "chromium": ("TRIO_FASTWS_CHROMIUM", _find_chromium),
+    "haproxy": ("TRIO_FASTWS_HAPROXY", partial(_find_daemon, "haproxy")),
+    "nginx": ("TRIO_FASTWS_NGINX", partial(_find_daemon, "nginx")),
     "node-ws": ("TRIO_FASTWS_NODE_WS", partial(_find_node_package, "ws")),
     "undici": ("TRIO_FASTWS_UNDICI", partial(_find_node_package, "undici")),
 }
