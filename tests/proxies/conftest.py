@@ -106,17 +106,24 @@ class Proxies:
             settings: Lines for the ``backend`` block, added to the page's.
             tls: Whether clients are to speak TLS.
         """
-        with socket.create_server(("127.0.0.1", 0)) as listener:
+        with (
+            socket.create_server(("127.0.0.1", 0)) as listener,
+            socket.socket(socket.AF_UNIX) as stats,
+        ):
+            stats.bind(f"{self.folder}/stats")
+            stats.listen()
             bind = f"bind fd@{listener.fileno()}"
             if tls:
                 bind += f" ssl crt {self.certificate}"
             text = snippet("haproxy").replace("bind :80", bind)
             text = text.replace("8765", str(upstream))
-            told = f"global\n    stats socket {self.folder}/stats\n"
+            told = f"global\n    stats socket fd@{stats.fileno()}\n"
+            # Before its server: what is to hold for that stands before it.
+            before, backend, after = text.partition("\nbackend websockets\n")
             more = "".join(f"    {line}\n" for line in settings)
-            path = self._write("haproxy.cfg", told + text + more)
+            path = self._write("haproxy.cfg", told + before + backend + more + after)
             command = [require("haproxy"), "-db", "-f", str(path)]
-            self._start(command, listener)
+            self._start(command, listener, stats)
             port: int = listener.getsockname()[1]
         return port
 
@@ -129,7 +136,8 @@ class Proxies:
                 names, *lines = (line.strip().split(",") for line in answer)
         rows = [dict(zip(names, line, strict=False)) for line in lines]
         (row,) = (row for row in rows if row.get("svname") == "one")
-        return row["status"], row["check_status"]
+        # An asterisk: another check is under way.
+        return row["status"], row["check_status"].removeprefix("* ")
 
     def _write(self, name: str, text: str) -> Path:
         path = self.folder / name
@@ -137,12 +145,12 @@ class Proxies:
         return path
 
     def _start(
-        self, command: list[str], listener: socket.socket, **environment: str
+        self, command: list[str], *given: socket.socket, **environment: str
     ) -> None:
         process = subprocess.Popen(
             command,
             env=os.environ | environment,
-            pass_fds=[listener.fileno()],
+            pass_fds=[sock.fileno() for sock in given],
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
