@@ -29,6 +29,11 @@ class Program:
         self.process = process
         self.url = self.line().removeprefix("listening on ")
 
+    @property
+    def page(self) -> str:
+        """Where its page is, beside a WebSocket at ``/ws``."""
+        return f"http{self.url.removeprefix('ws').removesuffix('ws')}"
+
     def line(self) -> str:
         """Wait for the next line of its stdout."""
         assert self.process.stdout is not None

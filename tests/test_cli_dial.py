@@ -62,6 +62,21 @@ def test_expecting_nothing_closes_once_all_is_sent(echo) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.parametrize("texts", [("a",), ()])
+def test_what_is_expected_is_awaited_for_so_long(echo, texts) -> None:
+    send = [word for text in texts for word in ("--send", text)]
+    done = dial(echo, *send, "--expect", "2", "--wait", "0.25")
+    assert (done.returncode, done.stdout) == (1, "".join(f"{text}\n" for text in texts))
+    assert done.stderr == (
+        f"trio-fastws: {len(texts)} of 2 messages came, then none for 0.25 s\n"
+    )
+
+
+def test_waiting_may_begin_with_nothing_sent(echo) -> None:
+    done = dial(echo, "--wait", "0.25")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_says_how_long_a_ping_took(echo) -> None:
     done = dial(echo, "--ping", "--expect", "0")
     assert (done.returncode, done.stdout) == (0, "")
@@ -140,6 +155,38 @@ def test_stdin_may_be_closed(echo) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.parametrize("texts", [("a",), ()])
+def test_stdout_may_be_closed(echo, texts) -> None:
+    send = [word for text in texts for word in ("--send", text)]
+    words = [*PROGRAM, "dial", echo, *send, "--expect", str(len(texts))]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" "$@" >&-', *words],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=25,
+        check=False,
+    )
+    line = "trio-fastws: cannot write to stdout: Bad file descriptor\n"
+    assert (done.returncode, done.stderr) == ((1, line) if texts else (0, ""))
+
+
+def test_stderr_may_be_closed(echo) -> None:
+    words = [*PROGRAM, "dial", echo, "--ping", "--send", "a", "--expect", "1"]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" "$@" 2>&-', *words],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=25,
+        check=False,
+    )
+    # What belongs on stderr does not go to stdout instead.
+    assert (done.returncode, done.stdout) == (0, "a\n")
+
+
 def test_nobody_reading_stdout_is_one_line(echo) -> None:
     with subprocess.Popen(
         [*PROGRAM, "dial", echo, "--expect", "1000"],
@@ -190,6 +237,17 @@ async def test_sends_headers_and_subprotocols(serve) -> None:
     # In a pipe, text goes out as it is.
     assert done.stdout == b"0x00ff656e64\na\x1b[31mb\n"
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+async def test_says_that_no_subprotocol_was_agreed_on(serve) -> None:
+    async def handler(ws: WebSocket) -> None:
+        await ws.send("hello")
+
+    server = await serve(handler, subprotocols=["v3"])
+    offer = ("--subprotocol", "v2", "--subprotocol", "v1")
+    done = await run_dial(server.port, *offer)
+    assert (done.returncode, done.stdout) == (0, b"hello\n")
+    assert done.stderr == b"subprotocol: not granted by the server: v2, v1\n"
 
 
 async def test_shows_no_more_than_expected(serve) -> None:
@@ -243,11 +301,36 @@ async def test_what_is_not_http_is_one_line(nursery) -> None:
 
 def test_a_refusal_shows_status_and_body() -> None:
     with serving("chat") as server:
-        done = dial(f"{server.url}nowhere")
+        done = dial(f"{server.url}/nowhere")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         "trio-fastws: server answered 404 Not Found: Not found. The chat is at /.\n"
     )
+
+
+@pytest.mark.parametrize("form", ["unix:{}", "unix:{}:/", "ws+unix://{}:/?a=1"])
+def test_dials_a_unix_socket(form, tmp_path) -> None:
+    path = tmp_path / "a:b"
+    say = ("--send", "x", "--expect", "1")
+    with serving("echo", "--unix", path):
+        done = dial(form.format(path), *say)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "x\n", "")
+    url = form.format(path)
+    done = dial(url, *say)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"trio-fastws: cannot connect to {url}: No such file or directory\n"
+    )
+
+
+@pytest.mark.parametrize("where", ["port", "unix"])
+def test_the_chat_can_be_dialled_where_it_says(where, tmp_path) -> None:
+    args = ("--unix", tmp_path / "socket") if where == "unix" else ()
+    hello = '{"type": "join", "name": "Ada"}'
+    with serving("chat", *args) as server:
+        done = dial(server.url, "--send", hello, "--expect", "1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert '"welcome"' in done.stdout
 
 
 def test_nobody_listening_is_one_line() -> None:
@@ -356,5 +439,21 @@ def test_no_server_commands_the_terminal(session) -> None:
     shown = terminal.until(r"< \x1b]0;gotcha\x07")
     assert "\x1b]0" not in shown
     process.send_signal(signal.SIGINT)
+    terminal.until("closed with code 1000\r\n")
+    assert process.wait(25) == 0
+
+
+LONG = '{"numbers": [' + ", ".join(map(str, range(100))) + "]}"
+
+
+@pytest.mark.parametrize("text", [LONG, "grüße 終わり " * 20, "a " * 1200, "a\tb  " * 40])
+def test_a_message_is_not_wrapped(session, text) -> None:
+    terminal, process = session
+    terminal.type(f"{text}\n")
+    terminal.until(f"< {text}")
+    # Whoever goes on sees the next one too.
+    terminal.type("next\n")
+    terminal.until("< next")
+    terminal.type("\x04")
     terminal.until("closed with code 1000\r\n")
     assert process.wait(25) == 0

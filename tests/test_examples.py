@@ -41,8 +41,7 @@ def test_is_short_and_says_how_to_run_it(name) -> None:
 
 @pytest.mark.parametrize("name", SERVERS)
 def test_ctrl_c_closes_with_1001_and_ends_without_a_traceback(name) -> None:
-    path = "ws" if name.startswith("chat") else ""
-    with example(name) as server, connect(server.url + path) as client:
+    with example(name) as server, connect(server.url) as client:
         client.send("{}")
         assert client.recv(timeout=20)
         server.process.send_signal(signal.SIGINT)
@@ -91,10 +90,10 @@ def test_the_chat_is_the_one_in_the_package() -> None:
 
 def test_chat_serves_page_and_room() -> None:
     with example("chat/server.py") as server:
-        page = dial(server.url)
+        page = dial(server.url.removesuffix("ws"))
         assert page.stderr.startswith("trio-fastws: server answered 200 OK: <!doctype")
         hello = '{"type": "join", "name": "Ada"}'
-        done = dial(f"{server.url}ws", "--send", hello, "--expect", "1")
+        done = dial(server.url, "--send", hello, "--expect", "1")
     assert json.loads(done.stdout) == {
         "type": "welcome",
         "name": "Ada",

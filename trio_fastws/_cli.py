@@ -184,7 +184,11 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
 
 def _add_dial(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("url", metavar="URL", help="ws://host:port/path or wss://...")
+    add(
+        "url",
+        metavar="URL",
+        help="ws://host:port/path, wss://..., or unix:PATH:/path for a Unix socket",
+    )
     add(
         "--send",
         action="append",
@@ -196,16 +200,15 @@ def _add_dial(parser: argparse.ArgumentParser) -> None:
         type=_COUNT,
         metavar="N",
         help="close after N messages, once everything is sent; it is an error if "
-        "the connection ends before",
+        "the connection ends before, or --wait is over",
     )
     add(
         "--wait",
         type=_seconds,
-        default=1.0,
         metavar="SECONDS",
-        help="without --expect: close when all is sent and nothing has come for so "
-        "long (default: 1); inf to wait for the server to close, which is the "
-        "rule when nothing was sent",
+        help="close when all is sent and nothing has come for so long; inf to wait "
+        "for the server to close (default: 1 if something was sent and there is no "
+        "--expect, otherwise inf)",
     )
     add(
         "--header",

@@ -7,6 +7,7 @@ WebSockets but the public face.
 from __future__ import annotations
 
 import math
+import re
 import signal
 import ssl
 import sys
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import AsyncGenerator, AsyncIterator
 
+# As `serve --unix` says where it listens. What nginx writes, and node's ws:
+# unix:PATH:/resource, ws+unix://PATH:/resource.
+_UNIX = re.compile(r"(?:ws\+)?unix:(?://)?(?P<path>.+?)(?::(?P<resource>/.*))?")
+# How long to wait for answers if that is not said.
+_WAIT = 1.0
 # Messages shown by one write: enough that its cost does not count.
 _BATCH = 256
 
@@ -63,8 +69,10 @@ async def _talk(options: argparse.Namespace, scopes: list[trio.CancelScope]) -> 
     interactive = options.send is None and sys.stdin is not None and sys.stdin.isatty()
     screen = Screen(interactive)
     deflate = chosen_deflate(options)
+    url, stream = await _find_server(options.url)
     async with open_websocket(
-        options.url,
+        url,
+        stream=stream,
         subprotocols=options.subprotocol,
         headers=options.header,
         tls=_make_tls(options),
@@ -73,15 +81,26 @@ async def _talk(options: argparse.Namespace, scopes: list[trio.CancelScope]) -> 
     ) as ws:
         chosen = f", subprotocol {ws.subprotocol}" if ws.subprotocol else ""
         screen.note(f"connected to {options.url}{chosen}; Ctrl-D closes")
+        if options.subprotocol and not ws.subprotocol:
+            offered = ", ".join(options.subprotocol)
+            screen.note(
+                f"subprotocol: not granted by the server: {offered}", always=True
+            )
         if deflate is not None:
             screen.note(describe(ws.deflate), always=True)
+        talk = Talk(ws, options, screen)
         try:
             with trio.CancelScope() as scope:
                 scopes.append(scope)
-                await Talk(ws, options, screen).run()
+                await talk.run()
         finally:
             scopes[1:] = []
             screen.clear()
+    if talk.waited_in_vain:
+        raise CommandFailed(
+            f"{talk.received} of {options.expect} messages came, "
+            f"then none for {options.wait:g} s"
+        )
     if ws.close_code not in (1000, 1001, 1005):
         raise CommandFailed(
             f"connection closed with code {ws.close_code}: "
@@ -90,8 +109,22 @@ async def _talk(options: argparse.Namespace, scopes: list[trio.CancelScope]) -> 
     screen.note(f"closed with code {ws.close_code}")
 
 
+async def _find_server(url: str) -> tuple[str, trio.abc.Stream | None]:
+    # What `open_websocket` is given: a URL, and a stream if that is not for it to open.
+    unix = _UNIX.fullmatch(url)
+    if unix is None:
+        return url, None
+    stream = await trio.open_unix_socket(unix["path"])
+    return f"ws://localhost{unix['resource'] or '/'}", stream
+
+
 class Talk:
-    """What happens on an open connection until it is to be closed."""
+    """What happens on an open connection until it is to be closed.
+
+    Attributes:
+        received: Messages that came, and were shown.
+        waited_in_vain: Fewer came than expected, and waiting for them is over.
+    """
 
     def __init__(
         self, ws: WebSocket, options: argparse.Namespace, screen: Screen
@@ -100,7 +133,8 @@ class Talk:
         self._options = options
         self._screen = screen
         self._sent = 0
-        self._received = 0
+        self.received = 0
+        self.waited_in_vain = False
         # Everything was sent that there is to send.
         self._input_ended = False
         # Its deadline says until when to receive.
@@ -116,22 +150,24 @@ class Talk:
             with self._receiving:
                 await self._receive_all()
             nursery.cancel_scope.cancel()
+        expect = self._options.expect
+        self.waited_in_vain = expect is not None and self.received < expect
 
     def _end(self) -> float:
         # Until when to receive, as things stand.
-        expect = self._options.expect
-        if expect is not None:
-            # A part of stdin may be enough, and a terminal has no end; what the
-            # command line gives is all sent first.
-            ready = self._input_ended or (self._options.send is None and expect > 0)
-            return -math.inf if ready and self._received >= expect else math.inf
+        expect, wait = self._options.expect, self._options.wait
+        # A part of stdin may be enough, and a terminal has no end; what the
+        # command line gives is all sent first.
+        early = self._options.send is None and expect != 0
+        if expect is not None and self.received >= expect:
+            return -math.inf if self._input_ended or early else math.inf
         if not self._input_ended:
             return math.inf
-        if self._screen.interactive:
+        if expect is None and self._screen.interactive:
             return -math.inf
-        if self._sent == 0:
-            return math.inf
-        return trio.current_time() + float(self._options.wait)
+        if wait is None:
+            wait = math.inf if expect is not None or self._sent == 0 else _WAIT
+        return trio.current_time() + float(wait)
 
     async def _send_all(self) -> None:
         async with aclosing(self._texts()) as texts:
@@ -161,15 +197,15 @@ class Talk:
             try:
                 messages = await self._receive_some()
             except trio.EndOfChannel:
-                if expect is not None and self._received < expect:
+                if expect is not None and self.received < expect:
                     raise CommandFailed(
                         f"connection closed with code {self._ws.close_code} after "
-                        f"{self._received} of {expect} messages"
+                        f"{self.received} of {expect} messages"
                     ) from None
                 return
             if expect is not None:
-                messages = messages[: expect - self._received]
-            self._received += len(messages)
+                messages = messages[: expect - self.received]
+            self.received += len(messages)
             if messages:
                 await self._screen.show(messages)
             self._receiving.deadline = self._end()

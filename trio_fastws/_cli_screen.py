@@ -7,10 +7,11 @@ up the connection. Knows nothing of WebSockets but that messages are ``str`` or
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import trio
 
@@ -22,9 +23,13 @@ if TYPE_CHECKING:
 _READ_SIZE = 64 * 1024
 
 
-# Put a line above the one where the cursor is: save the cursor, make room below,
-# go back up, push the line down; then restore the cursor and follow that line.
-_ABOVE, _BACK = "\x1b7\n\x1b[A\x1b[L", "\x1b8\x1b[B"
+# Put rows above the one where the cursor is: save the cursor, make room below, go
+# back up, push that row down; then restore the cursor and follow it.
+_ABOVE, _BACK = "\x1b7{room}\x1b[{rows}A\x1b[{rows}L", "\x1b8\x1b[{rows}B"
+_PROMPT = "> "
+_ERASE = "\r\x1b[K"
+# Messages have a colour, where there are colours.
+_CYAN, _PLAIN = "\x1b[36m", "\x1b[0m"
 
 
 class Screen:
@@ -39,15 +44,18 @@ class Screen:
 
     def __init__(self, interactive: bool) -> None:
         self.interactive = interactive
-        self._terminal = sys.stdout.isatty()
+        out = cast("TextIO | None", sys.stdout)  # None: closed from the beginning
+        self._terminal = out is not None and out.isatty()
         self._console: Any = None
+        self._cells: Any = None
         self._prompted = False
         if self._terminal:
             try:
                 console = importlib.import_module("rich.console")
             except ModuleNotFoundError:
                 return
-            self._console = console.Console(highlight=False, markup=False, emoji=False)
+            self._console = console.Console()
+            self._cells = importlib.import_module("rich.cells")
 
     async def show(self, messages: Sequence[str | bytes]) -> None:
         """Write messages, one a line.
@@ -57,9 +65,8 @@ class Screen:
         Raises:
             CommandFailed: Nobody reads stdout any more.
         """
-        text = "".join(f"{self._format(message)}\n" for message in messages)
-        if self._console is not None:
-            text = self._render(text)
+        lines = "\n".join(map(self._format, messages))
+        text = f"{lines}\n" if self._console is None else self._render(lines)
         try:
             # In a thread: a reader of the pipe may be slow, and meanwhile the
             # server's pings want their answers.
@@ -78,13 +85,13 @@ class Screen:
         """Ask a person for the next line."""
         if self.interactive and self._console is not None:
             self._prompted = True
-            _write(b"> ")
+            _write(_PROMPT.encode())
 
     def clear(self) -> None:
         """Take the prompt away, if there is one."""
         if self._prompted:
             self._prompted = False
-            _write(b"\r\x1b[K")
+            _write(_ERASE.encode())
 
     def _format(self, message: str | bytes) -> str:
         text = f"0x{message.hex()}" if isinstance(message, bytes) else message
@@ -93,19 +100,33 @@ class Screen:
         return f"< {text}" if self._terminal and self.interactive else text
 
     def _render(self, text: str) -> str:
-        with self._console.capture() as capture:
-            self._console.print(text, style="cyan", end="", overflow="fold")
-        rendered: str = capture.get()
-        if not self._prompted:
-            return rendered
-        lines = rendered.removesuffix("\n").split("\n")
-        return "".join(f"{_ABOVE}{line}{_BACK}" for line in lines)
+        # Never wrapped: the terminal goes on in its next row where one is full, and
+        # who copies a message from it gets it whole.
+        show = self._put_above if self._prompted else "{}\n".format
+        colour, plain = (_CYAN, _PLAIN) if self._console.color_system else ("", "")
+        return "".join(show(f"{colour}{line}{plain}") for line in text.split("\n"))
+
+    def _put_above(self, line: str) -> str:
+        # Above the prompt, and what a person has typed behind it.
+        wide, high = self._console.size
+        rows = self._count_rows(line, wide) if len(line) < wide * high else high
+        if rows >= high:
+            return f"{_ERASE}{line}\n{_PROMPT}"  # there is no room above
+        above = _ABOVE.format(room="\n" * rows, rows=rows)
+        return f"{above}{line}{_BACK.format(rows=rows)}"
+
+    def _count_rows(self, line: str, wide: int) -> int:
+        bare = line.removeprefix(_CYAN).removesuffix(_PLAIN).expandtabs()
+        return max(1, len(self._cells.chop_cells(bare, wide)))
 
 
 def _write(data: bytes) -> None:
     # Not through sys.stdout: its lock, held by a thread that was abandoned,
     # would stop the interpreter at its end.
-    fd = sys.stdout.fileno()
+    out = cast("TextIO | None", sys.stdout)
+    if out is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    fd = out.fileno()
     while data:
         data = data[os.write(fd, data) :]
 

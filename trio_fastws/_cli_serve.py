@@ -12,7 +12,6 @@ import signal
 import socket
 import ssl
 import stat
-import sys
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -123,14 +122,18 @@ async def _run(
 
 
 def _announce(server: Server, what: str, secure: bool) -> None:
+    # Whatever stands behind "listening on " can be given to `dial`.
+    chat = what == "chat"
+    path = "/ws" if chat else "/"
     for address in server.addresses:
         if isinstance(address, str | bytes):
-            say(f"listening on unix:{os.fsdecode(address)}", sys.stdout)
+            resource = f":{path}" if chat else ""
+            say(f"listening on unix:{os.fsdecode(address)}{resource}", out=True)
             continue
         host, port = str(address[0]), int(address[1])
         place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        say(f"listening on ws{'s' * secure}://{place}/", sys.stdout)
-        if what == "chat":
+        say(f"listening on ws{'s' * secure}://{place}{path}", out=True)
+        if chat:
             say(f"the page is http{'s' * secure}://{place}/")
 
 

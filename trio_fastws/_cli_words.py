@@ -6,6 +6,7 @@ peer can give commands to a terminal. Knows nothing of how it came about.
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import ssl
@@ -35,9 +36,17 @@ def clean(text: str) -> str:
     return _CONTROLS.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
-def say(line: str, stream: TextIO | None = None) -> None:
-    """Write a line at once, to stderr if not told otherwise."""
-    print(line, file=stream or sys.stderr, flush=True)
+def say(line: str, *, out: bool = False) -> None:
+    """Write a line at once, to stderr or to stdout, if there is somebody to read it."""
+    stream = cast("TextIO | None", sys.stdout if out else sys.stderr)
+    if stream is None:
+        return  # closed when the program was started
+    try:
+        print(line, file=stream, flush=True)
+    except OSError:
+        # What Python still has to write, at its end, needs another place to go.
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def complain(line: str) -> None:

@@ -30,7 +30,7 @@ async def main(port: int) -> None:
     )
     async with trio.open_nursery() as nursery:
         server = await nursery.start(serve)
-        print(f"listening on ws://127.0.0.1:{server.port}/", flush=True)
+        print(f"listening on ws://127.0.0.1:{server.port}/ws", flush=True)
 
 
 if __name__ == "__main__":

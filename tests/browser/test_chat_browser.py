@@ -27,9 +27,9 @@ def open_room(browser, *args):
     """Start the server and show its page."""
     with serving("chat", *args) as server:
         browser.resize(*PHONE)
-        browser.go(server.url.replace("ws://", "http://"))
+        browser.go(server.page)
         browser.run("sessionStorage.clear()")
-        browser.go(server.url.replace("ws://", "http://"))
+        browser.go(server.page)
         browser.complaints()
         yield server
 
@@ -60,7 +60,7 @@ class Node:
 @contextmanager
 def node_in(server, name):
     with subprocess.Popen(
-        ["node", Path(__file__).with_name("node_chat.js"), f"{server.url}ws"],
+        ["node", Path(__file__).with_name("node_chat.js"), server.url],
         env={**os.environ, "NODE_WS": require("node-ws")},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -125,7 +125,7 @@ def test_what_people_write_is_only_text(browser, room) -> None:
 
 def test_the_page_comes_back_by_itself(browser) -> None:
     with open_room(browser) as server:
-        port = server.url.split(":")[2].strip("/")
+        port = server.url.split(":")[2].removesuffix("/ws")
         enter(browser, "Ada")
         assert server.stop(signal.SIGTERM)[0] == 0
         browser.find('//*[@id="state"][@data-is="lost"]')
@@ -202,7 +202,7 @@ def test_the_page_of_the_tutorial_works(browser, tmp_path) -> None:
             text = block["text"].replace(f"        {PORT},", "        0,")
             (tmp_path / block["file"]).write_text(text)
     with running(sys.executable, tmp_path / "chat.py") as server:
-        browser.go(server.url.replace("ws://", "http://"))
+        browser.go(server.page)
         browser.find(shows("1 here"))
         browser.press(f"<b>Hello</b>{ENTER}")
         browser.find(shows("<b>Hello</b>"))
