@@ -26,18 +26,18 @@ def deflating():
 @pytest.mark.parametrize(
     ("args", "line"),
     [
-        (("--deflate",), "server 12 bits, client 12 bits, takeover"),
+        (("--deflate",), "server 15 bits, client 12 bits, takeover"),
         (
             ("--deflate-options", "server_window_bits=10,client_window_bits=9"),
             "server 10 bits, client 9 bits, takeover",
         ),
         (
             ("--deflate-options", "server_context_takeover=no"),
-            "server 12 bits, client 12 bits, takeover by the client only",
+            "server 15 bits, client 12 bits, takeover by the client only",
         ),
         (
             ("--deflate", "--deflate-options", "client_context_takeover=no"),
-            "server 12 bits, client 12 bits, takeover by the server only",
+            "server 15 bits, client 12 bits, takeover by the server only",
         ),
         (
             (
@@ -45,7 +45,7 @@ def deflating():
                 "client_context_takeover=no, server_context_takeover=no",
                 "--deflate",
             ),
-            "server 12 bits, client 12 bits, no takeover",
+            "server 15 bits, client 12 bits, no takeover",
         ),
     ],
 )
@@ -61,7 +61,7 @@ def test_the_options_of_the_server_count_too() -> None:
         done = dial(server.url, *SAY, "--deflate")
     assert (done.returncode, done.stdout) == (0, f"{TEXT}\n{TEXT}\n")
     assert done.stderr == (
-        "deflate: server 9 bits, client 12 bits, takeover by the client only\n"
+        "deflate: server 15 bits, client 12 bits, takeover by the client only\n"
     )
 
 
@@ -101,7 +101,7 @@ async def test_dial_compresses(serve) -> None:
         capture_stdout=True,
         capture_stderr=True,
     )
-    assert done.stderr == b"deflate: server 12 bits, client 12 bits, takeover\n"
+    assert done.stderr == b"deflate: server 15 bits, client 12 bits, takeover\n"
     assert counted[0].bytes_received == len(TEXT)
     assert 0 < counted[0].encoded_received < len(TEXT)
 

@@ -312,8 +312,9 @@ def test_a_refusal_shows_status_and_body() -> None:
 def test_dials_a_unix_socket(form, tmp_path) -> None:
     path = tmp_path / "a:b"
     say = ("--send", "x", "--expect", "1")
-    with serving("echo", "--unix", path):
+    with serving("echo", "--unix", path) as server:
         done = dial(form.format(path), *say)
+        server.stop(signal.SIGTERM)
     assert (done.returncode, done.stdout, done.stderr) == (0, "x\n", "")
     url = form.format(path)
     done = dial(url, *say)

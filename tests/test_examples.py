@@ -73,7 +73,7 @@ def test_a_ticker_reaches_who_can_inflate_and_who_cannot() -> None:
     with example("ticker.py") as server:
         for args, notes in (
             ((), ""),
-            (("--deflate",), "deflate: server 12 bits, client 12 bits, takeover\n"),
+            (("--deflate",), "deflate: server 15 bits, client 12 bits, takeover\n"),
         ):
             done = dial(server.url, "--expect", "3", *args)
             assert (done.returncode, done.stderr) == (0, notes)
