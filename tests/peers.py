@@ -42,6 +42,7 @@ def _find_node_package(name: str) -> str | None:
 
 
 FIND = {
+    "axe-core": ("TRIO_FASTWS_AXE", partial(_find_node_package, "axe-core")),
     "chromium": ("TRIO_FASTWS_CHROMIUM", _find_chromium),
     "haproxy": ("TRIO_FASTWS_HAPROXY", partial(_find_daemon, "haproxy")),
     "nginx": ("TRIO_FASTWS_NGINX", partial(_find_daemon, "nginx")),

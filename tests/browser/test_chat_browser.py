@@ -196,6 +196,65 @@ def test_everything_fits(browser, size, scheme, tmp_path) -> None:
     assert (ground == "rgb(16, 19, 22)") is (scheme == "dark")
 
 
+def complaints_of_axe(browser) -> list[str]:
+    """Return what axe-core finds wrong for people who do not see the page."""
+    axe = Path(require("axe-core"), "axe.min.js").read_text("utf-8")
+    found = browser.run(f"{axe}; return axe.run()")
+    return [
+        f"{rule['id']}: {node['html']}"
+        for rule in found["violations"]
+        for node in rule["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("size", [PHONE, DESKTOP])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_has_no_complaints(browser, size, scheme) -> None:
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    browser.devtools("Emulation.setEmulatedMedia", features=[feature])
+    with open_room(browser) as server:
+        browser.resize(*size)
+        assert complaints_of_axe(browser) == []
+        browser.press(f"   {ENTER}")
+        browser.find('//*[@id="join-error"][.="A name needs at least one letter."]')
+        assert complaints_of_axe(browser) == []
+        enter(browser, "Ada")
+        with node_in(server, "Bob") as bob:
+            bob.hear()
+            bob.tell(type="say", text="Hello")
+            browser.find(shows("Hello"))
+            browser.press(f"Hello, Bob{ENTER}")
+            browser.find(shows("Hello, Bob"))
+            refuse_something(browser)
+            assert complaints_of_axe(browser) == []
+        server.stop(signal.SIGTERM)
+        browser.find('//*[@id="state"][@data-is="lost"]')
+        assert complaints_of_axe(browser) == []
+
+
+def refuse_something(browser) -> None:
+    # The page asks for nothing that is refused, so its script is asked to.
+    browser.run('transmit({type: "say", text: ""})')
+    browser.find('//*[@id="error"][.="There is nothing to send."]')
+
+
+def test_an_error_stands_above_the_message_and_goes(browser, room) -> None:
+    browser.resize(*DESKTOP)
+    enter(browser, "Ada")
+    refuse_something(browser)
+    error, form = browser.run(
+        "return ['error', 'write'].map("
+        "(id) => document.getElementById(id).getBoundingClientRect().toJSON())"
+    )
+    assert (error["left"], error["right"]) == (form["left"], form["right"])
+    assert error["bottom"] <= form["top"]
+    browser.find('//*[@id="error"]')
+    browser.run("document.querySelector('#leave').click()")
+    browser.press(ENTER)
+    browser.find(shows("You are in, as Ada"))
+    browser.find('//*[@id="error"][.=""]')
+
+
 def test_the_page_of_the_tutorial_works(browser, tmp_path) -> None:
     for block in BLOCK.finditer(TUTORIAL):
         if block["file"] is not None:
@@ -206,5 +265,6 @@ def test_the_page_of_the_tutorial_works(browser, tmp_path) -> None:
         browser.find(shows("1 here"))
         browser.press(f"<b>Hello</b>{ENTER}")
         browser.find(shows("<b>Hello</b>"))
+        assert complaints_of_axe(browser) == []
         server.stop(signal.SIGTERM)
         browser.find(shows("The connection is lost."))
