@@ -447,7 +447,7 @@ def test_no_server_commands_the_terminal(session) -> None:
 LONG = '{"numbers": [' + ", ".join(map(str, range(100))) + "]}"
 
 
-@pytest.mark.parametrize("text", [LONG, "grüße 終わり " * 20, "a " * 1200, "a\tb  " * 40])
+@pytest.mark.parametrize("text", [LONG, "終わり " * 30, "a " * 1200, "a\tb  " * 40])
 def test_a_message_is_not_wrapped(session, text) -> None:
     terminal, process = session
     terminal.type(f"{text}\n")
