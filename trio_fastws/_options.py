@@ -1,6 +1,7 @@
 """Options in groups: small, frozen, checked when they are made.
 
-A wrong value raises at once, where it was written, and names the range.
+A wrong value raises at once, where it was written, and names the range. That holds
+for values that are meant as "never", too: what has no limit says so with None.
 Sizes are bytes and times are seconds, everywhere.
 """
 
@@ -23,6 +24,13 @@ _LIBRARIES = {"zlib": "zlib", "zlib-ng": "zlib_ng.zlib_ng", "isal": "isal.isal_z
 _DEFAULT_MESSAGE_SIZE = {Role.SERVER: 2**20, Role.CLIENT: 16 * 2**20}
 
 
+# No machine holds more, and two of them can be added in a C integer.
+MOST = 2**62
+# 317 years. Counted in ticks of the timer wheel it is far from the end of C's integers,
+# and it is more than `threading.TIMEOUT_MAX`, which some take for "never".
+MOST_SECONDS = 1e10
+
+
 def _check_size(name: str, value: object, low: int) -> None:
     if value is None:
         return
@@ -30,6 +38,8 @@ def _check_size(name: str, value: object, low: int) -> None:
         raise TypeError(f"{name} must be an int, not {value!r}")
     if value < low:
         raise ValueError(f"{name} is {value}; it must be {low} or more")
+    if value > MOST:
+        raise ValueError(f"{name} is {value}; it must be {low} to 2**62 ({MOST})")
 
 
 def _check_seconds(name: str, value: object) -> None:
@@ -39,6 +49,10 @@ def _check_seconds(name: str, value: object) -> None:
         raise TypeError(f"{name} must be a number of seconds, not {value!r}")
     if not 0 < value < math.inf:
         raise ValueError(f"{name} is {value}; it must be over 0 and finite")
+    if value > MOST_SECONDS:
+        raise ValueError(
+            f"{name} is {value}; it must be over 0 and at most {MOST_SECONDS:g} seconds"
+        )
 
 
 def _check_range(name: str, value: object, low: int, high: int, when: str = "") -> None:
