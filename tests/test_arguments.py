@@ -199,6 +199,7 @@ async def test_a_handshake_that_takes_too_long_names_its_limit(autojump_clock) -
 async def test_a_tls_handshake_that_fails_says_why() -> None:
     ours, theirs = memory_stream_pair()
     await theirs.send_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-    with pytest.raises(trio.BrokenResourceError, match=r"TLS handshake failed: .*SSL"):
+    words = r"TLS handshake failed: .*SSL.*; what came is no TLS: is it a ws:// URL\?"
+    with pytest.raises(trio.BrokenResourceError, match=words):
         async with open_websocket("wss://a/", stream=ours):
             pytest.fail("it must not open")

@@ -9,6 +9,7 @@ import pytest
 import trio
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
+import trio_fastws
 from tests.bare import TEXT, Peer, close, frame
 from trio_fastws import (
     ConnectionBroken,
@@ -81,6 +82,29 @@ async def test_request_says_what_was_asked(transport, pair) -> None:
         "Origin: https://example.com",
     ):
         assert line in lines
+
+
+@pytest.mark.parametrize(
+    ("headers", "sent"),
+    [
+        ([], [f"User-Agent: trio_fastws/{trio_fastws.__version__}"]),
+        ([("user-agent", "mine/1")], ["User-Agent: mine/1"]),
+        ([("User-Agent", "")], []),
+    ],
+)
+async def test_user_agent_is_replaced_or_removed_by_headers(
+    transport, pair, headers, sent
+) -> None:
+    async with trio.open_nursery() as nursery:
+
+        async def server() -> None:
+            lines = (await pair.peer.welcome()).decode().split("\r\n")
+            assert [line for line in lines if "agent" in line.lower()] == sent
+            await goodbye(pair.peer)
+
+        nursery.start_soon(server)
+        async with open_websocket("ws://a/", stream=pair.ours, headers=headers):
+            pass
 
 
 @pytest.mark.parametrize(

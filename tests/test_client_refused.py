@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 import trio
 from trio.testing import memory_stream_pair
@@ -38,7 +41,7 @@ async def test_refusal_carries_status_headers_and_body(transport, end) -> None:
         b"HTTP/1.1 403 Go Away\r\nContent-Length: 5\r\nX-Why: you\r\n\r\nnever",
         end=end,
     )
-    assert str(error) == "server answered 403 Go Away"
+    assert str(error) == "server answered 403 Go Away: never"
     response = error.response
     assert response is not None
     assert (response.status, response.reason) == (403, "Go Away")
@@ -67,23 +70,153 @@ async def test_body_that_ends_early_is_what_came(transport) -> None:
     assert error.response.body == b"half"
 
 
-async def test_body_that_never_ends_is_bounded_by_the_timeout(
-    transport, autojump_clock
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+
+
+@pytest.mark.parametrize("handshake", [0.5, 5])
+@pytest.mark.parametrize(
+    ("framing", "body", "read"),
+    [
+        (b"", b"and then", b"and then"),
+        (b"Content-Length: 100\r\n", b"and then", b"and then"),
+        (CHUNKED, b"8\r\nand then\r\n5\r\n", b"and then"),
+        (CHUNKED, b"", b""),
+    ],
+)
+async def test_body_that_never_ends_is_waited_for_a_second(
+    transport, autojump_clock, handshake, framing, body, read
 ) -> None:
-    data = b"HTTP/1.1 302 Found\r\nLocation: /\r\n\r\nand then"
+    data = b"HTTP/1.1 302 Found\r\nLocation: /\r\n" + framing + b"\r\n" + body
     ours, theirs = memory_stream_pair()
     await theirs.send_all(data)
     with pytest.raises((HandshakeRefused, trio.TooSlowError)) as caught:
         async with open_websocket(
-            "ws://a/", stream=ours, timeouts=Timeouts(handshake=5)
+            "ws://a/", stream=ours, timeouts=Timeouts(handshake=handshake)
         ):
             pytest.fail("entered")
-    assert trio.current_time() < 5.1
+    assert trio.current_time() < min(handshake, 1) + 0.1
     # The answer is known, if not to its end: it says more than "too slow".
     assert isinstance(caught.value, HandshakeRefused)
+    assert str(caught.value) == "server answered 302 Found to /"
     assert caught.value.response is not None
     assert caught.value.response.status == 302
-    assert caught.value.response.body == b"and then"
+    assert caught.value.response.body == read
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"HTTP/1.1 403 No\r\n\r\n",
+        b"HTTP/1.1 403 No\r\nContent-Length: 9999\r\n\r\n",
+        b"HTTP/1.1 403 No\r\n" + CHUNKED + b"\r\nffff\r\n",
+        b"SSH-2.0",
+    ],
+)
+async def test_a_peer_that_trickles_is_not_waited_for_longer(
+    transport, autojump_clock, data
+) -> None:
+    ours, theirs = memory_stream_pair()
+
+    async def server() -> None:
+        await theirs.send_all(data)
+        while True:
+            await trio.sleep(0.3)
+            await theirs.send_all(b"x")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server)
+        with pytest.raises(HandshakeRefused):
+            async with open_websocket("ws://a/", stream=ours):
+                pytest.fail("entered")
+        assert 1 <= trio.current_time() < 1.1
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        # node's writeHead and end: chunks, on a connection that is kept
+        (
+            b"HTTP/1.1 401 Unauthorized\r\nConnection: keep-alive\r\n"
+            + CHUNKED
+            + b"\r\n4\r\nwho \r\n8\r\nare you?\r\n0\r\n\r\n",
+            "server answered 401 Unauthorized: who are you?",
+        ),
+        (
+            b"HTTP/1.1 403 No\r\n" + CHUNKED + b"\r\n4\r\nlong\r\nzz\r\n",
+            "server answered 403 No: long",
+        ),
+        (b"HTTP/1.1 205 Reset Content\r\n\r\n", "server answered 205 Reset Content"),
+        (
+            b"HTTP/1.0 400 Bad Request\r\nContent-Length: 8\r\n\r\nuse TLS\n",
+            "server answered 400 Bad Request: use TLS",
+        ),
+        (b"HTTP/1.1 777 Odd\r\nContent-Length: 0\r\n\r\n", "server answered 777 Odd"),
+        (
+            b"HTTP/1.1 403 No\r\n" + b"X: y\r\n" * 203 + b"\r\nno",
+            "server answered 403 No; its 203 header fields are over the limit of 128 "
+            "(Limits.request_fields)",
+        ),
+        (
+            b"HTTP/1.1 301 Moved Permanently\r\nLocation: https://a/\r\n"
+            b"Content-Length: 0\r\n\r\n",
+            "server answered 301 Moved Permanently to https://a/",
+        ),
+        (
+            b"HTTP/1.1 400 Bad Request\nContent-Length: 0\n\n",
+            "server answered 400 Bad Request; malformed response: a line ends with LF "
+            "alone, not with CR LF",
+        ),
+        (
+            b"SSH-2.0-OpenSSH_9.2\r\n",
+            "server sent 'SSH-2.0-OpenSSH_9.2', which is no HTTP response: it looks "
+            "like an SSH server",
+        ),
+        (
+            b"\x15\x03\x03\x00\x02\x02\x16",
+            r"server sent '\x15\x03\x03\x00\x02\x02\x16', which is no HTTP response: "
+            "it looks like TLS; use wss://",
+        ),
+    ],
+)
+async def test_what_is_complete_is_told_at_once(
+    transport, autojump_clock, data, words
+) -> None:
+    error = await refused_by(data, end=False)
+    assert str(error) == words
+    assert trio.current_time() < 0.1
+    assert (error.response is None) == words.startswith("server sent")
+
+
+async def test_a_refusal_over_tcp_that_comes_byte_by_byte(transport) -> None:
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listener.socket.getsockname()[1]
+
+    async def server() -> None:
+        data = b"HTTP/1.1 403 No\r\n" + CHUNKED + b"\r\n2\r\nno\r\n0\r\n\r\n"
+        async with Peer(await listener.accept()) as peer:
+            await peer.read_head()
+            for place in range(len(data)):
+                await peer.send(data[place : place + 1])
+            assert await peer.rest() == b""
+
+    async with listener, trio.open_nursery() as nursery:
+        nursery.start_soon(server)
+        with pytest.raises(HandshakeRefused) as caught:
+            async with open_websocket(f"ws://127.0.0.1:{port}/"):
+                pytest.fail("entered")
+    assert caught.value.response is not None
+    assert caught.value.response.body == b"no"
+
+
+async def test_a_refusal_survives_a_worker_process(transport) -> None:
+    error = await refused_by(
+        b"HTTP/1.1 777 Odd\r\nX: y\r\nContent-Length: 5\r\n\r\nwords"
+    )
+    for got in (pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):
+        assert str(got) == "server answered 777 Odd: words"
+        assert got.response == error.response
+        assert got.response.body == b"words"
 
 
 @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
@@ -136,11 +269,22 @@ async def test_what_is_not_http_has_no_response(transport, data) -> None:
     assert "server" in str(error)
 
 
-@pytest.mark.parametrize("data", [b"", b"HTTP/1.1 101 Swit", b"\x15\x03"])
-async def test_server_that_closes_at_once(transport, data) -> None:
+@pytest.mark.parametrize(
+    ("data", "message", "status"),
+    [
+        (b"", "server closed the connection without an answer", None),
+        (
+            b"HTTP/1.1 101 Swit",
+            "server answered 101 Swit; it closed the connection in the middle of that",
+            101,
+        ),
+        (b"\x15\x03", r"server sent '\x15\x03', which is no HTTP response", None),
+    ],
+)
+async def test_server_that_closes_at_once(transport, data, message, status) -> None:
     error = await refused_by(data)
-    assert str(error) == "server closed the connection without an answer"
-    assert error.response is None
+    assert str(error) == message
+    assert (error.response and error.response.status) == status
 
 
 async def test_reset_is_named(transport, serve) -> None:

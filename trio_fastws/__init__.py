@@ -40,11 +40,10 @@ from ._streams import (
     OutgoingMessage as OutgoingMessage,
 )
 from ._upgrade import upgrade as upgrade
+from ._version import __version__ as __version__
 from ._websocket import WebSocket as WebSocket
 
 # A traceback names an exception as one catches it.
 for _error in (ConnectionBroken, HandshakeError, HandshakeRefused, InvalidURL):
     _error.__module__ = __name__
 del _error
-
-__version__ = "0.1.0"

@@ -19,13 +19,9 @@ from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.endpoint import Endpoint
 from trio_fastws._protocol.handshake import (
     URL,
-    HandshakeError,
-    Response,
-    build_request,
-    check_accept,
-    find_head_end,
-    generate_key,
-    parse_response,
+    Accepted,
+    ClientHandshake,
+    Refused,
     parse_url,
 )
 from trio_fastws._transport import loop as loops
@@ -39,6 +35,7 @@ from ._exceptions import HandshakeRefused
 from ._options import get_message_size
 from ._scopes import closing, owning, single_connection
 from ._service import Service
+from ._version import __version__
 from ._websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -48,23 +45,28 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("trio_fastws")
 
-# Of the body of a refusal: what a person may want to read.
-BODY_SIZE = 64 * 1024
+# Sent as User-Agent unless the caller has another: bot rules refuse who sends none.
+USER_AGENT = f"trio_fastws/{__version__}"
+
+# Once it is known that a server refuses, so many seconds are waited for the rest of
+# what it says: three round trips to the far side of the world.
+REST_SECONDS = 1.0
+
+
+# What OpenSSL calls the first bytes of another protocol, in its versions.
+NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"})
 
 
 class Dialing(Owner):
     """The client's side of an opening handshake, until it is decided."""
 
     __slots__ = (
-        "_data",
-        "_key",
+        "_deadline",
+        "_handshake",
         "_limits",
         "_negotiator",
         "_out",
-        "_preludes",
-        "_response",
         "_service",
-        "_subprotocols",
         "done",
         "error",
         "ws",
@@ -74,24 +76,18 @@ class Dialing(Owner):
         self,
         service: Service,
         limits: Limits,
-        request: bytes,
-        key: str,
-        subprotocols: Sequence[str],
+        handshake: ClientHandshake,
         negotiator: Negotiator | None,
     ) -> None:
         super().__init__()
         self._service = service
         self._limits = limits
-        self._key = key
-        self._subprotocols = subprotocols
+        self._handshake = handshake
         # Of compression; None without it.
         self._negotiator = negotiator
-        self._out = request
-        self._data = bytearray()
-        # Bytes of 1xx heads: they share the limit of the one that counts.
-        self._preludes = 0
-        # The head of a refusal whose body is still coming.
-        self._response: Response | None = None
+        self._out = handshake.request
+        # When to make do with what came of a refusal.
+        self._deadline = math.inf
         self.done = trio.Event()
         self.error: Exception | None = None
         self.ws: WebSocket | None = None
@@ -108,59 +104,25 @@ class Dialing(Owner):
         """See `Owner.on_data`."""
         link = self.link
         assert link is not None
-        searched = max(0, len(self._data) - 3)
-        before = len(self._data)
-        self._data += link.turn.buffer[start:stop]
-        try:
-            while self._response is None:
-                end = find_head_end(self._data, searched)
-                if end < 0:
-                    self._check_size()
-                    return
-                if self._on_head(end, start + end - before, stop):
-                    return
-                searched = 0
-                before -= end
-        except HandshakeError as error:
-            self._fail(error.reason, None)
-            return
-        self._on_body(False)
+        turn = link.turn
+        outcome = self._handshake.receive(bytes(turn.buffer[start:stop]))
+        if isinstance(outcome, Accepted):
+            # RFC 6455 4.1: bytes after the head are frames already. They lie at the
+            # end of this read.
+            self._open(outcome, stop - outcome.rest, stop)
+        elif outcome is not None:
+            self._fail(outcome)
+        elif self._handshake.decided and self._deadline == math.inf:
+            # Once: a peer that goes on saying a little does not move it.
+            self._deadline = turn.time() + REST_SECONDS
+            turn.schedule(self, self._deadline)
 
-    def _check_size(self) -> None:
-        limit = self._limits.request_head
-        if self._preludes + len(self._data) > limit:
-            raise HandshakeError(431, f"server's head is over the limit of {limit}")
-
-    def _on_head(self, end: int, start: int, stop: int) -> bool:
-        # Whether this was the last head: a 1xx is only a prelude.
-        response = parse_response(
-            bytes(self._data[:end]),
-            self._limits.request_fields,
-            self._limits.request_head,
-        )
-        if response.status == 101:
-            self._open(response, start, stop)
-            return True
-        del self._data[:end]
-        if response.status >= 200:
-            self._response = response
-            return False
-        self._preludes += end
-        if self._preludes > self._limits.request_head:
-            raise HandshakeError(431, "server's 1xx answers have no end")
-        return False
-
-    def _open(self, response: Response, start: int, stop: int) -> None:
-        negotiator = self._negotiator
-        offer = None if negotiator is None else negotiator.offer()
-        try:
-            subprotocol = check_accept(response, self._key, self._subprotocols, offer)
-            agreement = None if negotiator is None else negotiator.judge(response)
-        except HandshakeError as error:
-            self._fail(error.reason, response)
-            return
-        link = self.link
+    def _open(self, accepted: Accepted, start: int, stop: int) -> None:
+        link, negotiator = self.link, self._negotiator
         assert link is not None
+        agreement = None
+        if negotiator is not None and accepted.deflate is not None:
+            agreement = negotiator.agree(accepted.deflate)
         limits = self._limits
         endpoint = Endpoint(
             Role.CLIENT,
@@ -168,55 +130,32 @@ class Dialing(Owner):
             limits.fragments,
             agreement,
         )
-        # RFC 6455 4.1: bytes after the head are frames already. They lie at the
-        # end of this read.
         self.ws = WebSocket(self._service, endpoint, link)
-        self.ws.subprotocol = subprotocol
-        self.ws.response = response
+        self.ws.subprotocol = accepted.subprotocol
+        self.ws.response = accepted.response
         self.ws.open(start, stop)
         self.done.set()
 
-    def _on_body(self, ended: bool) -> None:
-        response = self._response
-        assert response is not None
-        length = response.headers.get("Content-Length") or ""
-        # Without leading zeros: `int` refuses thousands of digits. llhttp has seen
-        # to it that the number itself is no larger than 64 bits.
-        digits = length.lstrip("0") or "0"
-        wanted = int(digits) if length.isdecimal() else BODY_SIZE
-        if response.status in (204, 304):  # RFC 9110 6.4.1: these have no content
-            wanted = 0
-        wanted = min(wanted, BODY_SIZE)
-        if len(self._data) < wanted and not ended:
-            return
-        body = bytes(self._data[:wanted])
-        self._fail(
-            f"server answered {response.status} {response.reason}".rstrip(),
-            Response(response.status, response.headers, body, response.reason)
-            if body
-            else response,
-        )
-
     def give_up(self) -> None:
         """Make do with what has come: the time is over."""
-        if self._response is not None:
-            self._on_body(True)
+        refused = self._handshake.give_up()
+        if refused is not None:
+            self._fail(refused)
         else:
             self.error = trio.TooSlowError("no answer within Timeouts.handshake")
 
-    def _fail(self, message: str, response: Response | None) -> None:
-        self.error = HandshakeRefused(message, response)
+    def _fail(self, refused: Refused) -> None:
+        self.error = HandshakeRefused(*refused)
         self.done.set()
-        if self.link is not None:
-            self.link.close()
+        link = self.link
+        if link is not None:
+            link.turn.wheel.cancel(self)
+            link.close()
 
     def on_eof(self, error: OSError | None) -> None:
         """See `Owner.on_eof`."""
-        if self._response is not None:
-            self._on_body(True)
-        else:
-            cause = f": {error.strerror or error}" if error is not None else ""
-            self._fail(f"server closed the connection without an answer{cause}", None)
+        cause = "" if error is None else error.strerror or str(error)
+        self._fail(self._handshake.receive_end(cause))
 
     def on_hangup(self) -> None:
         """See `Owner.on_hangup`."""
@@ -226,7 +165,10 @@ class Dialing(Owner):
         """See `Owner.on_mark`: a write has failed; reading says why."""
 
     def on_deadline(self, now: float) -> float:
-        """Nothing: the block that dials has the deadline."""
+        """Make do with what came of a refusal; the rest has its limit elsewhere."""
+        if now < self._deadline:
+            return self._deadline
+        self.give_up()
         return math.inf
 
 
@@ -255,7 +197,8 @@ async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
     Args:
         url: ``ws://`` or ``wss://``, host, port, path and query.
         subprotocols: What the client speaks, its favourite first.
-        headers: More fields of the request: pairs of name and value.
+        headers: More fields of the request: pairs of name and value. A Host or
+            User-Agent among them replaces ours; ``("User-Agent", "")`` sends none.
         origin: Value of the Origin header; None to send none.
         tls: Context for ``wss://``; None for `ssl.create_default_context`.
         stream: Use this stream instead of dialling; closed at the end. With
@@ -271,7 +214,8 @@ async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
         OSError: The host is unknown, or the server cannot be reached.
         ssl.SSLError: Its certificate is not trusted (as the cause of a
             `trio.BrokenResourceError`).
-        HandshakeRefused: It answered, but not with a good 101.
+        HandshakeRefused: It answered, but not with a good 101. Told at once when
+            the answer is complete, at the latest a second after its head.
         trio.TooSlowError: All that took more than `Timeouts.handshake`.
     """
     target = parse_url(url)
@@ -281,20 +225,20 @@ async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
     check_deflate(deflate)
     limits, timeouts, sending = fill_in(limits, timeouts, sending)
     negotiator = None if deflate is None else Negotiator(Role.CLIENT, deflate)
-    key = generate_key()
-    request = build_request(
-        target.host_header,
-        target.resource,
-        key,
+    handshake = ClientHandshake(
+        target,
         origin=origin,
         subprotocols=subprotocols,
-        extensions=None if negotiator is None else negotiator.offer(),
         headers=headers,
+        user_agent=USER_AGENT,
+        deflate=None if negotiator is None else negotiator.wanted,
+        max_head=limits.request_head,
+        max_fields=limits.request_fields,
     )
     turn, loop = loops.new_turn()
     async with owning(stream), single_connection(turn, loop) as spawn:
         service = Service(turn, None, limits, timeouts, sending, deflate, spawn)
-        dialing = Dialing(service, limits, request, key, subprotocols, negotiator)
+        dialing = Dialing(service, limits, handshake, negotiator)
         with trio.move_on_after(timeouts.handshake) as scope:
             connected = stream if stream is not None else await _connect(target)
             if target.secure:
@@ -328,7 +272,9 @@ async def _start_tls(
     except trio.BrokenResourceError as error:
         await trio.aclose_forcefully(secured)
         cause = error.__cause__
-        why = cause or "the server closed the connection"
+        why = str(cause or "the server closed the connection")
+        if isinstance(cause, ssl.SSLError) and cause.reason in NOT_TLS:
+            why += "; what came is no TLS: is it a ws:// URL?"
         raise trio.BrokenResourceError(f"TLS handshake failed: {why}") from cause
     except BaseException:
         await trio.aclose_forcefully(secured)

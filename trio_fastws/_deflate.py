@@ -16,14 +16,12 @@ from trio_fastws._protocol.extension import (
     MAX_BITS,
     DeflateParameters,
     accept_offer,
-    build_offer,
-    check_answer,
 )
 
 from ._options import find_library
 
 if TYPE_CHECKING:
-    from trio_fastws._protocol.handshake import Request, Response
+    from trio_fastws._protocol.handshake import Request
 
     from ._options import PerMessageDeflate
 
@@ -109,23 +107,10 @@ class Negotiator:
         if accepted is None:
             return None, None
         answer, parameters = accepted
-        return answer, self._agree(parameters)
+        return answer, self.agree(parameters)
 
-    def offer(self) -> str:
-        """Return a client's value of Sec-WebSocket-Extensions."""
-        return build_offer(self.wanted)
-
-    def judge(self, response: Response) -> Agreement | None:
-        """Return what a server's 101 agrees to; None if it is not compression.
-
-        Raises:
-            HandshakeError: It is not an answer to our offer.
-        """
-        values = response.headers.get_all("Sec-WebSocket-Extensions")
-        parameters = check_answer(",".join(values), self.wanted)
-        return None if parameters is None else self._agree(parameters)
-
-    def _agree(self, parameters: DeflateParameters) -> Agreement:
+    def agree(self, parameters: DeflateParameters) -> Agreement:
+        """Return what connections with these parameters share."""
         agreements, options = self._agreements, self._options
         key = self._role, options, parameters
         agreement = agreements.pop(key, None)

@@ -44,7 +44,8 @@ class HandshakeRefused(Exception):  # noqa: N818 - it is the server's answer
     """The server answered the opening handshake, but did not accept it.
 
     Attributes:
-        response: Its answer: status, headers and at most 64 KiB of body. None
+        response: Its answer: status, headers and at most 64 KiB of body; only what
+            could be read of one that is cut off, malformed or over a limit. None
             if what came was not HTTP.
     """
 

@@ -64,8 +64,32 @@ def test_all_that_a_request_may_carry() -> None:
 
 
 @pytest.mark.parametrize(
+    ("default", "headers", "sent"),
+    [
+        (None, [], []),
+        ("ours/1", [], ["ours/1"]),
+        ("ours/1", [("user-agent", "mine/2 (x)")], ["mine/2 (x)"]),
+        (None, [("User-Agent", "mine/2")], ["mine/2"]),
+        # an empty one sends none
+        ("ours/1", [("User-Agent", "")], []),
+        (None, [("User-Agent", "")], []),
+    ],
+)
+def test_user_agent(
+    default: str | None, headers: list[tuple[str, str]], sent: list[str]
+) -> None:
+    head = build_request("a", "/", KEY, headers=headers, user_agent=default)
+    assert list(parse_request(head).headers.get_all("User-Agent")) == sent
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (
+            {"headers": [("User-Agent", "a"), ("USER-AGENT", "")]},
+            "'User-Agent' is given more than once",
+        ),
+        ({"headers": {"User-Agent": "a\nb"}}, "value of header 'User-Agent'"),
         ({"headers": [("Host", "a"), ("HOST", "b")]}, "'Host' is given more than once"),
         ({"origin": "a", "headers": {"origin": "b"}}, "'Origin' is given beside"),
         ({"headers": {"Sec-WebSocket-Key": KEY}}, "is written by the library"),

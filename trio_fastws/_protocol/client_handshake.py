@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
     from .response import Response
 
+# Fields that a caller's own take the place of.
+_TAKEN = ("host", "user-agent")
+
 
 def build_request(
     host_header: str,
@@ -38,6 +41,7 @@ def build_request(
     subprotocols: Sequence[str] = (),
     extensions: str | None = None,
     headers: HeaderSource = (),
+    user_agent: str | None = None,
 ) -> bytes:
     """Return the head of an opening handshake.
 
@@ -49,17 +53,22 @@ def build_request(
         subprotocols: Offers, the favourite first.
         extensions: Value of Sec-WebSocket-Extensions, or None.
         headers: More fields, such as Authorization and Cookie.
+        user_agent: Value of User-Agent, or None to send none; one among ``headers``
+            takes its place, and if that is empty none is sent.
 
     Raises:
         ValueError: An argument cannot be written into a head, a subprotocol is no
             token or is repeated, or a header is written by the library.
     """
     extra = Headers(headers)
-    hosts = extra.get_all("Host")
-    if len(hosts) > 1:
-        msg = "header 'Host' is given more than once"
-        raise ValueError(msg)
-    fields = [("Host", hosts[0] if hosts else host_header)]
+    host = _take_one(extra, "Host")
+    agent = _take_one(extra, "User-Agent")
+    fields = [("Host", host_header if host is None else host)]
+    if agent is None:
+        agent = user_agent
+    # RFC 9110 10.1.5: a user agent SHOULD send it, unless configured not to
+    if agent is not None and agent != "":
+        fields.append(("User-Agent", agent))
     fields += [
         ("Upgrade", "websocket"),
         ("Connection", "Upgrade"),
@@ -78,12 +87,20 @@ def build_request(
         fields.append(("Sec-WebSocket-Extensions", extensions))
     for name, value in fields:
         check_field(name, value)
-    others = [pair for pair in extra.items() if pair[0].lower() != "host"]
+    others = [pair for pair in extra.items() if pair[0].lower() not in _TAKEN]
     lines = [f"{name}: {value}" for name, value in fields]
     lines += write_handshake_fields(others)
     # the constructor checks the target
     start = Request("GET", target).raw[:-2]
     return start + "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def _take_one(headers: Headers, name: str) -> str | None:
+    values = headers.get_all(name)
+    if len(values) > 1:
+        msg = f"header {name!r} is given more than once"
+        raise ValueError(msg)
+    return values[0] if values else None
 
 
 def _check_subprotocols(subprotocols: Sequence[str]) -> None:

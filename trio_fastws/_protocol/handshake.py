@@ -4,12 +4,14 @@ Owns nothing but this list; each rule lives in the module it comes from. A serve
 reads a head with `find_head_end` and `parse_request`, asks `is_upgrade`, checks with
 `check_upgrade` and `check_origin`, then writes `build_accept`; what fails raises
 `HandshakeError`, which `refuse` and `encode_response` turn into an answer. A client
-goes from `parse_url` over `build_request` to `parse_response` and `check_accept`.
+goes from `parse_url` to `ClientHandshake`, which does the rest: `build_request`,
+`parse_response` and `check_accept`.
 """
 
 from __future__ import annotations
 
 from .client_handshake import build_request, check_accept
+from .dialling import Accepted, ClientHandshake, Refused
 from .errors import HandshakeError
 from .head import MAX_FIELDS, MAX_HEAD, find_head_end
 from .headers import Headers
@@ -29,9 +31,12 @@ __all__ = [
     "MAX_FIELDS",
     "MAX_HEAD",
     "URL",
+    "Accepted",
+    "ClientHandshake",
     "HandshakeError",
     "Headers",
     "InvalidURL",
+    "Refused",
     "Request",
     "Response",
     "accept_key",

@@ -28,7 +28,8 @@ MAX_FIELDS = 128
 
 # RFC 9112 2.2: a recipient MAY take a single LF for the end of a line. Whoever stands
 # in between may not, and see another request.
-BARE_LF = "malformed request: a line ends with LF alone, not with CR LF"
+_LF_ALONE = "a line ends with LF alone, not with CR LF"
+BARE_LF = f"malformed request: {_LF_ALONE}"
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 
 
@@ -152,21 +153,25 @@ def parse_request_fields(head: bytes) -> Fields:
     return fields
 
 
-def explain_malformed(error: Exception, data: bytes) -> HandshakeError:
+def explain_malformed(
+    error: Exception, data: bytes, what: str = "request"
+) -> HandshakeError:
     """Return the refusal of ``data``, of which llhttp says ``error``."""
-    if _BARE_LF.search(data) is not None:
-        return HandshakeError(400, BARE_LF)
-    return HandshakeError(400, f"malformed request: {error}")
+    reason = _LF_ALONE if _BARE_LF.search(data) is not None else str(error)
+    return HandshakeError(400, f"malformed {what}: {reason}")
 
 
 class SyntaxCheck:
-    """What llhttp says to a request head that comes in pieces, field by field."""
+    """What llhttp says to a head that comes in pieces, field by field."""
 
-    __slots__ = ("_last", "_parser")
+    __slots__ = ("_last", "_parser", "_what")
 
-    def __init__(self) -> None:
+    def __init__(self, what: str = "request") -> None:
+        """Begin with nothing; ``what`` is "request" or "response"."""
         # Nobody listens: what it reads is kept nowhere.
-        self._parser = HttpRequestParser(object())
+        kind = HttpRequestParser if what == "request" else HttpResponseParser
+        self._parser = kind(object())
+        self._what = what
         self._last = b""
 
     def feed(self, piece: bytes) -> None:
@@ -175,11 +180,13 @@ class SyntaxCheck:
         Raises:
             HandshakeError: 400, no head goes on so.
         """
+        data = self._last + piece
         try:
             self._parser.feed_data(piece)
         except HttpParserError as error:
-            raise explain_malformed(error, self._last + piece) from None
-        self._last = piece[-1:]
+            raise explain_malformed(error, data, self._what) from None
+        # A line end is two bytes.
+        self._last = data[-2:]
 
 
 class _ResponseFields(Fields):
@@ -190,18 +197,17 @@ class _ResponseFields(Fields):
         self.complete = True
 
 
-def parse_response_fields(head: bytes) -> Fields:
-    """Return the fields of a checked response head.
+def parse_response_fields(head: bytes) -> tuple[Fields, str]:
+    """Return the fields of a response head, and what is wrong with it, if anything.
 
-    Raises:
-        HttpParserError: llhttp refuses the head.
+    If something is, the fields are those that llhttp had read before it.
     """
     fields = _ResponseFields()
     try:
         HttpResponseParser(fields).feed_data(head)
-    except (HttpParserError, HttpParserUpgrade):
+    except (HttpParserError, HttpParserUpgrade) as error:
         # An upgrade, or a 101 without an Upgrade field, stops llhttp after the
         # head; the head itself was good, and what it lacks is said elsewhere.
         if not fields.complete:
-            raise
-    return fields
+            return fields, explain_malformed(error, head, "response").reason
+    return fields, ""

@@ -1,7 +1,7 @@
 """Responses: plain HTTP answers to write, and the head of a server's answer.
 
 Owns the framing fields of an answer (``Connection``, ``Content-Length``) and the
-text a person reads when refused. Refuses to know the WebSocket rules.
+body a client reads when refused. Refuses to know the WebSocket rules.
 """
 
 from __future__ import annotations
@@ -10,10 +10,15 @@ import re
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-from httptools import HttpParserError
-
 from .errors import HandshakeError
-from .head import MAX_FIELDS, MAX_HEAD, check_head, parse_response_fields
+from .head import (
+    MAX_FIELDS,
+    MAX_HEAD,
+    SyntaxCheck,
+    check_head,
+    find_head_end,
+    parse_response_fields,
+)
 from .headers import Headers, HeaderSource, check_field, check_str, check_text
 
 # What `encode_response` writes itself; two of them would frame the body twice.
@@ -23,8 +28,11 @@ _OWNED = frozenset({"connection", "content-length", "transfer-encoding"})
 _NO_BODY = frozenset({204, 205, 304})
 
 # RFC 9112 4: status-line = HTTP-version SP status-code SP [ reason-phrase ]. The
-# space after the code may be missing, as in llhttp.
-_STATUS_LINE = re.compile(rb"HTTP/(1\.[01]) ([1-5][0-9][0-9])(?: ([^\r\n]*))?\r\n")
+# space after the code may be missing, as in llhttp. RFC 9110 15: values outside 100
+# to 599 are invalid, but a client SHOULD process them as if they were 5xx.
+_STATUS_LINE = re.compile(
+    rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: ([^\r\n]*))?(?=[\r\n]|\Z)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +40,8 @@ class Response:
     """An HTTP response: to refuse an upgrade, to answer plain HTTP, or received.
 
     Attributes:
-        status: 100 to 599; `encode_response` takes no 1xx.
+        status: 100 to 599; `encode_response` takes no 1xx. One that was received
+            may have up to 999.
         headers: Given as pairs, a mapping or `Headers`; held as `Headers`.
         body: ``str`` is sent as UTF-8 text, anything bytes-like as it is. Held as
             ``bytes``.
@@ -75,12 +84,27 @@ class Response:
         elif not isinstance(body, bytes | bytearray | memoryview):
             msg = f"body must be str or bytes-like, not {body!r}"
             raise TypeError(msg)
-        # the class is frozen, its constructor is not
-        put = object.__setattr__
-        put(self, "status", status)
-        put(self, "headers", headers)
-        put(self, "body", bytes(body))
-        put(self, "reason", reason or _phrase(status))
+        _fill(self, status, headers, bytes(body), reason)
+
+
+def _fill(
+    response: Response, status: int, headers: Headers, body: bytes, reason: str
+) -> Response:
+    # The class is frozen, its constructors are not.
+    put = object.__setattr__
+    put(response, "status", status)
+    put(response, "headers", headers)
+    put(response, "body", body)
+    put(response, "reason", reason or _phrase(status))
+    return response
+
+
+def make_received(status: int, headers: Headers, body: bytes, reason: str) -> Response:
+    """Return a response as it came: nothing of it is checked.
+
+    It may be one that nobody should write, with a status of up to 999.
+    """
+    return _fill(object.__new__(Response), status, headers, body, reason)
 
 
 def _phrase(status: int) -> str:
@@ -93,7 +117,7 @@ def _phrase(status: int) -> str:
 def parse_response(
     head: bytes, max_fields: int = MAX_FIELDS, max_size: int = MAX_HEAD
 ) -> Response:
-    """Parse the head of an HTTP/1.1 response.
+    """Parse the head of an HTTP/1 response.
 
     A 1xx other than 101 is only a prelude (RFC 9110 15.2: a client MUST be able to
     parse one or more of them): drop it and parse the head that follows.
@@ -104,29 +128,65 @@ def parse_response(
         max_size: Largest size of the head in bytes.
 
     Raises:
-        HandshakeError: 431 if a limit is passed; the status received if it came
-            over HTTP/1.0; 502 if this is no HTTP response at all.
+        HandshakeError: 431 if a limit is passed; 101 if that came over HTTP/1.0;
+            502 if this is no HTTP response at all. What can be read of it all the
+            same, `salvage_response` returns.
     """
     try:
         check_head(head, max_fields, max_size)
     except HandshakeError as error:
-        status = 431 if error.status == 431 else 502
-        raise HandshakeError(status, f"server sent a {error.reason}") from None
+        if error.status != 431:
+            raise HandshakeError(502, f"its {error.reason}") from None
+        option = "request_head" if len(head) > max_size else "request_fields"
+        raise HandshakeError(431, f"its {error.reason} (Limits.{option})") from None
     match = _STATUS_LINE.match(head)
     if match is None:
-        reason = "server's status line is not HTTP/1.1 with a status of 100 to 599"
+        reason = "status line is not HTTP/1.1 with a status of three digits"
         raise HandshakeError(502, reason)
-    status = int(match[2])
-    if match[1] != b"1.1":
-        raise HandshakeError(status, f"server answered {status} over HTTP/1.0")
-    try:
-        fields = parse_response_fields(head)
-    except HttpParserError as error:
-        raise HandshakeError(502, f"malformed response: {error}") from None
+    fields, wrong = parse_response_fields(head)
+    if wrong:
+        raise HandshakeError(502, wrong)
+    if match[1] == b"0" and match[2] == b"101":
+        # RFC 9110 15.2: a server MUST NOT send a 1xx response to an HTTP/1.0 client,
+        # and what speaks 1.0 knows no upgrade
+        raise HandshakeError(101, "it came over HTTP/1.0")
+    return _received(match, fields.headers())
+
+
+def salvage_response(data: bytes, max_fields: int = MAX_FIELDS) -> Response | None:
+    """Return what can be read of a head that is cut off, malformed or too large.
+
+    That is its status, and the first fields up to what is wrong; None if there is not
+    even a status.
+    """
+    match = _STATUS_LINE.match(data)
+    if match is None:
+        return None
+    end = find_head_end(data)
+    if end >= 0:
+        data = data[: end - 2]
+    # The status line and the fields; what is behind the last line end is not whole.
+    lines = data.split(b"\r\n", max_fields + 1)[:-1]
+    good = _count_good(lines)
+    fields, _ = parse_response_fields(b"\r\n".join([*lines[:good], b"", b""]))
+    return _received(match, fields.headers())
+
+
+def _count_good(lines: list[bytes]) -> int:
+    syntax = SyntaxCheck("response")
+    for number, line in enumerate(lines):
+        try:
+            syntax.feed(line + b"\r\n")
+        except HandshakeError:
+            return number
+    return len(lines)
+
+
+def _received(line: re.Match[bytes], headers: Headers) -> Response:
     # llhttp took a phrase with controls in it
-    reason = (match[3] or b"").decode("latin-1")
+    reason = (line[3] or b"").decode("latin-1")
     reason = "".join(c if c.isprintable() else "?" for c in reason)
-    return Response(status, fields.headers(), reason=reason)
+    return make_received(int(line[2]), headers, b"", reason)
 
 
 def encode_response(response: Response, *, head_only: bool = False) -> bytes:
@@ -137,13 +197,16 @@ def encode_response(response: Response, *, head_only: bool = False) -> bytes:
         head_only: The request was HEAD: the same head, and no body.
 
     Raises:
-        ValueError: The status is a 1xx, or allows no body and there is one; or the
-            response holds a header that is written here: Connection, Content-Length
-            or Transfer-Encoding.
+        ValueError: The status is a 1xx or over 599, or allows no body and there is
+            one; or the response holds a header that is written here: Connection,
+            Content-Length or Transfer-Encoding.
     """
     status, headers, body = response.status, response.headers, response.body
     if status < 200:
         msg = f"status {status} does not end a request (RFC 9110 15.2)"
+        raise ValueError(msg)
+    if status > 599:
+        msg = f"status {status} is not in 100 to 599 (RFC 9110 15)"
         raise ValueError(msg)
     if body and status in _NO_BODY:
         # here, not in the class: a peer may well send this
