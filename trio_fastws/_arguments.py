@@ -6,7 +6,6 @@ a log, and not inside the scopes of a server that runs already.
 
 from __future__ import annotations
 
-import inspect
 import re
 import ssl
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,6 @@ import trio
 
 from trio_fastws._protocol.headers import is_token
 
-from ._handler import EventHandler
 from ._options import Limits, PerMessageDeflate, Sending, Timeouts
 
 if TYPE_CHECKING:
@@ -63,32 +61,6 @@ def check_server_tls(tls: ssl.SSLContext | None) -> None:
     if tls is not None and tls.protocol == ssl.PROTOCOL_TLS_CLIENT:
         # Else each connection would learn of it, and nobody at the start.
         raise ValueError("tls is a context for clients; use PROTOCOL_TLS_SERVER")
-
-
-def check_handler(handler: object) -> None:
-    """Raise TypeError for what could serve no connection."""
-    if isinstance(handler, type):
-        raise TypeError(f"handler must be an instance of {handler.__name__}, not it")
-    if isinstance(handler, EventHandler):
-        for name in vars(EventHandler):
-            if name.startswith("on_") and _is_async(getattr(handler, name)):
-                raise TypeError(
-                    f"{type(handler).__name__}.{name} is async, but hooks are plain "
-                    "functions; start what waits with ws.start_soon"
-                )
-        return
-    if inspect.iscoroutine(handler):
-        handler.close()  # it is not forgotten: this says more
-        raise TypeError(
-            f"handler must be the function itself: {handler.__name__}, "
-            f"not {handler.__name__}(...)"
-        )
-    if not callable(handler):
-        raise TypeError(
-            f"handler must be an async function or an EventHandler, not {handler!r}"
-        )
-    if inspect.isasyncgenfunction(handler):
-        raise TypeError(f"handler must not yield, as {handler!r} does")
 
 
 def check_port(port: object) -> None:
@@ -155,7 +127,3 @@ def check_callable(name: str, function: object) -> None:
     """Raise TypeError if that is neither None nor a function."""
     if function is not None and not callable(function):
         raise TypeError(f"{name} must be a function, not {function!r}")
-
-
-def _is_async(function: object) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)

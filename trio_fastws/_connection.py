@@ -214,6 +214,9 @@ class Connection(Pressure):
         self._outbox = None
         link = self.link
         if link is not None:
+            # Known from now on; as long as it is open the kernel keeps it for us.
+            if self._remote_address is None:
+                self._remote_address = link.peer_address()
             if lingering:
                 Linger(link, service.close_seconds, self.endpoint.failed)
             else:

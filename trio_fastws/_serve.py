@@ -12,7 +12,6 @@ from trio_fastws._transport.listening import close_listeners, open_listeners
 from ._arguments import (
     check_callable,
     check_deflate,
-    check_handler,
     check_listeners,
     check_origins,
     check_port,
@@ -22,6 +21,7 @@ from ._arguments import (
 )
 from ._deflate import Negotiator
 from ._handler import ChooseSubprotocol, EventHandler, OnRequest
+from ._handler_check import check_call, check_handler
 from ._server import Handler, Origins, Server
 from ._service import Service
 
@@ -86,8 +86,9 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
 
     Raises:
         TypeError: Neither a port nor listeners were given, or both; or an
-            argument is of the wrong kind, such as a handler's class, or hooks
-            that are async.
+            argument is of the wrong kind, such as a handler's class, a plain
+            function as handler, or hooks that are async, misspelt or of the
+            wrong arity.
         ValueError: An argument is out of its range, which is named.
         OSError: The address cannot be bound.
     """
@@ -99,11 +100,15 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
     check_server_tls(tls)
     check_deflate(deflate)
     check_callable("on_request", on_request)
+    if on_request is not None:
+        check_call("on_request", on_request, ("request",))
     if on_disconnect not in ("deliver", "cancel"):
         raise ValueError(
             f"on_disconnect is {on_disconnect!r}; it must be 'deliver' or 'cancel'"
         )
     subprotocols, origins = check_subprotocols(subprotocols), check_origins(origins)
+    if callable(subprotocols):
+        check_call("subprotocols", subprotocols, ("request", "offers"))
     limits, timeouts, sending = fill_in(limits, timeouts, sending)
     if listeners is None:
         check_port(port)

@@ -279,7 +279,12 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
 
     @property
     def request(self) -> Request | None:
-        """The handshake request; None once dropped, see `Limits.keep_request`."""
+        """The handshake request; None once dropped, and always for a client.
+
+        It is dropped when an async handler first receives, and after the `on_open` of
+        an `EventHandler`: kept are those that were looked at before, and all with
+        `Limits.keep_request`. What you need later belongs into `session`.
+        """
         if type(self._request) is bytes:
             raw: bytes = self._request
             # It has passed the server's limits, which may be wider than the defaults.
@@ -320,7 +325,8 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
     def remote_address(self) -> Any:
         """The peer's address as the socket module gives it; None if unknown.
 
-        Asked for while the connection is open, it is remembered after.
+        It stays known when the connection is over, also after a reset. That of a
+        reverse proxy if there is one.
         """
         if self._remote_address is None and self.link is not None:
             self._remote_address = self.link.peer_address()

@@ -9,5 +9,6 @@ cpdef int accept(int fd) except? -2
 cpdef Py_ssize_t receive(int fd, bytearray buffer, Py_ssize_t start) except? -2
 cpdef Py_ssize_t receive_into(int fd, room) except? -2
 cpdef Py_ssize_t send(int fd, list parts, Py_ssize_t size) except? -2
+cpdef peer_address(int fd)
 cpdef end_output(int fd)
 cpdef bint has_failed(int fd) except -1

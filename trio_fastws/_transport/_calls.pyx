@@ -12,6 +12,8 @@ from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport uint32_t
 from libc.string cimport memcpy, memset
 
+from .addresses import SIZES, to_address
+
 
 cdef extern from "<sys/uio.h>" nogil:
     cdef struct iovec:
@@ -25,7 +27,7 @@ cdef extern from "<sys/socket.h>" nogil:
         size_t msg_iovlen
 
     ctypedef unsigned int socklen_t
-    ctypedef struct sockaddr:
+    cdef struct sockaddr:
         pass
     int MSG_NOSIGNAL
     int SOCK_NONBLOCK
@@ -33,6 +35,8 @@ cdef extern from "<sys/socket.h>" nogil:
     int SHUT_WR
     int SOL_SOCKET
     int SO_ERROR
+    int SO_PEERNAME
+    int c_getpeername "getpeername"(int fd, sockaddr *address, socklen_t *size)
     int c_accept4 "accept4"(int fd, sockaddr *address, socklen_t *size, int flags)
     int c_shutdown "shutdown"(int fd, int how)
     int c_getsockopt "getsockopt"(
@@ -201,6 +205,19 @@ cpdef Py_ssize_t send(int fd, list parts, Py_ssize_t size) except? -2:
         done = _send_some(fd, parts, at, min(at + MAX_PARTS, count), done, &full)
         at += MAX_PARTS
     return done
+
+
+cpdef peer_address(int fd):
+    """See `calls.peer_address`."""
+    cdef char name[128]  # sockaddr_storage
+    cdef socklen_t size = sizeof(name)
+    if c_getpeername(fd, <sockaddr *> name, &size) == 0:
+        return to_address(name[:min(size, <socklen_t> sizeof(name))])
+    for wanted in SIZES:
+        size = wanted
+        if c_getsockopt(fd, SOL_SOCKET, SO_PEERNAME, name, &size) == 0:
+            return to_address(name[:min(size, <socklen_t> wanted)])
+    return None
 
 
 cpdef end_output(int fd):

@@ -17,6 +17,8 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from .addresses import peer_of
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
@@ -127,6 +129,15 @@ def has_failed(fd: int) -> bool:
         return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
 
 
+def peer_address(fd: int) -> Any:
+    """Return the peer's address as the socket module gives it, None if unknown."""
+    try:
+        with lend(fd) as sock:
+            return peer_of(sock)
+    except OSError:
+        return None
+
+
 @contextmanager
 def lend(fd: int) -> Generator[socket.socket]:
     """Lend a socket object for a descriptor, for what is asked rarely.
@@ -210,6 +221,7 @@ with suppress(ImportError):  # where there was no compiler, or no epoll
         look as look,
         new_events as new_events,
         new_timer as new_timer,
+        peer_address as peer_address,
         receive as receive,
         receive_into as receive_into,
         send as send,

@@ -1,7 +1,7 @@
 cimport cython
 
 from ._calls cimport (
-    end_output, event_fd, event_mask, has_failed, look, new_events, receive,
+    end_output, event_fd, event_mask, has_failed, look, new_events, peer_address, receive,
     receive_into, send,
 )
 from .links cimport Link, Owner, Turn

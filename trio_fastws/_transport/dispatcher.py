@@ -42,6 +42,7 @@ from .calls import (
     lend,
     look,
     new_events,
+    peer_address,
     receive,
     receive_into,
     send,
@@ -186,12 +187,9 @@ class SocketLink(Link):
         os.close(fd)
 
     def peer_address(self) -> object:
-        """Return the socket's peer address, None once it is gone."""
-        try:
-            with lend(self._fd) as sock:
-                return sock.getpeername()
-        except OSError:
-            return None
+        """Return the socket's peer address, None once it is closed."""
+        address: object = peer_address(self._fd)
+        return address
 
     def local_address(self) -> object:
         """Return the socket's own address, None once it is closed."""

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 import trio
 
+from .addresses import peer_of
 from .failing import contain, drop_cork, log_failure
 from .links import READ_SIZE, Link, Owner, Turn
 
@@ -241,12 +242,17 @@ class StreamLink(Link):
     def peer_address(self) -> object:
         """Return the address of the innermost socket's peer, None if none."""
         sock = _socket_of(self._stream)
-        return None if sock is None else _address(sock.getpeername)
+        return None if sock is None else peer_of(sock)
 
     def local_address(self) -> object:
         """Return the address of the innermost socket, None if none."""
         sock = _socket_of(self._stream)
-        return None if sock is None else _address(sock.getsockname)
+        if sock is None:
+            return None
+        try:
+            return sock.getsockname()
+        except OSError:
+            return None
 
 
 async def close_stream(stream: trio.abc.Stream) -> None:
@@ -296,13 +302,6 @@ def _socket_of(stream: Any) -> trio.socket.SocketType | None:
     if isinstance(stream, trio.SSLStream):
         return _socket_of(cast("Any", stream).transport_stream)
     return stream.socket if isinstance(stream, trio.SocketStream) else None
-
-
-def _address(get: object) -> object:
-    try:
-        return get()  # type: ignore[operator]
-    except OSError:
-        return None
 
 
 def _cause(error: BaseException) -> str:
