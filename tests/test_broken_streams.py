@@ -245,6 +245,42 @@ async def test_accept_that_raises_is_tried_again(
     assert [r.levelno for r in caplog.records] == [logging.ERROR]
 
 
+async def test_accept_that_fails_as_it_is_cancelled_costs_no_goodbye(
+    transport, caplog
+) -> None:
+    class Stubborn(MemoryListener):
+        async def accept(self):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._fail)
+                stream = await super().accept()
+                nursery.cancel_scope.cancel()
+            return stream
+
+        async def _fail(self) -> None:
+            try:
+                await trio.sleep_forever()
+            except trio.Cancelled:
+                if self.closing:
+                    raise ValueError("odd") from None
+                raise
+
+        closing = False
+
+    stubborn = Stubborn()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(partial(serve_websocket, echo, listeners=[stubborn]))
+        async with Peer(stubborn.connect()) as peer:
+            await peer.shake()
+            await wait_all_tasks_blocked()
+            stubborn.closing = True
+            nursery.cancel_scope.cancel()
+            with trio.CancelScope(shield=True):
+                assert (await peer.read_close())[0] == 1001
+                await peer.send(close(1001))
+                await peer.rest()
+    assert [r.levelno for r in caplog.records] == [logging.ERROR]
+
+
 @pytest.mark.parametrize("how", [trio.ClosedResourceError, trio.EndOfChannel])
 async def test_a_listener_that_was_closed_ends_itself(
     transport, serve, autojump_clock, no_errors_logged, how

@@ -53,6 +53,12 @@ class StreamAcceptor:
 
     async def accept_all(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
         """Accept until cancelled, or until the listener is closed."""
+        try:
+            await self._accept_all(listener)
+        except* Exception as group:  # noqa: BLE001 - beside Cancelled, in one group
+            _complain(group)
+
+    async def _accept_all(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
         complained = False
         while True:
             try:

@@ -141,7 +141,7 @@ class Timeouts:
         ping_timeout: Give a peer up that sends no byte for so long after that.
         close: For the whole closing handshake.
         write_stall: Give a peer up that takes no byte for so long while there
-            is something to write. None: never.
+            is something to write, messages or a page. None: never.
         slow_consumer: Give a connection up whose messages our side has not
             received for so long while reading is paused. None: never.
         shutdown: For all connections together, when a server is cancelled.
