@@ -466,12 +466,49 @@ def test_a_context_for_clients_cannot_serve() -> None:
 
 
 class Buggy(logging.Filter):
-    """Raises in the middle of whatever says that a handshake has failed."""
+    """Raises in the middle of whatever says such a thing."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self.words = words
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if "handshake" in record.msg:
+        if self.words in record.msg:
             raise LookupError("in a filter")
         return True
+
+
+async def test_what_a_log_filter_raises_of_a_task(transport, memory, caplog) -> None:
+    async def on_request(request: Request) -> None:
+        if request.path == "/refused":
+            raise ValueError("on purpose")
+
+    async def handler(ws: WebSocket) -> None:
+        if await ws.receive() == "fail":
+            raise ValueError("on purpose")
+        ws.send_nowait("alive")
+
+    buggy = Buggy("exception in ")
+    logger = logging.getLogger("trio_fastws")
+    logger.addFilter(buggy)
+    options = {"listeners": [memory], "on_request": on_request}
+    try:
+        async with trio.open_nursery() as nursery, Peer(memory.connect()) as good:
+            await nursery.start(partial(serve_websocket, handler, **options))
+            await good.shake()
+            async with Peer(memory.connect()) as bad:
+                await bad.send(head(target="/refused"))
+                assert await bad.rest() == b""
+            async with Peer(memory.connect()) as bad:
+                await bad.shake()
+                await bad.send(frame(TEXT, b"fail"))
+                await bad.rest()
+            await good.send(frame(TEXT, b"live"))
+            assert await good.read_frame() == (TEXT, b"alive")
+            nursery.cancel_scope.cancel()
+    finally:
+        logger.removeFilter(buggy)
+    assert len(caplog.records) == 2
 
 
 async def test_what_a_log_filter_raises_costs_one_connection(
@@ -479,7 +516,7 @@ async def test_what_a_log_filter_raises_costs_one_connection(
 ) -> None:
     caplog.set_level(logging.DEBUG, "trio_fastws")
     listener = Wrapping()
-    buggy = Buggy()
+    buggy = Buggy("handshake")
     logger = logging.getLogger("trio_fastws")
     logger.addFilter(buggy)
     try:

@@ -33,7 +33,10 @@ async def wait_for_decision(
         # A group may hold Cancelled as well; that goes on its way.
         alone = len(group.exceptions) == 1
         failed = True
-        opening.on_failed(group.exceptions[0] if alone else group)
+        try:
+            opening.on_failed(group.exceptions[0] if alone else group)
+        except Exception as worse:  # noqa: BLE001 - isolation, as in a turn
+            opening.on_failure(worse)
     finally:
         opening.scope = None
     if not failed and not scope.cancelled_caught:

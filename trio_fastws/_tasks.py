@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, TypeVarTuple, cast
 
 import trio
 
+from trio_fastws._transport.failing import contain
+
 from ._connection import Connection
 from ._exceptions import telling_end
 
@@ -97,7 +99,10 @@ class TaskOwner(Connection):
     def _failed(self, group: ExceptionGroup[Exception]) -> None:
         # `except*` lets what is no failure, Cancelled, go on its way.
         alone = len(group.exceptions) == 1
-        self._on_failure("a handler", group.exceptions[0] if alone else group)
+        try:
+            self._on_failure("a handler", group.exceptions[0] if alone else group)
+        except Exception as worse:  # noqa: BLE001 - isolation, as in a turn
+            contain(self._service.turn, self, worse)
 
 
 def _begin(
