@@ -136,6 +136,17 @@ class Peer:
             return first & 15, payload
         return first & 15, bytes(b ^ key[i & 3] for i, b in enumerate(payload))
 
+    async def read_message(self) -> tuple[int, bytes]:
+        """Receive a message, in one frame or in several: its opcode and its payload."""
+        opcode, payload = 0, b""
+        while True:
+            first = (await self.exactly(1))[0]
+            self.data[:0] = bytes([first])
+            _, part = await self.read_frame()
+            opcode, payload = opcode or first & 15, payload + part
+            if first & 128:
+                return opcode, payload
+
     async def read_close(self) -> tuple[int, str]:
         """Receive frames up to a Close: its code and reason."""
         while True:
@@ -143,9 +154,9 @@ class Peer:
             if opcode == CLOSE:
                 return int.from_bytes(payload[:2]), payload[2:].decode()
 
-    async def shake(self, *fields: str, early: bytes = b"") -> bytes:
+    async def shake(self, *fields: str, target: str = "/", early: bytes = b"") -> bytes:
         """Shake hands as a client; return the server's head."""
-        await self.send(head(*fields) + early)
+        await self.send(head(*fields, target=target) + early)
         return await self.read_head()
 
     async def welcome(self, *fields: str, behind: bytes = b"") -> bytes:

@@ -106,10 +106,14 @@ async def echo_slowly(ws: WebSocket) -> None:
 
 async def echo_nowait(ws: WebSocket) -> None:
     async for message in ws:
-        ws.send_nowait(message)
+        answer = message
         try:
             while True:
-                ws.send_nowait(ws.receive_nowait())
+                try:
+                    ws.send_nowait(answer)
+                except trio.WouldBlock:
+                    await ws.send(answer)
+                answer = ws.receive_nowait()
         except trio.WouldBlock:
             pass
         except trio.EndOfChannel:
