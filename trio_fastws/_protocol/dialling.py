@@ -218,8 +218,7 @@ class ClientHandshake:
             del self._data[:end]
             self._preludes += end
             if self._preludes > self._max_head:
-                limit = f"the limit of {self._max_head} (Limits.request_head)"
-                return Refused(f"server's 1xx answers are over {limit}", response)
+                return Refused("server's 1xx answers have no end", None)
             self._syntax, self._checked = SyntaxCheck("response"), 0
             return None
         self._response = response
