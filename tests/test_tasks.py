@@ -228,11 +228,13 @@ async def test_addresses_are_known_and_the_peers_is_remembered():
         assert ws.local_address is None
 
 
-async def test_repr_says_where_it_stands():
+async def test_repr_says_which_it_is_and_where_it_stands():
     async with pair() as (ws, peer):
-        assert repr(ws).startswith("<WebSocket open at 0x")
+        host, port = peer.stream.socket.getsockname()
+        which = f"connection {ws.id}, peer {host}:{port}, path /"
+        assert repr(ws) == f"<WebSocket open, {which}>"
         ws.close_nowait()
-        assert "closing" in repr(ws)
+        assert repr(ws) == f"<WebSocket closing, {which}>"
         await peer.write(masked_close())
         await ws.wait_closed()
-        assert "closed" in repr(ws)
+        assert repr(ws) == f"<WebSocket closed, {which}>"

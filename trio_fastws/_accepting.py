@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 import trio
 
 from trio_fastws._transport.listening import REST_SECONDS
+from trio_fastws._transport.logs import log, logger
 from trio_fastws._transport.streams import (
     StreamLink,
     close_stream,
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     import ssl
 
     from ._reception import Reception
-
-logger = logging.getLogger("trio_fastws")
 
 
 class StreamAcceptor:
@@ -94,7 +93,7 @@ class StreamAcceptor:
                 await link.run()
                 self.pumps.discard(link)
         except* Exception as group:  # noqa: BLE001 - isolation: logged, this one ends
-            log_stream_failure(group)
+            log_stream_failure(group, opening)
         finally:
             opening.close()
             if link is None:  # which would have closed it
@@ -107,10 +106,11 @@ class StreamAcceptor:
             try:
                 await stream.do_handshake()
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                logger.debug("TLS handshake failed: %s", error.__cause__ or error)
+                cause = error.__cause__ or error
+                log(logging.DEBUG, opening, "TLS handshake failed: %s", cause)
                 opening.close()
         if opening.scope.cancelled_caught and not opening.closed:
-            logger.debug("TLS handshake took too long")
+            log(logging.DEBUG, opening, "TLS handshake took too long")
             opening.close()
         opening.scope = None
 

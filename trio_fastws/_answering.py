@@ -13,11 +13,10 @@ import math
 from typing import TYPE_CHECKING
 
 from trio_fastws._transport.links import Linger, Link, Owner
+from trio_fastws._transport.logs import log
 
 if TYPE_CHECKING:
     from ._reception import Reception
-
-logger = logging.getLogger("trio_fastws")
 
 
 class Answer(Owner):
@@ -65,8 +64,9 @@ class Answer(Owner):
 
     def on_eof(self, error: OSError | None) -> None:
         """See `Owner.on_eof`."""
+        message = "connection ended before its answer did: %s"
+        log(logging.DEBUG, self, message, error or "EOF")
         self.close()
-        logger.debug("connection ended before its answer did: %s", error or "EOF")
 
     def on_hangup(self) -> None:
         """See `Owner.on_hangup`."""
@@ -82,8 +82,9 @@ class Answer(Owner):
         seconds = self._reception.service.write_stall
         if now < self._since + seconds:
             return self._since + seconds
+        message = "the peer took no byte of an answer for %g s"
+        log(logging.DEBUG, self, message, seconds)
         self.close()
-        logger.debug("the peer took no byte of an answer for %g s", seconds)
         return math.inf
 
     def hurry(self) -> None:

@@ -7,7 +7,6 @@ that ends it, after a closing handshake that is bounded in time.
 
 from __future__ import annotations
 
-import logging
 import math
 import ssl
 from contextlib import asynccontextmanager
@@ -42,8 +41,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from ._options import Limits, PerMessageDeflate, Sending, Timeouts
-
-logger = logging.getLogger("trio_fastws")
 
 # Sent as User-Agent unless the caller has another: bot rules refuse who sends none.
 USER_AGENT = f"trio_fastws/{__version__}"
@@ -252,6 +249,7 @@ async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
             raise dialing.error
         assert dialing.ws is not None
         dialing.ws.adopt_context()
+        dialing.ws.adopt_request(target.resource)
         async with closing(dialing.ws):
             yield dialing.ws
 

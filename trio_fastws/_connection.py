@@ -16,18 +16,23 @@ nest, so ``on_close`` is called a moment later, from `on_mark`.
 
 from __future__ import annotations
 
+import logging
 import math
 from random import random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trio_fastws._protocol.codes import CLOSE
 from trio_fastws._protocol.endpoint import Endpoint, check_close
 from trio_fastws._transport.links import Linger, Link, Turn
+from trio_fastws._transport.logs import log
 
 from ._exceptions import tells_end
 from ._inbox import BY_OUTBOX
+from ._naming import get_path
 from ._pressure import Pressure
-from ._service import Service, logger
+
+if TYPE_CHECKING:
+    from ._service import Service
 
 LOST = "the connection was lost without a Close frame"
 
@@ -48,6 +53,7 @@ class Connection(Pressure):
         self._init_input(service, endpoint)
         # The peer ended its direction meanwhile (TCP's FIN): it may still read.
         self._peer_ended = False
+        # Raw, or parsed when somebody looked at it; its path alone when dropped.
         self._request: Any = None
         self._remote_address: Any = None
         self.response: Any = None
@@ -83,7 +89,20 @@ class Connection(Pressure):
     def _forget_request(self) -> None:
         # Still raw bytes: nobody has looked at it (see `WebSocket.request`).
         if type(self._request) is bytes:
-            self._request = None
+            self._request = get_path(self._request)
+
+    def describe(self) -> dict[str, object]:
+        """See `Owner.describe`."""
+        link = self.link
+        address = self._remote_address
+        if address is None and link is not None:
+            address = link.peer_address()
+        return {
+            "connection_id": self.id,
+            "remote_address": address,
+            "path": get_path(self._request),
+            "handler": self._service.handler_name,
+        }
 
     # --- the end ------------------------------------------------------------
 
@@ -94,7 +113,7 @@ class Connection(Pressure):
         seconds. Arguments and errors as `aclose`, and RuntimeError in another
         thread than that of the trio run.
         """
-        self._service.turn.check_thread()
+        self._service.turn.contexts.check_thread()
         _check_types(code, reason)
         self.start_close(code, reason)
         self._closed_by_us = True
@@ -251,11 +270,11 @@ class Connection(Pressure):
         # failure: nobody need expect it at every call.
         gone = self._hung or (self._closing and not self._closed_by_us)
         if tells_end(error, self.id, gone):
-            logger.debug("%s ended: %s", where, error)
+            log(logging.DEBUG, self, "%s ended: %s", where, error)
             if self._hung and self._service.handler is not None:
                 self.abort(LOST)
             return
-        logger.error("exception in %s", where, exc_info=error)
+        log(logging.ERROR, self, "exception in %s", where, exc_info=error)
         self._set_result(1011, f"exception in {where}")
         self.start_close(1011, "internal error")
 

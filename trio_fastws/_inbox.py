@@ -94,7 +94,7 @@ class Inbox(Output):
     def _begin_receiving(self) -> bool:
         # Whether `receive` has an answer without waiting.
         service = self._service
-        service.turn.check_thread()
+        service.turn.contexts.check_thread()
         if self._receiving:
             raise trio.BusyResourceError("another task is receiving")
         if service.handler is not None:

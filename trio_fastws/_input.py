@@ -9,20 +9,23 @@ business.
 
 from __future__ import annotations
 
+import logging
 import math
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from trio_fastws._protocol.endpoint import WORKING, Close, Failure, Ping, Pong
+from trio_fastws._transport.logs import log
 
 from ._inbox import Inbox
-from ._service import Service, logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trio_fastws._protocol.endpoint import Endpoint
     from trio_fastws._transport.links import Turn
+
+    from ._service import Service
 
 
 class Input(Inbox):
@@ -163,7 +166,8 @@ class Input(Inbox):
         elif type(event) is Close:
             self._on_end(event)
         elif type(event) is Failure:
-            logger.debug("failed a connection: %d %s", event.code, event.reason)
+            message = "failed a connection: %d %s"
+            log(logging.DEBUG, self, message, event.code, event.reason)
             self._on_end(event)
         elif event is not WORKING:
             self._on_piece(event)

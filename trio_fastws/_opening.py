@@ -38,9 +38,11 @@ from trio_fastws._protocol.server_handshake import (
 from trio_fastws._transport.dispatcher import Dispatcher, SocketLink
 from trio_fastws._transport.failing import contain
 from trio_fastws._transport.links import HEADROOM, Owner
+from trio_fastws._transport.logs import log
 
 from ._answering import Answer
 from ._deciding import wait_for_decision
+from ._naming import get_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,8 +50,6 @@ if TYPE_CHECKING:
     from trio_fastws._protocol.agreement import Agreement
 
     from ._reception import Reception
-
-logger = logging.getLogger("trio_fastws")
 
 
 class Opening(Owner):
@@ -179,7 +179,8 @@ class Opening(Owner):
 
     def on_failed(self, error: Exception) -> None:
         """Know that the user's own code has failed."""
-        logger.error("exception in on_request or subprotocols", exc_info=error)
+        message = "exception in on_request or subprotocols"
+        log(logging.ERROR, self, message, exc_info=error)
         self._refuse(HandshakeError(500, "the server failed to decide"))
 
     # --- the decision -------------------------------------------------------
@@ -224,7 +225,8 @@ class Opening(Owner):
         return subprotocol, agreement, build_accept(request, subprotocol, extensions)
 
     def _refuse(self, error: HandshakeError) -> None:
-        logger.debug("handshake refused: %d %s", error.status, error.reason)
+        message = "handshake refused: %d %s"
+        log(logging.DEBUG, self, message, error.status, error.reason)
         self._answer(refuse(error))
 
     def refuse_for_shutdown(self) -> None:
@@ -253,8 +255,9 @@ class Opening(Owner):
 
     def on_eof(self, error: OSError | None) -> None:
         """See `Owner.on_eof`."""
+        message = "connection ended in its opening handshake: %s"
+        log(logging.DEBUG, self, message, error or "EOF")
         self.close()
-        logger.debug("connection ended in its opening handshake: %s", error or "EOF")
 
     def on_hangup(self) -> None:
         """See `Owner.on_hangup`."""
@@ -264,9 +267,16 @@ class Opening(Owner):
         """Give a peer up that takes too long."""
         if now < self.deadline:
             return self.deadline
+        log(logging.DEBUG, self, "opening handshake took too long")
         self.close()
-        logger.debug("opening handshake took too long")
         return math.inf
+
+    def describe(self) -> dict[str, object]:
+        """See `Owner.describe`."""
+        # Not `super`: compiled, that would find this very method.
+        known = Owner.describe(self)
+        known["path"] = get_path(self._request)
+        return known
 
     def hurry(self) -> None:
         """Take what has come already: another needs the room."""
@@ -304,7 +314,8 @@ def open_socket(reception: Reception, fd: int) -> None:
         SocketLink(turn, opening, fd)
     except OSError as error:
         # This one connection is refused, the others live.
-        logger.error("cannot watch a connection: %s", error.strerror)  # noqa: TRY400
+        # The descriptor is closed, and nobody knows the peer any more.
+        log(logging.ERROR, None, "cannot watch a connection: %s", error.strerror)
         opening.close()
         return
     turn.schedule(opening, opening.deadline)

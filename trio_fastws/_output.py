@@ -108,7 +108,7 @@ class Output(Writer):
             UnicodeEncodeError: It holds surrogates, which UTF-8 cannot carry.
         """
         turn = self._service.turn
-        turn.check_thread()
+        turn.contexts.check_thread()
         if self._closing or self._hung:
             speaker = turn.contexts.running.owner
             if speaker is None or speaker is self:
@@ -157,7 +157,7 @@ class Output(Writer):
         )
 
     def _check_open(self) -> None:
-        self._service.turn.check_thread()
+        self._service.turn.contexts.check_thread()
         if self._closing or self._hung:
             self._raise_closed()
 
@@ -180,7 +180,7 @@ class Output(Writer):
         compress: bool,
     ) -> None:
         # The end of `send`, which has waited for room.
-        self._service.turn.check_thread()
+        self._service.turn.contexts.check_thread()
         if self._closing or self._hung:
             self._raise_closed()
         self._enqueue(opcode, payload, prepared, compress)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.endpoint import Endpoint
 from trio_fastws._protocol.handshake import HandshakeError
+from trio_fastws._transport.logs import log
 
 from ._options import get_message_size
 from ._websocket import WebSocket
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from ._handler import ChooseSubprotocol, OnRequest
     from ._options import Limits
     from ._service import Service
-
-logger = logging.getLogger("trio_fastws")
 
 
 class Reception:
@@ -134,7 +133,8 @@ class Reception:
             while self._count() >= self.most_pending:
                 oldest, _ = self._crowd().popitem(last=False)
                 self.dropped += 1
-                logger.debug("the oldest of too many handshakes makes room")
+                message = "the oldest of too many handshakes makes room"
+                log(logging.DEBUG, oldest, message)
                 oldest.close()
         self.heads[opening] = None
 

@@ -119,6 +119,7 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
     def make_service(turn: Any, spawn: Callable[..., None]) -> Service:
         events = handler if isinstance(handler, EventHandler) else None
         service = Service(turn, events, limits, timeouts, sending, deflate, spawn)
+        service.handler_name = server.handler_name
         service.cancel_on_disconnect = on_disconnect == "cancel"
         return service
 

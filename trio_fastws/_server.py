@@ -9,7 +9,6 @@ replies, all together for `Timeouts.shutdown` seconds; abort what is left.
 
 from __future__ import annotations
 
-import logging
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
@@ -24,6 +23,7 @@ from trio_fastws._transport.listening import Listener, close_listeners
 
 from ._accepting import StreamAcceptor
 from ._handler import ChooseSubprotocol, EventHandler, OnRequest
+from ._naming import name_of
 from ._opening import open_socket
 from ._reception import Reception
 from ._scopes import shielded_nursery, wait_lingering
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from ._deflate import Negotiator
     from ._options import Limits, Timeouts
     from ._service import Service
-
-logger = logging.getLogger("trio_fastws")
 
 Handler = Callable[[WebSocket], Awaitable[object]] | EventHandler
 Origins = Iterable[Any]
@@ -69,8 +67,7 @@ class Server:
         self.negotiator = negotiator
         self._handler = handler
         # Of all its tasks: trio would make one for each.
-        name = getattr(handler, "__qualname__", None)
-        self._handler_name = f"{handler.__module__}.{name}" if name else repr(handler)
+        self.handler_name = name_of(handler)
         self._listeners: list[Listener] = []
         self._addresses: list[Any] = []
         # Set by `run`.
@@ -121,7 +118,7 @@ class Server:
 
     def _start_handler(self, ws: WebSocket) -> None:
         handler = cast("Callable[[WebSocket], Awaitable[object]]", self._handler)
-        self._handlers.start_soon(ws.run_handler, handler, name=self._handler_name)
+        self._handlers.start_soon(ws.run_handler, handler, name=self.handler_name)
 
     def spawn_handler(
         self, async_fn: Callable[..., Any], *args: object, name: object = None

@@ -7,6 +7,7 @@ from trio_fastws._transport.wheel cimport Timer
 cdef class Service(Timer):
     cdef public Turn turn
     cdef public object handler
+    cdef public str handler_name
     cdef public object on_message
     cdef public object spawn
     cdef public list connections

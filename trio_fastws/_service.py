@@ -7,7 +7,6 @@ eight bytes for all of them.
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
     from ._handler import EventHandler
     from ._options import Limits, PerMessageDeflate, Sending, Timeouts
-
-logger = logging.getLogger("trio_fastws")
 
 NEVER = 2**62
 WAIT, DROP_OLDEST, DROP_NEWEST, CLOSE_SLOW = 0, 1, 2, 3
@@ -51,6 +48,7 @@ class Service(Timer):
         "delayed",
         "emptied",
         "handler",
+        "handler_name",
         "hard_limit",
         "high_water",
         "keep_request",
@@ -80,6 +78,8 @@ class Service(Timer):
         super().__init__()
         self.turn: Turn = turn
         self.handler: EventHandler | None = handler
+        # As logs name it; None: a client's, or an upgrade's.
+        self.handler_name: str | None = None
         # Looked up once: nothing is called more often.
         self.on_message: Callable[[Any, Any], None] | None = (
             None if handler is None else handler.on_message

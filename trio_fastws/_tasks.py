@@ -17,6 +17,7 @@ from trio_fastws._transport.failing import contain
 
 from ._connection import Connection
 from ._exceptions import telling_end
+from ._naming import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,7 @@ class TaskOwner(Connection):
             RuntimeError: This is another thread than that of the trio run.
         """
         turn = self._service.turn
-        turn.check_thread()
+        turn.contexts.check_thread()
         if self._closing:
             error = trio.ClosedResourceError("the connection is closed")
             raise telling_end(error, self.id)
@@ -71,7 +72,7 @@ class TaskOwner(Connection):
             with scope:
                 await _begin(async_fn, *args)
         except* Exception as group:  # noqa: BLE001 - isolation: logged, 1011
-            self._failed(group)
+            self._failed(f"task {name_of(async_fn)}", group)
         self._get_waiting().scopes.discard(scope)
 
     async def run_handler(self, handler: Callable[..., Awaitable[object]]) -> None:
@@ -88,7 +89,7 @@ class TaskOwner(Connection):
             else:
                 await _begin(handler, self)
         except* Exception as group:  # noqa: BLE001 - isolation: logged, 1011
-            self._failed(group)
+            self._failed("a handler", group)
         # The closing handshake needs no task: the dispatcher goes on with it.
         self.close_nowait()
 
@@ -96,11 +97,11 @@ class TaskOwner(Connection):
         """Have the current task's context variables be those of the connection."""
         self.context = trio.lowlevel.current_task().context
 
-    def _failed(self, group: ExceptionGroup[Exception]) -> None:
+    def _failed(self, where: str, group: ExceptionGroup[Exception]) -> None:
         # `except*` lets what is no failure, Cancelled, go on its way.
         alone = len(group.exceptions) == 1
         try:
-            self._on_failure("a handler", group.exceptions[0] if alone else group)
+            self._on_failure(where, group.exceptions[0] if alone else group)
         except Exception as worse:  # noqa: BLE001 - isolation, as in a turn
             contain(self._service.turn, self, worse)
 

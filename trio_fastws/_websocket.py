@@ -25,6 +25,7 @@ from trio.lowlevel import (
 
 from trio_fastws._protocol.handshake import Request, parse_request
 from trio_fastws._protocol.prepared import PreparedMessage, to_item
+from trio_fastws._transport.logs import in_words, show_path
 
 from ._inbox import BY_USER
 from ._service import WAIT
@@ -55,6 +56,7 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
     ``trio.from_thread.run_sync(ws.send_nowait, message)``.
 
     Attributes:
+        id: A number of its own in this process, as in log records and ``repr``.
         session: Yours; None at first.
         subprotocol: The agreed subprotocol, or None.
         response: The server's handshake response on the client side.
@@ -153,7 +155,7 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
 
     async def _wait_for_room(self) -> None:
         # Returns with the right to queue one message, however others hurry.
-        self._service.turn.check_thread()
+        self._service.turn.contexts.check_thread()
         if self._may_queue():
             return
         # That may make room at once, and then nobody would wake us.
@@ -270,7 +272,7 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
 
     async def wait_closed(self) -> None:
         """Wait until the connection is over. A checkpoint, safe to cancel."""
-        self._service.turn.check_thread()
+        self._service.turn.contexts.check_thread()
         await checkpoint()
         while not self._finished:
             await self._get_waiting().closers.park()
@@ -289,11 +291,20 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
             raw: bytes = self._request
             # It has passed the server's limits, which may be wider than the defaults.
             self._request = parse_request(raw, len(raw), len(raw))
+        if type(self._request) is str:  # its path alone was kept
+            return None
         return cast("Request | None", self._request)
 
-    def adopt_request(self, request: Request) -> None:
-        """Keep the request of the handshake, as raw bytes unless it is wanted."""
-        self._request = request if self._service.keep_request else request.raw
+    def adopt_request(self, request: Request | str) -> None:
+        """Keep the request of the handshake, as raw bytes unless it is wanted.
+
+        Args:
+            request: It, or a client's target, which is for logs alone.
+        """
+        if isinstance(request, str):
+            self._request = show_path(request.partition("?")[0])
+        else:
+            self._request = request if self._service.keep_request else request.raw
 
     def write_raw(self, data: bytes) -> None:
         """Write the answer of the opening handshake."""
@@ -312,12 +323,12 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
 
     def pause_reading(self) -> None:
         """Stop reading from the peer until `resume_reading`. Not a checkpoint."""
-        self._service.turn.check_thread()
+        self._service.turn.contexts.check_thread()
         self._pause(BY_USER)
 
     def resume_reading(self) -> None:
         """Read from the peer again. Not a checkpoint."""
-        self._service.turn.check_thread()
+        self._service.turn.contexts.check_thread()
         if self._paused & BY_USER:
             self._resume(BY_USER)
 
@@ -358,4 +369,6 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
 
     def __repr__(self) -> str:
         state = "closed" if self._finished else "closing" if self._closing else "open"
-        return f"<WebSocket {state} at {id(self):#x}>"
+        known = self.describe()
+        del known["handler"]
+        return f"<WebSocket {state}, {in_words(known)}>"

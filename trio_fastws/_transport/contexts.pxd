@@ -1,4 +1,4 @@
-from ._current cimport enter_context, leave_context, variables
+from ._current cimport enter_context, leave_context, thread_ident, variables
 from .wheel cimport Timer
 
 
@@ -18,7 +18,9 @@ cdef class Contexts:
     cdef object _entered
     cdef object _scratch
     cdef size_t _unchanged
+    cdef unsigned long _thread
 
+    cpdef check_thread(self)
     cdef _renew(self)
     cpdef enter(self, ContextOwner owner)
     cpdef leave(self, ContextOwner owner)

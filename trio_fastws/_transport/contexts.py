@@ -18,7 +18,7 @@ import threading
 from contextvars import copy_context
 from typing import TYPE_CHECKING
 
-from .current import enter_context, leave_context, variables
+from .current import enter_context, leave_context, thread_ident, variables
 from .wheel import Timer
 
 if TYPE_CHECKING:
@@ -57,10 +57,11 @@ def _get_running() -> Running:
 class Contexts:
     """The contexts of the owners of one turn."""
 
-    __slots__ = ("_base", "_entered", "_scratch", "_unchanged", "running")
+    __slots__ = ("_base", "_entered", "_scratch", "_thread", "_unchanged", "running")
 
     def __init__(self) -> None:
         """Begin: what is set now is what every owner begins with."""
+        self._thread: int = thread_ident()
         self.running: Running = _get_running()
         self._base = copy_context()
         self._renew()
@@ -69,6 +70,18 @@ class Contexts:
     def _renew(self) -> None:
         self._scratch: Context = self._base.copy()
         self._unchanged: int = variables(self._scratch)
+
+    def check_thread(self) -> None:
+        """Raise RuntimeError in any other thread than that of the turn.
+
+        By luck nothing would go wrong there, but under load bytes would be lost or
+        sent twice.
+        """
+        if thread_ident() != self._thread:
+            raise RuntimeError(
+                "this belongs to the thread of its trio run; "
+                "from another one call it by trio.from_thread.run_sync"
+            )
 
     def enter(self, owner: ContextOwner) -> None:
         """Begin to run functions of an owner; always `leave` behind it."""

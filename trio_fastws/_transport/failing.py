@@ -10,15 +10,16 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-logger = logging.getLogger("trio_fastws")
+from .logs import log
 
 # Why a connection was lost that was given up so.
 INTERNAL_ERROR = "internal error"
 
 
-def log_failure(error: Exception) -> None:
-    """Log what nobody expected, with its traceback."""
-    logger.error("bug or broken stream: a connection is given up", exc_info=error)
+def log_failure(error: Exception, owner: Any = None) -> None:
+    """Log what nobody expected of an owner, with its traceback."""
+    message = "bug or broken stream: a connection is given up"
+    log(logging.ERROR, owner, message, exc_info=error)
 
 
 def contain(turn: Any, owner: Any, error: Exception) -> None:
@@ -45,10 +46,10 @@ def drop_cork(turn: Any) -> None:
 
 def give_up(owner: Any, error: Exception) -> None:
     """End an owner as if its link had ended, and the link in any case."""
-    log_failure(error)
+    log_failure(error, owner)
     try:
         owner.on_eof(OSError(INTERNAL_ERROR))
     except Exception as worse:  # noqa: BLE001 - it cannot even end
-        log_failure(worse)
+        log_failure(worse, owner)
     if owner.link is not None:
         owner.link.close()

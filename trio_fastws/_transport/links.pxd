@@ -1,7 +1,6 @@
 cimport cython
 
 from trio_fastws._protocol.flag cimport flag
-from ._current cimport thread_ident
 from .contexts cimport ContextOwner, Contexts
 from .wheel cimport Timer, Wheel
 
@@ -23,6 +22,7 @@ cdef class Owner(ContextOwner):
     cpdef on_writable(self)
     cpdef on_mark(self)
     cpdef on_continue(self)
+    cpdef dict describe(self)
 
 
 cdef class Link:
@@ -49,7 +49,6 @@ cdef class Turn:
     cdef public Wheel wheel
     cdef public object clock
     cdef readonly Contexts contexts
-    cdef readonly unsigned long thread
     cdef public double now
     cdef public long long number
     cdef public double until
@@ -65,7 +64,6 @@ cdef class Turn:
     cdef list _continuing
 
     cpdef close(self)
-    cpdef check_thread(self)
     cpdef begin(self, double seconds=*)
     cpdef double time(self) except? -1
     cpdef mark(self, Owner owner)

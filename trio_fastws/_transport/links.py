@@ -21,7 +21,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from .contexts import ContextOwner, Contexts
-from .current import thread_ident
 from .failing import contain, give_up, log_failure
 from .wheel import Timer, Wheel
 
@@ -94,6 +93,11 @@ class Owner(ContextOwner):
 
     def on_continue(self) -> None:
         """Go on with input that an earlier turn had no time for."""
+
+    def describe(self) -> dict[str, object]:
+        """Return what log records say of it; see `logs`."""
+        link = self.link
+        return {"remote_address": None if link is None else link.peer_address()}
 
     def on_failure(self, error: Exception) -> None:
         """Give up: one of these methods has raised what nobody expected."""
@@ -202,7 +206,6 @@ class Turn:
         "now",
         "number",
         "on_lingered",
-        "thread",
         "unpark",
         "until",
         "wake_at",
@@ -213,9 +216,7 @@ class Turn:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         _keep_freed_memory()
-        # Where all this happens, and nowhere else.
-        self.thread: int = thread_ident()
-        # What functions of the user's see and set.
+        # The thread of all this, and what functions of the user's see and set.
         self.contexts: Contexts = Contexts()
         # Where links read to. A parser may change what lies in it.
         self.buffer: bytearray = bytearray(HEADROOM + READ_SIZE)
@@ -251,18 +252,6 @@ class Turn:
         self.number += 1
         self.now = self.clock()
         self.until = perf_counter() + seconds
-
-    def check_thread(self) -> None:
-        """Raise RuntimeError in any other thread than that of the loop.
-
-        By luck nothing would go wrong there, but under load bytes would be lost or
-        sent twice.
-        """
-        if thread_ident() != self.thread:
-            raise RuntimeError(
-                "this belongs to the thread of its trio run; "
-                "from another one call it by trio.from_thread.run_sync"
-            )
 
     def time(self) -> float:
         """Return the owner's clock, read anew unless a hook is running."""
@@ -386,7 +375,7 @@ class Linger(Owner):
 
     def on_failure(self, error: Exception) -> None:
         """See `Owner.on_failure`."""
-        log_failure(error)
+        log_failure(error, self)
         self._close()
 
     def _close(self) -> None:

@@ -19,8 +19,7 @@ import trio
 from .addresses import peer_of
 from .failing import contain, drop_cork, log_failure
 from .links import READ_SIZE, Link, Owner, Turn
-
-logger = logging.getLogger("trio_fastws")
+from .logs import log
 
 # Bytes taken from the owner and not yet given to the stream: enough to keep the
 # stream busy while the owner is asked for more.
@@ -90,8 +89,8 @@ class StreamLink(Link):
 
     def _fail(self, group: ExceptionGroup[Exception]) -> None:
         # What no stream of trio's raises, or a bug in an owner.
-        log_stream_failure(group)
         turn, owner = self.turn, self.owner
+        log_stream_failure(group, owner)
         drop_cork(turn)
         if owner is not None:
             try:
@@ -263,7 +262,7 @@ async def close_stream(stream: trio.abc.Stream) -> None:
         log_stream_failure(group)
 
 
-def log_stream_failure(group: ExceptionGroup[Exception]) -> None:
+def log_stream_failure(group: ExceptionGroup[Exception], owner: Any = None) -> None:
     """Log, in one record, what a stream should not have raised.
 
     trio's streams raise `trio.BrokenResourceError`. One that somebody wrapped may let
@@ -271,11 +270,12 @@ def log_stream_failure(group: ExceptionGroup[Exception]) -> None:
     """
     error = _innermost(group)
     if isinstance(error, OSError):
-        logger.warning("a stream failed: %s: %s", type(error).__name__, error)
+        kind = type(error).__name__
+        log(logging.WARNING, owner, "a stream failed: %s: %s", kind, error)
     elif isinstance(error, trio.BrokenResourceError | trio.ClosedResourceError):
-        logger.debug("a stream failed: %s", _cause(error))
+        log(logging.DEBUG, owner, "a stream failed: %s", _cause(error))
     else:
-        log_failure(error)
+        log_failure(error, owner)
 
 
 def _innermost(error: Exception) -> Exception:

@@ -1,0 +1,79 @@
+"""Log records that say which connection they are about.
+
+One logger, ``trio_fastws``. Behind the message stands what is known of the connection,
+in brackets, and the record has the same as attributes: `connection_id`,
+`remote_address`, `path` and `handler`, each None if unknown.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+logger = logging.getLogger("trio_fastws")
+
+# What a record says, and how.
+WORDS = {
+    "connection_id": "connection",
+    "remote_address": "peer",
+    "path": "path",
+    "handler": "handler",
+}
+# Of a path: a peer that asks for a longer one does not fill the log, nor memory.
+PATH_LENGTH = 64
+
+
+def log(
+    level: int,
+    owner: Any,
+    message: str,
+    *args: object,
+    exc_info: BaseException | None = None,
+) -> None:
+    """Log something about one connection.
+
+    Args:
+        level: As `logging` has it.
+        owner: Whose `Owner.describe` tells which one; None if nobody's.
+        message: As for ``logger.log``, with ``args``.
+        args: What goes into the message.
+        exc_info: What was raised.
+    """
+    if logger.isEnabledFor(level):
+        known = {} if owner is None else owner.describe()
+        extra = {name: known.get(name) for name in WORDS}
+        text = message + " [%s]" if known else message
+        values = (*args, in_words(known)) if known else args
+        logger.log(level, text, *values, exc_info=exc_info, extra=extra, stacklevel=2)
+
+
+def in_words(known: dict[str, object]) -> str:
+    """Return what `Owner.describe` has told, for a person."""
+    parts = []
+    for name, word in WORDS.items():
+        value = known.get(name)
+        if name == "remote_address":
+            parts.append(f"{word} {show_address(value)}")
+        elif value is not None:
+            parts.append(f"{word} {value}")
+    return ", ".join(parts)
+
+
+def show_address(address: object) -> str:
+    """Return an address as the socket module gives it, for a person."""
+    match address:
+        case None:
+            return "unknown"
+        case "":
+            return "unnamed"  # a Unix socket's
+        case (str(host), int(port), *_):
+            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        case _:
+            return str(address)
+
+
+def show_path(path: str) -> str:
+    """Return a path for a log, which it cannot break: short, in visible ASCII."""
+    if len(path) > PATH_LENGTH:
+        path = path[: PATH_LENGTH - 3] + "..."
+    return path if path.isascii() and path.isprintable() else ascii(path)
