@@ -20,9 +20,6 @@ from trio_fastws import ConnectionBroken, HandshakeRefused, InvalidURL
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Of the body of a refusal, in characters: what fits on two lines of a terminal.
-_EXCERPT = 160
-
 # Everything a terminal would obey, but line end and tab.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -64,7 +61,8 @@ def explain(error: BaseException, url: str) -> str | None:  # noqa: PLR0911 - a 
         case CommandFailed() | ConnectionBroken():
             return str(error)
         case HandshakeRefused():
-            return _explain_refusal(error)
+            bad = error.response is None or error.response.status == 101
+            return f"bad handshake: {error}" if bad else str(error)
         case trio.TooSlowError():
             return f"no answer of {url} to the opening handshake in time"
         case socket.gaierror():
@@ -85,17 +83,6 @@ def explain(error: BaseException, url: str) -> str | None:  # noqa: PLR0911 - a 
             return str(error)
         case _:
             return None
-
-
-def _explain_refusal(error: HandshakeRefused) -> str:
-    response = error.response
-    if response is None or response.status == 101:
-        return f"bad handshake: {error}"
-    line = f"server answered {response.status} {response.reason}".rstrip()
-    body = " ".join(response.body.decode(errors="replace").split())
-    if len(body) > _EXCERPT:
-        body = f"{body[:_EXCERPT]} ..."
-    return f"{line}: {body}" if body else line
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

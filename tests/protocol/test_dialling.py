@@ -282,6 +282,8 @@ TYPE = "Content-Type: "
         ("403 Forbidden", [], b"Forbidden", "403 Forbidden"),
         ("403 Forbidden", [], b"403 forbidden.\n", "403 Forbidden"),
         ("403 Forbidden", [], b"Forbidden: not you.", "403 Forbidden: not you."),
+        ("403 Forbidden", [], b"403 - Forbidden", "403 Forbidden"),
+        ("404 Not Found", [], b"Not found. Go on.", "404 Not Found: Not found. Go on."),
         ("200 OK", [], b"OKAY", "200 OK: OKAY"),
         # no text, or none for people
         ("403 No", [TYPE + "text/html"], b"<p>no</p>", "403 No"),

@@ -65,9 +65,9 @@ def _is_text(text: str) -> bool:
 def _without_status(line: str, response: Response) -> str:
     # "403 Forbidden: token expired" need not say all that twice.
     words = [re.escape(w) for w in (str(response.status), response.reason) if w]
-    return re.sub(
-        rf"(?i)^\s*(?:(?:{'|'.join(words)})(?!\w)[\s:.-]*)*", "", line
-    ).rstrip()
+    either = rf"(?:{'|'.join(words)})(?!\w)"
+    said = rf"(?i:{either}(?:\s*{either})*\s*(?:[:-]\s*|\.?\Z))"
+    return re.sub(rf"\A(?:{said})+", "", line.strip(), count=1)
 
 
 def _shorten(text: str) -> str:
