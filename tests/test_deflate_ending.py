@@ -13,7 +13,7 @@ from tests.deflate_harm import bomb
 from tests.deflate_large import DENSE, JSON, both_handlers
 from tests.deflated import Frame, Wire
 from tests.raw import BINARY, CLOSE, PING, TEXT
-from trio_fastws import ConnectionBroken, Limits, serve_websocket
+from trio_fastws import ConnectionBroken, Limits, Sending, serve_websocket
 
 pytestmark = pytest.mark.usefixtures("transport")
 
@@ -25,6 +25,12 @@ def side(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+def begun(side: str):
+    """Link what sends many fragments, most of which do not fit on their way."""
+    sending = Sending(frame_size=2**14)
+    return linked(side, deflating("persistent"), small=True, sending=sending)
+
+
 async def read_begin(peer: Wire, count: int = 3) -> None:
     for _ in range(count):
         frame = await peer.frame()
@@ -32,7 +38,7 @@ async def read_begin(peer: Wire, count: int = 3) -> None:
 
 
 async def test_the_peers_close_in_the_middle_ends_well(side, no_errors_logged):
-    async with linked(side, deflating("persistent"), small=True) as (ws, peer):
+    async with begun(side) as (ws, peer):
         async with trio.open_nursery() as nursery:
             await ws.send(DENSE)
 
@@ -59,7 +65,7 @@ async def test_the_peers_close_in_the_middle_ends_well(side, no_errors_logged):
 async def test_a_connection_lost_in_the_middle_wakes_all_and_keeps_nothing(side, how):
     payload = bytes(bytearray(DENSE))
     held = sys.getrefcount(payload)
-    async with linked(side, deflating("persistent"), small=True) as (ws, peer):
+    async with begun(side) as (ws, peer):
         woken = []
 
         async def wait(async_fn, *args) -> None:
@@ -88,7 +94,7 @@ async def test_a_connection_lost_in_the_middle_wakes_all_and_keeps_nothing(side,
 async def test_an_abort_in_the_middle_keeps_nothing(side):
     payload = bytes(bytearray(DENSE))
     held = sys.getrefcount(payload)
-    async with linked(side, deflating("persistent"), small=True) as (ws, peer):
+    async with begun(side) as (ws, peer):
         await ws.send(payload)
         await read_begin(peer)
         with trio.move_on_after(0) as scope:

@@ -204,13 +204,3 @@ async def test_pieces_in_the_middle_of_a_large_message_stay_behind_it(side, piec
             nursery.start_soon(write_pieces, ws, pieces)
             assert peer.assemble(await peer.frame()) is None
             assert await peer.payloads(2) == [large, b"".join(pieces)]
-
-
-async def test_control_frames_pass_between_pieces(side, mode):
-    async with linked(side, deflating(mode)) as (ws, peer):
-        async with ws.open_message() as message:
-            await message.write(ALIKE)
-            assert await peer.fence() == []
-            await message.write(ALIKE)
-            assert await peer.fence() == []
-        assert (await peer.message()).payload == ALIKE * 2

@@ -30,6 +30,7 @@ FLOORS = {
     "_encoding": 3,
     "_exceptions": 3,
     "_handler": 3,
+    "_held": 3,
     "_naming": 3,
     "_options": 3,
     "_inbox": 3,

@@ -15,6 +15,7 @@ from trio_fastws import (
     EventHandler,
     Limits,
     Request,
+    Sending,
     Timeouts,
     WebSocket,
     open_websocket,
@@ -131,7 +132,9 @@ async def test_what_a_client_takes_by_default_is_sixteen_times_what_a_server_doe
         await ws.send(bytes(16 * MIB + 1))
         await ws.wait_closed()
 
-    server = await serve(handler, limits=limits)
+    # In one frame, whose size is known before it has come.
+    whole = Sending(frame_size=None)
+    server = await serve(handler, limits=limits, sending=whole)
     url = f"ws://127.0.0.1:{server.port}/"
     async with open_websocket(url, limits=limits) as ws:
         assert len(await ws.receive()) == 16 * MIB
@@ -142,7 +145,7 @@ async def test_what_a_client_takes_by_default_is_sixteen_times_what_a_server_doe
     assert caught.value.close_reason == (
         f"message of {size + 1} bytes is over the limit of {size} (Limits.message_size)"
     )
-    async with open_websocket(url, limits=limits) as ws:
+    async with open_websocket(url, limits=limits, sending=whole) as ws:
         await ws.send(bytes(MIB + 1))
         with pytest.raises(ConnectionBroken, match=r"limit of 1048576 \(Limits\.mess"):
             async for _ in ws:

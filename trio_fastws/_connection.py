@@ -352,7 +352,7 @@ class Connection(Pressure):
         if now < due and not early:
             return due
         self._pinged = now
-        self._commit(self.endpoint.encode_ping(b""))
+        self._commit_control(self.endpoint.encode_ping(b""), False)
         return now + service.ping_timeout
 
 

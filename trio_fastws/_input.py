@@ -174,12 +174,16 @@ class Input(Inbox):
 
     def _on_ping(self, ping: Any) -> None:
         outbox = self._outbox
-        if outbox is not None and outbox.size() > self._service.high_water:
+        if (
+            outbox is not None
+            and outbox.size() > self._service.high_water
+            and not self.endpoint.dividing
+        ):
             # The peer does not read. Only its latest Ping is answered then, or
             # it could make us queue Pongs without end (RFC 6455 5.5.3 allows it).
             outbox.pong = ping.reply
         elif ping.reply:
-            self._commit(ping.reply)
+            self._commit_control(ping.reply, True)
         self._call_hook("on_ping", ping.payload)
 
     def _on_pong(self, pong: Any) -> None:

@@ -191,6 +191,10 @@ class Sending:
         delay: Hold messages back for so many seconds and write them together;
             0 to write at once.
         delay_size: Bytes that are written without waiting for the delay.
+        frame_size: Most bytes of a message in one frame, 125 or more. A larger
+            message leaves in fragments (RFC 6455 5.4), each of so many bytes, and
+            Pongs, Pings and what closes the connection need not wait for all of
+            it. None: every message in one frame.
     """
 
     policy: Literal["wait", "drop_oldest", "drop_newest", "close"] = "wait"
@@ -200,11 +204,14 @@ class Sending:
     hard_limit: int = 16 * 2**20
     delay: float = 0.0
     delay_size: int = 16 * 1024
+    frame_size: int | None = 2**20
 
     def __post_init__(self) -> None:
         policies = ("wait", "drop_oldest", "drop_newest", "close")
         _check_choice("policy", self.policy, policies)
         _check_size("max_messages", self.max_messages, 1)
+        # A control frame may have as many: less would keep nothing waiting less.
+        _check_size("frame_size", self.frame_size, 125)
         for name in ("high_water", "low_water", "hard_limit", "delay_size"):
             value = getattr(self, name)
             _check_required(name, value)

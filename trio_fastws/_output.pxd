@@ -2,11 +2,11 @@ cimport cython
 
 from trio_fastws._protocol.endpoint cimport Endpoint
 from trio_fastws._protocol.flag cimport flag
+from trio_fastws._protocol.fragments cimport Fragments
 from trio_fastws._protocol.prepared cimport PreparedMessage
 from trio_fastws._transport.links cimport Turn
 from trio_fastws._transport.outbox cimport Outbox
 
-from ._encoding cimport LargeMessage
 from ._service cimport Service
 from ._writing cimport Writer
 
@@ -40,11 +40,11 @@ cdef class Output(Writer):
     )
     cpdef _enqueue(self, int opcode, bytes payload, PreparedMessage prepared, bint compress)
     @cython.locals(outbox=Outbox)
-    cdef _enqueue_large(self, int opcode, bytes payload, Turn turn)
+    cdef _enqueue_large(self, int opcode, bytes payload, PreparedMessage prepared, Turn turn)
     cdef bint _may_write_now(self, Turn turn) except? -1
     cdef bint _make_room(self, Outbox outbox, Py_ssize_t size) except? -1
     cpdef bint _takes_fragment(self) except? -1
     @cython.locals(
-        turn=Turn, outbox=Outbox, parts=list, size=Py_ssize_t, large=LargeMessage,
+        turn=Turn, outbox=Outbox, parts=list, size=Py_ssize_t, large=Fragments,
     )
     cpdef _commit_fragment(self, int opcode, bytes payload, bint fin)

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_fastws._protocol.codes import BINARY, CONTINUATION, RSV1, TEXT
+from trio_fastws._protocol.fragments import Fragments
 from trio_fastws._protocol.prepared import PreparedMessage, to_payload
 from trio_fastws._transport.links import CORK_SIZE, Turn
 from trio_fastws._transport.outbox import ITEM_OVERHEAD, Outbox
 
-from ._encoding import LargeMessage
 from ._exceptions import ConnectionBroken, telling_end
 from ._service import CLOSE_SLOW, DROP_OLDEST, WAIT, Service
 from ._writing import WHEN_ROOM, Writer
@@ -212,9 +212,11 @@ class Output(Writer):
             and (prepared is None or prepared.compress)
         ):
             opcode |= RSV1
-            if self._in_steps(size, prepared):
-                self._enqueue_large(opcode, payload, turn)
-                return
+        if (opcode & RSV1 or size > service.frame_size) and self._in_steps(
+            opcode, size, prepared
+        ):
+            self._enqueue_large(opcode, payload, prepared, turn)
+            return
         outbox = self._outbox
         if outbox is None:
             if turn.corked is self and service.delay == 0:
@@ -238,7 +240,13 @@ class Output(Writer):
             outbox.put((opcode, prepared, True), size)
         self._mark_outbox(outbox, turn)
 
-    def _enqueue_large(self, opcode: int, payload: bytes, turn: Turn) -> None:
+    def _enqueue_large(
+        self,
+        opcode: int,
+        payload: bytes,
+        prepared: PreparedMessage | None,
+        turn: Turn,
+    ) -> None:
         # Always by way of the outbox, which encodes it step by step.
         if turn.corked is self and turn.cork_size > 0:
             self._uncork(turn)
@@ -248,10 +256,12 @@ class Output(Writer):
         elif self._service.policy != WAIT and not self._make_room(outbox, len(payload)):
             return
         if outbox.takes():
-            # Committed at once, as it would be without compression.
-            self._begin_steps(outbox, LargeMessage(opcode, payload, True))
-        else:
+            # Committed at once, as a smaller one would be.
+            self._begin_steps(outbox, self._begin(opcode, payload, True, prepared))
+        elif prepared is None:
             outbox.put((opcode, payload, True), len(payload))
+        else:
+            outbox.put((opcode, prepared, True), len(payload))
         self._mark_outbox(outbox, turn)
 
     def _may_write_now(self, turn: Turn) -> bool:
@@ -307,24 +317,29 @@ class Output(Writer):
                 outbox.put((opcode, payload, fin), len(payload))
                 self._mark_outbox(outbox, turn)
                 return
-            if type(outbox.rest) is LargeMessage:
+            if type(outbox.rest) is Fragments:
                 # The end of a message, which adds nothing to its last piece; that
                 # is being encoded still. Further pieces wait in `write`.
                 large = outbox.rest
                 large.fin = fin
                 return
-        if opcode & RSV1 and self.endpoint.in_steps(len(payload)):
+        if self._in_steps(opcode, len(payload), None):
             if outbox is None:
                 outbox = self._new_outbox()
-            self._begin_steps(outbox, LargeMessage(opcode, payload, fin))
+            self._begin_steps(outbox, self._begin(opcode, payload, fin, None))
             self._mark_outbox(outbox, turn)
             return
         parts: list[bytes] = []
-        size = self.endpoint.encode(opcode, payload, fin, parts)
+        size = self.endpoint.encode(
+            opcode, payload, fin, parts, self._service.frame_size
+        )
+        size += self._let_go(parts)
         if outbox is None and self._may_write_now(turn):
             self._write(parts, size)
             return
         if outbox is None:
             outbox = self._new_outbox()
+        # A Pong that waited comes before what no control frame should divide.
+        outbox.commit_pong()
         outbox.commit(parts, size)
         self._mark_outbox(outbox, turn)

@@ -22,8 +22,10 @@ cdef class Service(Timer):
     cdef public Py_ssize_t hard_limit
     cdef public Py_ssize_t max_messages
     cdef public Py_ssize_t delay_size
+    cdef public Py_ssize_t frame_size
     cdef public Py_ssize_t compress_from
     cdef public double delay
+    cdef public double hold_seconds
     cdef public double close_seconds
     cdef public double ping_interval
     cdef public double ping_timeout

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from ._options import Limits, PerMessageDeflate, Sending, Timeouts
 
 NEVER = 2**62
+# How long a Ping or a Pong of ours waits for the end of a compressed message. Of the
+# peers that give up without a Pong the most impatient of note is aiohttp, after half
+# of its `heartbeat`: 5 s with the usual 10. And a Ping that was held leaves the peer
+# half of `Timeouts.ping_timeout` at least.
+HOLD_SECONDS = 2.0
 WAIT, DROP_OLDEST, DROP_NEWEST, CLOSE_SLOW = 0, 1, 2, 3
 POLICIES = {
     "wait": WAIT,
@@ -47,10 +52,12 @@ class Service(Timer):
         "delay_size",
         "delayed",
         "emptied",
+        "frame_size",
         "handler",
         "handler_name",
         "hard_limit",
         "high_water",
+        "hold_seconds",
         "keep_request",
         "low_water",
         "max_messages",
@@ -101,6 +108,8 @@ class Service(Timer):
         self.delay: float = sending.delay
         self.delay_size: int = sending.delay_size
         self.delayed: list[Owner] = []
+        self.frame_size: int = min(sending.frame_size or NEVER, NEVER)
+        self.hold_seconds: float = min(HOLD_SECONDS, timeouts.ping_timeout / 2)
         # Shorter messages are not compressed.
         self.compress_from: int = NEVER if deflate is None else deflate.threshold
         self.close_seconds: float = timeouts.close

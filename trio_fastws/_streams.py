@@ -49,7 +49,9 @@ class OutgoingMessage:
         return self
 
     async def write(self, piece: str | bytes | bytearray | memoryview) -> None:
-        """Send a piece as one fragment, waiting for room first.
+        """Send a piece, waiting for room first.
+
+        It is one fragment, or several if it is over `Sending.frame_size`.
 
         Always a checkpoint. Safe to cancel: the piece is queued whole or not at
         all (but leaving the block with ``Cancelled`` fails the connection).

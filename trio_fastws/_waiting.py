@@ -9,8 +9,12 @@ the transport dies: nothing in this library waits for a peer without end.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import trio
+
+if TYPE_CHECKING:
+    from ._held import HeldFrames
 
 
 class PingWait:
@@ -31,6 +35,7 @@ class Waiting:
         "closers",
         "granted",
         "handler_scope",
+        "held",
         "pings",
         "scopes",
         "senders",
@@ -52,6 +57,8 @@ class Waiting:
         self.closers = trio.lowlevel.ParkingLot()
         self.pings: dict[bytes, PingWait] = {}
         self.serial = 0
+        # Control frames that wait for the end of a compressed message.
+        self.held: HeldFrames | None = None
         self.scopes: set[trio.CancelScope] = set()
         self.handler_scope: trio.CancelScope | None = None
         # The rest of a message is thrown away: its stream was left early.

@@ -191,6 +191,7 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
         """Send one message piece by piece, as fragments (RFC 6455 5.4).
 
         ``async with ws.open_message() as message: await message.write(piece)``.
+        A piece is a fragment, or several if it is over `Sending.frame_size`.
         Leaving the block ends the message. Leaving it by an exception fails the
         connection with code 1011, because the peer must not take a part for the
         whole. Meanwhile other sends wait and `send_nowait` raises
@@ -206,7 +207,8 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
     async def ping(self) -> float:
         """Ping the peer; return the round trip in seconds.
 
-        A checkpoint; safe to cancel. RFC 6455 5.5.2, 5.5.3.
+        A checkpoint; safe to cancel. RFC 6455 5.5.2, 5.5.3. While a compressed
+        message leaves in fragments the Ping waits for its end, 2 s at the most.
 
         Raises:
             trio.ClosedResourceError: This side has closed the connection.
@@ -221,7 +223,7 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
         ping = PingWait(trio.current_time())
         waiting.pings[payload] = ping
         try:
-            self._commit(self.endpoint.encode_ping(payload))
+            self._commit_control(self.endpoint.encode_ping(payload), False)
             await ping.event.wait()
         finally:
             waiting.pings.pop(payload, None)

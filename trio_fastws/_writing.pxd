@@ -14,8 +14,6 @@ cdef double PATIENCE_SECONDS
 
 
 cdef class Writer(Encoder):
-    cdef public Service _service
-    cdef public object _waiting
     cdef public long long _sent_turn
     cdef public flag _closing
     cdef public flag _delayed
@@ -28,6 +26,9 @@ cdef class Writer(Encoder):
     cdef _on_written(self, bint was_blocked)
     @cython.locals(turn=Turn, outbox=Outbox)
     cpdef _commit(self, bytes data)
+    @cython.locals(turn=Turn, seconds=double)
+    cpdef _commit_control(self, bytes data, bint is_pong)
+    cpdef _release_held(self)
     @cython.locals(parts=list, size=Py_ssize_t)
     cdef _uncork(self, Turn turn)
     @cython.locals(taken=Py_ssize_t, outbox=Outbox, link=Link)

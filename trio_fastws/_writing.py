@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from trio_fastws._transport.outbox import Outbox
 
 from ._encoding import Encoder
+from ._held import HeldFrames
 from ._waiting import Waiting
 
 if TYPE_CHECKING:
@@ -40,15 +41,10 @@ class Writer(Encoder):
         "_delayed",
         "_owed",
         "_sent_turn",
-        "_service",
-        "_waiting",
     )
 
     def _init_writer(self, service: Service, endpoint: Endpoint) -> None:
-        self._init_encoder(endpoint)
-        self._service = service
-        # Everything that only some connections need, made at first use.
-        self._waiting: Waiting | None = None
+        self._init_encoder(service, endpoint)
         # No more messages are sent: a Close was queued, came, or must not.
         self._closing = False
         # The turn of the last write that went out at once.
@@ -92,6 +88,25 @@ class Writer(Encoder):
             turn.cork_size += len(data)
         else:
             self._write([data], len(data))
+
+    def _commit_control(self, data: bytes, is_pong: bool) -> None:
+        # A Ping or a Pong of ours.
+        if not self.endpoint.dividing:
+            self._commit(data)
+            return
+        waiting = self._get_waiting()
+        if waiting.held is None:
+            waiting.held = HeldFrames(self._release_held)
+            turn, seconds = self._service.turn, self._service.hold_seconds
+            turn.schedule(waiting.held, turn.time() + seconds)
+        waiting.held.add(data, is_pong)
+
+    def _release_held(self) -> None:
+        # The end of the message takes too long: between two of its fragments, then.
+        # RFC 6455 5.5.1: MUST NOT send any more frames after a Close
+        data = self._take_held()
+        if data and self.link is not None and not self.endpoint.close_sent:
+            self._commit(data)
 
     # --- writing ------------------------------------------------------------
 

@@ -38,7 +38,8 @@ pytestmark = pytest.mark.skipif(
 )
 # In the order in which they import each other.
 MODULES = ["codes", "errors", "events", "mask", "utf8", "frames", "agreement"]
-MODULES += ["deflate", "messages", "compressed", "prepared", "endpoint"]
+MODULES += ["deflate", "store", "messages", "compressed", "prepared", "encoder"]
+MODULES += ["endpoint"]
 RUNS = settings(
     max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

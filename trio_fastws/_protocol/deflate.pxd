@@ -18,11 +18,11 @@ cdef class DeflateContext:
     cdef bytes _input
 
     @cython.locals(agreement=Agreement, data=bytes)
-    cpdef bytes compress(self, int opcode, bytes payload, bint fin)
+    cpdef bytes compress(self, int opcode, bytes payload, bint fin, bint flush=*)
     @cython.locals(agreement=Agreement, head=bytes, rest=bytes, data=bytes)
     cdef bytes _compress_message(self, bytes payload)
-    @cython.locals(agreement=Agreement, head=bytes, rest=bytes, data=bytes)
-    cdef bytes _compress_fragment(self, bytes payload, bint fin)
+    @cython.locals(agreement=Agreement, rest=bytes, data=bytes)
+    cdef bytes _compress_part(self, bytes payload, bint fin, bint flush)
     cdef int _remember(self, bytes payload) except -1
     cpdef add_shared(self, bytes payload, Py_ssize_t size)
     cpdef bint busy(self)

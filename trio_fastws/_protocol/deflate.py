@@ -83,13 +83,17 @@ class DeflateContext:
 
     # --- sending ------------------------------------------------------------
 
-    def compress(self, opcode: int, payload: bytes, fin: bool) -> bytes | None:
-        """Compress a message or the next fragment of one.
+    def compress(
+        self, opcode: int, payload: bytes, fin: bool, flush: bool = True
+    ) -> bytes | None:
+        """Compress a message or the next part of one.
 
         Args:
-            opcode: 0 for all fragments but the first.
+            opcode: 0 for all parts but the first.
             payload: Its bytes.
             fin: Whether the message ends with it.
+            flush: Whether all of it is wanted now, so that the peer can read it;
+                otherwise some may come with the next part. At the end it must be.
 
         Returns:
             The payload to send; None if it goes as it is, without RSV1.
@@ -103,10 +107,10 @@ class DeflateContext:
             self._open = agreement.compresses
             if not self._open:
                 return None
-            data = self._compress_fragment(payload, False)
+            data = self._compress_part(payload, False, flush)
         elif self._open:
             self._open = not fin
-            data = self._compress_fragment(payload, fin)
+            data = self._compress_part(payload, fin, flush)
         else:
             return None
         if data is not None:
@@ -116,7 +120,7 @@ class DeflateContext:
     def _compress_message(self, payload: bytes) -> bytes | None:
         agreement = self.agreement
         if agreement.persistent:
-            return self._compress_fragment(payload, True)
+            return self._compress_part(payload, True, True)
         if agreement.send_takeover and self._sent:
             compressor = agreement.new_compressor(self._sent)
             head: bytes = compressor.compress(payload)
@@ -131,7 +135,7 @@ class DeflateContext:
             self._remember(payload)
         return data
 
-    def _compress_fragment(self, payload: bytes, fin: bool) -> bytes:
+    def _compress_part(self, payload: bytes, fin: bool, flush: bool) -> bytes:
         agreement = self.agreement
         compressor = self._compressor
         # Should it fail, the next message starts with a new one: any peer can
@@ -139,9 +143,10 @@ class DeflateContext:
         self._compressor = None
         if compressor is None:
             compressor = agreement.new_compressor(self._sent)
-        head: bytes = compressor.compress(payload)
-        rest: bytes = compressor.flush(SYNC_FLUSH)
-        data = head + rest
+        data: bytes = compressor.compress(payload)
+        if flush:
+            rest: bytes = compressor.flush(SYNC_FLUSH)
+            data += rest
         if not fin or agreement.persistent:
             self._compressor = compressor
         if agreement.send_takeover and not agreement.persistent:

@@ -2,8 +2,8 @@
 """An endpoint: one side of an open WebSocket, without I/O (RFC 6455 5 to 7).
 
 Bytes in, events out; messages in, bytes out. Owns the order of things: control
-frames between fragments, the closing handshake, failing the connection. Refuses
-to know sockets, clocks and tasks.
+frames between fragments, the closing handshake, failing the connection. Messages
+that are sent are encoded in `encoder`. Refuses to know sockets, clocks and tasks.
 
 ``feed`` lends it bytes, ``next_event`` is called until it gives None. What an
 event obliges us to answer comes with it, encoded. After a Close, or a failure,
@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .codes import CLOSE, FIN, PING, PONG, RSV1, Role, allowed_on_wire
-from .compressed import CompressedParser
+from .codes import CLOSE, FIN, PING, PONG, Role, allowed_on_wire
 from .deflate import DeflateContext
+from .encoder import MessageEncoder
 from .errors import ProtocolError
 from .events import (
     WORKING as WORKING,
@@ -32,12 +32,11 @@ from .mask import unmask
 
 if TYPE_CHECKING:
     from .agreement import Agreement
-    from .prepared import PreparedMessage
 
 SERVER = int(Role.SERVER)
 
 
-class Endpoint(CompressedParser):
+class Endpoint(MessageEncoder):
     """The state of one side of a connection, from the opening handshake on.
 
     Attributes:
@@ -50,15 +49,11 @@ class Endpoint(CompressedParser):
         deflate: What permessage-deflate keeps; None if it was not agreed upon.
         messages_received: Data messages, and ``bytes_received`` in them.
         messages_sent: Data messages, and ``bytes_sent`` in them.
+        dividing: A compressed message was begun by a fragment, and not ended.
+            Between its fragments some peers cannot stand control frames.
     """
 
-    __slots__ = (
-        "bytes_sent",
-        "close_received",
-        "close_sent",
-        "failed",
-        "messages_sent",
-    )
+    __slots__ = ()
 
     def __init__(
         self,
@@ -78,11 +73,7 @@ class Endpoint(CompressedParser):
         """
         deflate = None if agreement is None else DeflateContext(agreement)
         self._init_messages(role, max_message, max_fragments, deflate)
-        self.close_sent: bool = False
-        self.close_received: bool = False
-        self.failed: bool = False
-        self.messages_sent: int = 0
-        self.bytes_sent: int = 0
+        self._init_encoder()
 
     # --- receiving ----------------------------------------------------------
 
@@ -217,100 +208,6 @@ class Endpoint(CompressedParser):
         return self.role == SERVER or self.failed
 
     # --- sending ------------------------------------------------------------
-
-    def encode(self, opcode: int, payload: bytes, fin: bool, parts: list[bytes]) -> int:
-        """Encode a data frame: a whole message, or a fragment of one.
-
-        Args:
-            opcode: TEXT or BINARY, CONTINUATION for all fragments but the first.
-                With `RSV1` it is compressed if that was agreed upon. A whole
-                message that gets no smaller goes plain, except with a
-                persistent compressor, which knows of it by then. Give it for
-                all fragments or for none.
-            payload: Its bytes; kept by reference if they are many.
-            fin: Whether the message ends with it.
-            parts: Gets what has to be written, in order.
-
-        Returns:
-            How many bytes were appended to ``parts``.
-
-        Raises:
-            RuntimeError: Our Close was sent before.
-        """
-        if self.close_sent:
-            # RFC 6455 5.5.1: MUST NOT send any more data frames after a Close
-            raise RuntimeError("a data frame cannot follow our Close")
-        if fin:
-            self.messages_sent += 1
-            opcode |= FIN
-        self.bytes_sent += len(payload)
-        if opcode & RSV1:
-            opcode ^= RSV1
-            if self.deflate is not None:
-                # It counts as work: a hook may send as much as it receives.
-                work = 1 + (len(payload) >> 7)
-                self.frames: int = (self.frames + work) & 0x3FFFFFFF
-                data = self.deflate.compress(opcode & 0xF, payload, fin)
-                if data is not None:
-                    payload = data
-                    # RFC 7692 6.1: only the first fragment of a message has it
-                    if opcode & 0xF:
-                        opcode |= RSV1
-        return encode_frame(self.role, opcode, payload, parts)
-
-    def in_steps(self, size: int) -> bool:
-        """Tell whether to compress a payload of so many bytes by fragments.
-
-        Each of `step` bytes at most, so that others need not wait for it.
-        """
-        if self.deflate is None:
-            return False
-        agreement = self.deflate.agreement
-        return agreement.compresses and size > agreement.step
-
-    @property
-    def step(self) -> int:
-        """How much of a message to encode as one fragment; see `in_steps`."""
-        assert self.deflate is not None
-        return self.deflate.agreement.step
-
-    def may_share(self, size: int) -> bool:
-        """Tell whether a frame may be sent that was compressed for many."""
-        if self.deflate is None or self.role != SERVER:
-            return False
-        agreement = self.deflate.agreement
-        return agreement.shares and size <= agreement.share_size
-
-    def encode_prepared(
-        self, prepared: PreparedMessage, compress: bool, parts: list[bytes]
-    ) -> int:
-        """Encode a message that goes to many: with the frame they share, if any.
-
-        Args:
-            prepared: The message.
-            compress: Whether to compress it, if that was agreed upon.
-            parts: As for `encode`, which tells the rest.
-        """
-        payload = prepared.payload
-        context = self.deflate if compress and payload else None
-        if (
-            self.role != SERVER
-            or self.close_sent
-            or (context is not None and not self.may_share(len(payload)))
-        ):
-            first = prepared.opcode | RSV1 if compress else prepared.opcode
-            return self.encode(first, payload, True, parts)
-        frame = None
-        if context is not None:
-            frame = prepared.get_compressed(context.agreement)
-            if frame is not None:
-                context.add_shared(payload, frame[2])
-        if frame is None:
-            frame = prepared.get_plain()
-        self.messages_sent += 1
-        self.bytes_sent += len(payload)
-        parts += frame[0]
-        return frame[1]
 
     def encode_ping(self, payload: bytes = b"") -> bytes:
         """Return a Ping of at most 125 bytes, else `ValueError`."""

@@ -5,6 +5,7 @@ from .flag cimport flag
 
 # Numbers of the module as C has them: not seen from Python.
 cdef Py_ssize_t JOIN_BELOW
+cdef int FIN
 
 # An idle connection has one of these: hence the small types.
 cdef class FrameParser:
@@ -55,3 +56,9 @@ cdef MaskingKeys masking_keys
 
 @cython.locals(size=Py_ssize_t, header=bytes, frame=bytes)
 cpdef Py_ssize_t encode_frame(int role, int first, bytes payload, list parts) except -1
+
+@cython.locals(size=Py_ssize_t, header=bytes)
+cpdef Py_ssize_t encode_slice(int role, int first, bytes payload, Py_ssize_t start, Py_ssize_t stop, list parts) except -1
+
+@cython.locals(fin=int, at=Py_ssize_t, size=Py_ssize_t)
+cpdef Py_ssize_t encode_frames(int role, int first, bytes payload, Py_ssize_t frame_size, list parts) except -1

@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from .codes import FIN
 from .errors import ProtocolError
 from .mask import JOIN_BELOW, make_frame, make_header
 
@@ -263,3 +264,40 @@ def encode_frame(role: int, first: int, payload: bytes, parts: list[bytes]) -> i
     frame = make_frame(first, payload, 0 if role else masking_keys.draw(), not role)
     parts.append(frame)
     return len(frame)
+
+
+def encode_slice(
+    role: int, first: int, payload: bytes, start: int, stop: int, parts: list[bytes]
+) -> int:
+    """As `encode_frame`, of ``payload[start:stop]``.
+
+    That is copied only if it is small, or masked.
+    """
+    size = stop - start
+    if role and size >= JOIN_BELOW:
+        header = make_header(first, size, False)
+        parts.append(header)
+        parts.append(memoryview(payload)[start:stop])  # type: ignore[arg-type]
+        return len(header) + size
+    return encode_frame(role, first, payload[start:stop], parts)
+
+
+def encode_frames(
+    role: int, first: int, payload: bytes, frame_size: int, parts: list[bytes]
+) -> int:
+    """As `encode_frame`, but in fragments if it is over ``frame_size`` bytes.
+
+    RFC 6455 5.4: a frame with an opcode other than 0, followed by zero or more with
+    the opcode 0, of which the last has the FIN bit set. RFC 7692 6.1: RSV1 MUST be
+    set on the first and MUST NOT be on the others.
+    """
+    if len(payload) <= frame_size:
+        return encode_frame(role, first, payload, parts)
+    fin = first & FIN
+    first ^= fin
+    at, size = 0, 0
+    while at + frame_size < len(payload):
+        size += encode_slice(role, first, payload, at, at + frame_size, parts)
+        first = 0
+        at += frame_size
+    return size + encode_slice(role, first | fin, payload, at, len(payload), parts)

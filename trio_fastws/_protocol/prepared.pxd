@@ -1,10 +1,10 @@
 cimport cython
 
 from .agreement cimport Agreement
-from .frames cimport encode_frame
+from .frames cimport encode_frame, encode_frames, encode_slice
 
 # Numbers of the module as C has them: not seen from Python.
-cdef int FIN, RSV1, TEXT, BINARY
+cdef int FIN, RSV1, CONTINUATION, TEXT, BINARY, SERVER
 
 
 cdef class PreparedMessage:
@@ -13,14 +13,14 @@ cdef class PreparedMessage:
     cdef readonly bint compress
     cdef tuple _plain
     cdef dict _compressed
+    cdef dict _fragments
 
+    @cython.locals(parts=list, size=Py_ssize_t)
     cpdef tuple get_plain(self)
-    @cython.locals(data=bytes, smaller=bint)
-    cpdef tuple get_compressed(self, Agreement agreement)
+    cpdef list get_fragments(self, Py_ssize_t frame_size)
+    @cython.locals(data=bytes, frame=tuple, parts=list, first=int, size=Py_ssize_t)
+    cpdef tuple get_compressed(self, Agreement agreement, Py_ssize_t frame_size)
 
-
-@cython.locals(parts=list)
-cdef tuple _make_shared(int first, bytes payload)
 
 cpdef tuple to_payload(message)
 

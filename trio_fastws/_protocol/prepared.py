@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from .codes import BINARY, FIN, RSV1, TEXT, Role
-from .frames import encode_frame
+from .codes import BINARY, CONTINUATION, FIN, RSV1, TEXT, Role
+from .frames import encode_frame, encode_frames, encode_slice
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .agreement import Agreement
+
+SERVER = int(Role.SERVER)
 
 # The parts of a frame (not to be changed), their size, and that of its payload.
 SharedFrame = tuple[list[bytes], int, int]
@@ -34,7 +38,7 @@ class PreparedMessage:
     (RFC 7692 7.1.1), and every client, compresses for itself. So does every one
     if the message is over 256 KiB (from level 4 on 64, from 7 on 32), which is
     compressed in steps. A connection that agreed on no compression gets the
-    plain frame.
+    plain frame. Of a message over `Sending.frame_size` fragments are shared.
 
     Attributes:
         message: What was given, as ``str`` or ``bytes``.
@@ -42,7 +46,14 @@ class PreparedMessage:
         compress: Whether it may be compressed.
     """
 
-    __slots__ = ("_compressed", "_plain", "compress", "opcode", "payload")
+    __slots__ = (
+        "_compressed",
+        "_fragments",
+        "_plain",
+        "compress",
+        "opcode",
+        "payload",
+    )
 
     def __init__(
         self, message: str | bytes | bytearray | memoryview, *, compress: bool = True
@@ -62,6 +73,8 @@ class PreparedMessage:
         self.opcode, self.payload = to_payload(message)
         self.compress: bool = compress
         self._plain: SharedFrame | None = None
+        # The size of a fragment to the fragments.
+        self._fragments: dict[int, list[SharedFrame]] | None = None
         # Key of an agreement to the frame; None: it would not be smaller.
         self._compressed: dict[object, SharedFrame | None] | None = None
 
@@ -81,26 +94,52 @@ class PreparedMessage:
     def get_plain(self) -> SharedFrame:
         """Return its frame; for `Endpoint.encode_prepared`."""
         if self._plain is None:
-            self._plain = _make_shared(self.opcode, self.payload)
+            parts: list[bytes] = []
+            size = encode_frame(SERVER, FIN | self.opcode, self.payload, parts)
+            self._plain = parts, size, len(self.payload)
         return self._plain
 
-    def get_compressed(self, agreement: Agreement) -> SharedFrame | None:
-        """Return its compressed frame; None if that is not smaller. As above."""
+    def get_fragments(self, frame_size: int) -> list[SharedFrame]:
+        """Return its frames of at most so many bytes each. As above."""
+        if self._fragments is None:
+            self._fragments = {}
+        if frame_size not in self._fragments:
+            self._fragments[frame_size] = list(self._cut(frame_size))
+        return self._fragments[frame_size]
+
+    def _cut(self, frame_size: int) -> Iterator[SharedFrame]:
+        first = self.opcode
+        for start in range(0, len(self.payload), frame_size):
+            stop = min(start + frame_size, len(self.payload))
+            if stop == len(self.payload):
+                first |= FIN
+            parts: list[bytes] = []
+            size = encode_slice(SERVER, first, self.payload, start, stop, parts)
+            yield parts, size, stop - start
+            first = CONTINUATION
+
+    def get_compressed(
+        self, agreement: Agreement, frame_size: int
+    ) -> SharedFrame | None:
+        """Return its compressed frame, or frames of at most ``frame_size`` bytes.
+
+        None if that is not smaller than the message. As above.
+        """
         if self._compressed is None:
             self._compressed = {}
         key = agreement.key
+        if len(self.payload) > frame_size:
+            key = key, frame_size
         if key not in self._compressed:
             data = agreement.compress(self.payload)
-            smaller = len(data) < len(self.payload)
-            frame = _make_shared(RSV1 | self.opcode, data) if smaller else None
+            frame = None
+            if len(data) < len(self.payload):
+                parts: list[bytes] = []
+                first = FIN | RSV1 | self.opcode
+                size = encode_frames(SERVER, first, data, frame_size, parts)
+                frame = parts, size, len(data)
             self._compressed[key] = frame
         return self._compressed[key]
-
-
-def _make_shared(first: int, payload: bytes) -> SharedFrame:
-    parts: list[bytes] = []
-    size = encode_frame(int(Role.SERVER), FIN | first, payload, parts)
-    return parts, size, len(payload)
 
 
 def to_payload(message: object) -> tuple[int, bytes]:

@@ -21,6 +21,7 @@ cdef class Outbox:
     cpdef Py_ssize_t count(self)
     cpdef bint takes(self)
     cpdef commit(self, list parts, Py_ssize_t size)
+    cpdef commit_pong(self)
     cpdef put(self, item, Py_ssize_t size)
     cpdef bint drop_oldest(self) except? -1
     cdef _take(self)

@@ -84,6 +84,13 @@ class Outbox:
         self.wire += parts
         self.wire_size += size
 
+    def commit_pong(self) -> None:
+        """Append the Pong that waits to the wire."""
+        if self.pong is not None:
+            self.wire.append(self.pong)
+            self.wire_size += len(self.pong)
+            self.pong = None
+
     def put(self, item: object, size: int) -> None:
         """Queue an item of ``size`` bytes by reference."""
         if self.pending is None:
@@ -121,10 +128,8 @@ class Outbox:
     def _promote(self) -> bool:
         # False if others are to have their turn before the next item or step.
         # The Pong first: the last item may be a Close, and nothing follows that.
-        if self.pong is not None and self.wire_size < WIRE_SIZE:
-            self.wire.append(self.pong)
-            self.wire_size += len(self.pong)
-            self.pong = None
+        if self.wire_size < WIRE_SIZE:
+            self.commit_pong()
         while self.wire_size < WIRE_SIZE:
             if self.rest is not None:
                 item = self.rest

@@ -1,0 +1,220 @@
+# cython: annotation_typing=False
+"""Messages that are sent: from a payload to frames (RFC 6455 5.4, RFC 7692 6.1).
+
+Owns whether a message is compressed, and what is a frame of its own. How a frame is
+laid out is in `frames`; control frames, and what follows from them, in `endpoint`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .codes import FIN, RSV1, Role
+from .compressed import CompressedParser
+from .frames import encode_frames, encode_slice
+
+if TYPE_CHECKING:
+    from .prepared import PreparedMessage
+
+SERVER = int(Role.SERVER)
+# Larger than any message.
+NO_LIMIT = 2**62
+
+
+class MessageEncoder(CompressedParser):
+    """What sends messages. `Endpoint` adds the rest."""
+
+    __slots__ = (
+        "bytes_sent",
+        "close_received",
+        "close_sent",
+        "dividing",
+        "failed",
+        "messages_sent",
+    )
+
+    def _init_encoder(self) -> None:
+        # How the connection ends, in both directions; see `endpoint`.
+        self.close_sent: bool = False
+        self.close_received: bool = False
+        self.failed: bool = False
+        # A compressed message was begun by a fragment, and not ended.
+        self.dividing: bool = False
+        self.messages_sent: int = 0
+        self.bytes_sent: int = 0
+
+    def encode(
+        self,
+        opcode: int,
+        payload: bytes,
+        fin: bool,
+        parts: list[bytes],
+        frame_size: int = NO_LIMIT,
+    ) -> int:
+        """Encode a whole message, or a part of one.
+
+        Args:
+            opcode: TEXT or BINARY, CONTINUATION for all parts but the first.
+                With `RSV1` it is compressed if that was agreed upon. A whole
+                message that gets no smaller goes plain, except with a
+                persistent compressor, which knows of it by then. Give it for
+                all parts or for none.
+            payload: Its bytes; kept by reference if they are many.
+            fin: Whether the message ends with it.
+            parts: Gets what has to be written, in order.
+            frame_size: Most bytes of a frame; what has more goes in fragments.
+
+        Returns:
+            How many bytes were appended to ``parts``.
+
+        Raises:
+            RuntimeError: Our Close was sent before.
+        """
+        if opcode & RSV1:
+            opcode ^= RSV1
+            if self.deflate is not None:
+                data = self.compress(opcode, payload, fin, True)
+                if data is not None:
+                    return self.encode_compressed(opcode, data, fin, parts, frame_size)
+            else:
+                self._count(len(payload), fin)
+        else:
+            self._count(len(payload), fin)
+        if fin:
+            opcode |= FIN
+        return encode_frames(self.role, opcode, payload, frame_size, parts)
+
+    def _count(self, size: int, fin: bool) -> None:
+        if self.close_sent:
+            # RFC 6455 5.5.1: MUST NOT send any more data frames after a Close
+            raise RuntimeError("a data frame cannot follow our Close")
+        if fin:
+            self.messages_sent += 1
+        self.bytes_sent += size
+
+    def compress(
+        self, opcode: int, payload: bytes, fin: bool, flush: bool
+    ) -> bytes | None:
+        """Compress a part of a message, for `encode_compressed`.
+
+        Args:
+            opcode: As for `encode`, without `RSV1`.
+            payload: Its bytes.
+            fin: Whether the message ends with it.
+            flush: See `DeflateContext.compress`.
+
+        Returns:
+            None if it goes plain; see `encode`.
+        """
+        self._count(len(payload), fin)
+        context = self.deflate
+        assert context is not None
+        # It counts as work: a hook may send as much as it receives.
+        work = 1 + (len(payload) >> 7)
+        self.frames: int = (self.frames + work) & 0x3FFFFFFF
+        return context.compress(opcode, payload, fin, flush)
+
+    def encode_compressed(
+        self, opcode: int, data: bytes, fin: bool, parts: list[bytes], frame_size: int
+    ) -> int:
+        """Encode what `compress` has made. As `encode`."""
+        self.dividing = not fin
+        # RFC 7692 6.1: only the first fragment of a message has it
+        if opcode:
+            opcode |= RSV1
+        if fin:
+            opcode |= FIN
+        return encode_frames(self.role, opcode, data, frame_size, parts)
+
+    def encode_part(
+        self,
+        opcode: int,
+        payload: bytes,
+        start: int,
+        stop: int,
+        fin: bool,
+        parts: list[bytes],
+    ) -> int:
+        """Encode ``payload[start:stop]`` as a plain fragment. As `encode`."""
+        self._count(stop - start, fin)
+        if fin:
+            opcode |= FIN
+        return encode_slice(self.role, opcode, payload, start, stop, parts)
+
+    def encode_shared(
+        self, frame: tuple[list[bytes], int, int], fin: bool, parts: list[bytes]
+    ) -> int:
+        """Encode a plain fragment that many share. As `encode`."""
+        self._count(frame[2], fin)
+        parts += frame[0]
+        return frame[1]
+
+    def compresses(self) -> bool:
+        """Tell whether messages can be compressed."""
+        return self.deflate is not None and self.deflate.agreement.compresses
+
+    def in_steps(self, size: int) -> bool:
+        """Tell whether to compress a payload of so many bytes in steps.
+
+        Each of `step` bytes at most, so that others need not wait for it.
+        """
+        return self.compresses() and size > self.step
+
+    @property
+    def step(self) -> int:
+        """How much of a message to compress at once; see `in_steps`."""
+        assert self.deflate is not None
+        return self.deflate.agreement.step
+
+    def may_share(self, size: int) -> bool:
+        """Tell whether a frame may be sent that was compressed for many."""
+        if self.deflate is None or self.role != SERVER:
+            return False
+        agreement = self.deflate.agreement
+        return agreement.shares and size <= agreement.share_size
+
+    def encode_prepared(
+        self,
+        prepared: PreparedMessage,
+        compress: bool,
+        parts: list[bytes],
+        frame_size: int = NO_LIMIT,
+    ) -> int:
+        """Encode a message that goes to many: with the frame they share, if any.
+
+        Args:
+            prepared: The message.
+            compress: Whether to compress it, if that was agreed upon.
+            parts: As for `encode`, which tells the rest.
+            frame_size: As for `encode`.
+        """
+        payload = prepared.payload
+        context = self.deflate if compress and payload else None
+        if (
+            self.role != SERVER
+            or self.close_sent
+            or (context is not None and not self.may_share(len(payload)))
+        ):
+            first = prepared.opcode | RSV1 if compress else prepared.opcode
+            return self.encode(first, payload, True, parts, frame_size)
+        frame = None
+        if context is not None:
+            frame = prepared.get_compressed(context.agreement, frame_size)
+            if frame is not None:
+                context.add_shared(payload, frame[2])
+        if frame is None:
+            if len(payload) > frame_size:
+                return self._encode_shared_whole(prepared, parts, frame_size)
+            frame = prepared.get_plain()
+        self._count(len(payload), True)
+        parts += frame[0]
+        return frame[1]
+
+    def _encode_shared_whole(
+        self, prepared: PreparedMessage, parts: list[bytes], frame_size: int
+    ) -> int:
+        size = 0
+        fragments = prepared.get_fragments(frame_size)
+        for number, frame in enumerate(fragments, 1):
+            size += self.encode_shared(frame, number == len(fragments), parts)
+        return size
