@@ -299,3 +299,18 @@ async def test_text_that_is_not_utf8_fails_at_its_first_bad_byte():
         with pytest.raises(ConnectionBroken) as caught:
             await message.receive()
         assert caught.value.close_code == 1007
+
+
+async def test_a_stream_is_entered_once():
+    async with pair() as (ws, peer):
+        await peer.write(masked(TEXT, b"one"), masked(TEXT, b"two"))
+        stream = ws.receive_stream()
+        async with stream:
+            assert await stream.receive() == "one"
+            with pytest.raises(RuntimeError, match="entered before"):
+                await stream.__aenter__()
+        with pytest.raises(RuntimeError, match="entered before"):
+            await stream.__aenter__()
+        with pytest.raises(RuntimeError, match="async with"):
+            await stream.receive()
+        assert await ws.receive() == "two"

@@ -244,3 +244,74 @@ async def test_pieces_and_messages_keep_their_order(autojump_clock, delay):
             b"",
             b"after",
         ]
+
+
+async def test_a_message_is_entered_once():
+    async with pair() as (ws, peer):
+        message = ws.open_message()
+        async with message:
+            await message.write(b"a")
+        with pytest.raises(RuntimeError, match="entered before"):
+            await message.__aenter__()
+        await ws.send("next")
+        assert await peer.read_some(3) == [
+            Frame(BINARY, b"a", fin=False),
+            Frame(CONTINUATION, b""),
+            text("next"),
+        ]
+        assert await peer.fence() == []
+
+
+async def test_a_message_cannot_be_entered_in_its_own_block():
+    async with pair() as (ws, peer):
+        async with ws.open_message() as message:
+            await message.write(b"a")
+            with pytest.raises(RuntimeError, match="entered before"):
+                async with message:
+                    pytest.fail("entered")
+            await message.write(b"b")
+        assert await peer.read_some(3) == [
+            Frame(BINARY, b"a", fin=False),
+            Frame(CONTINUATION, b"b", fin=False),
+            Frame(CONTINUATION, b""),
+        ]
+
+
+async def test_a_message_can_be_entered_by_one_of_two_tasks():
+    async with pair() as (ws, peer):
+        message = ws.open_message()
+        refused = []
+
+        async def write(piece: bytes) -> None:
+            try:
+                async with message:
+                    await message.write(piece)
+            except RuntimeError:
+                refused.append(piece)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(write, b"a")
+            nursery.start_soon(write, b"b")
+        assert len(refused) == 1
+        sent = await peer.read_some(2)
+        assert sent[1] == Frame(CONTINUATION, b"")
+        assert {sent[0].payload, *refused} == {b"a", b"b"}
+
+
+async def test_a_block_that_could_not_be_entered_may_be_tried_again():
+    async with pair() as (ws, peer):
+        message = ws.open_message()
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await message.__aenter__()
+        assert scope.cancelled_caught
+        async with message:
+            await message.write(b"a")
+        assert len(await peer.read_some(2)) == 2
+
+
+async def test_nothing_is_written_before_the_block():
+    async with pair() as (ws, peer):
+        with pytest.raises(RuntimeError, match="async with"):
+            await ws.open_message().write(b"a")
+        assert await peer.fence() == []

@@ -240,6 +240,8 @@ class Connection(Pressure):
                 Linger(link, service.close_seconds, self.endpoint.failed)
             else:
                 link.close()
+        # Somebody may keep it for long: what can be received still is in the inbox.
+        self.endpoint.end()
         self._wake_all()
         self._disconnected()
         turn.mark(self)

@@ -22,8 +22,19 @@ if TYPE_CHECKING:
 FINISHED = -1
 
 
+def _enter_once(entered: bool) -> None:
+    if entered:
+        raise RuntimeError(
+            "its block was entered before: call open_message or receive_stream "
+            "anew for each message"
+        )
+
+
 class OutgoingMessage:
-    """A message that is sent piece by piece; see `WebSocket.open_message`."""
+    """A message that is sent piece by piece; see `WebSocket.open_message`.
+
+    Its block can be entered once, else `RuntimeError`.
+    """
 
     def __init__(self, ws: WebSocket, text: bool, compress: bool) -> None:
         self._ws = ws
@@ -33,11 +44,23 @@ class OutgoingMessage:
         # The opcode of the next fragment: RFC 6455 5.4, all but the first are
         # continuations.
         self._opcode = TEXT if text else BINARY
+        self._entered = False
         self._open = False
 
     async def __aenter__(self) -> Self:
+        _enter_once(self._entered)
+        self._entered = True
+        try:
+            await checkpoint()
+            await self._wait_for_turn()
+        except BaseException:
+            self._entered = False  # nothing was sent of it: it may be tried again
+            raise
+        self._open = True
+        return self
+
+    async def _wait_for_turn(self) -> None:
         ws = self._ws
-        await checkpoint()
         waiting = ws._get_waiting()
         while True:
             await ws._wait_for_room()
@@ -45,8 +68,6 @@ class OutgoingMessage:
             if not waiting.writing:
                 break
         waiting.writing = True
-        self._open = True
-        return self
 
     async def write(self, piece: str | bytes | bytearray | memoryview) -> None:
         """Send a piece, waiting for room first.
@@ -58,10 +79,13 @@ class OutgoingMessage:
 
         Raises:
             TypeError: ``str`` for a binary message, or bytes for a text one.
+            RuntimeError: Its block was not entered.
             trio.ClosedResourceError: This side has closed the connection, or
                 the message is finished.
             ConnectionBroken: The connection is gone.
         """
+        if not self._entered:
+            raise RuntimeError("use it in an `async with` block")
         if isinstance(piece, str) is not self._text:
             wanted = "str" if self._text else "bytes-like"
             raise TypeError(
@@ -104,6 +128,8 @@ class OutgoingMessage:
 class IncomingMessage(trio.abc.ReceiveChannel["str | bytes"]):
     """A message that is received piece by piece; see `WebSocket.receive_stream`.
 
+    Its block can be entered once, else `RuntimeError`; so for what is called outside.
+
     Attributes:
         text: Whether it is a text message; None before its first piece.
     """
@@ -111,16 +137,20 @@ class IncomingMessage(trio.abc.ReceiveChannel["str | bytes"]):
     def __init__(self, ws: WebSocket) -> None:
         self._ws = ws
         self._done = False
+        # Whether its block was entered, and whether it was left.
+        self._begun = False
         self._entered = False
         self.text: bool | None = None
 
     async def __aenter__(self) -> Self:
+        _enter_once(self._begun)
         self._ws._begin_receiving()
-        self._entered = True
+        self._begun = self._entered = True
         try:
             await checkpoint()
         except BaseException:
             self._ws._receiving = False
+            self._begun = self._entered = False
             raise
         return self
 

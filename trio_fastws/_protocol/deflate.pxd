@@ -37,6 +37,7 @@ cdef class DeflateContext:
     cdef int _keep_received(self, bytes data, bint done) except -1
     cpdef count(self, Py_ssize_t size)
     cpdef drop_message(self)
+    cpdef end(self)
 
 
 @cython.locals(excess=Py_ssize_t)

@@ -277,6 +277,13 @@ class DeflateContext:
         self._inflater = None
         self._input = None
 
+    def end(self) -> None:
+        """Forget all messages: neither is one inflated any more, nor compressed."""
+        self.drop_message()
+        self._compressor = None
+        self._sent = None
+        self._received = None
+
 
 def extend_window(window: bytearray, data: bytes, size: int) -> None:
     """Append ``data`` to a window of which the last ``size`` bytes are wanted."""

@@ -198,6 +198,19 @@ class Endpoint(MessageEncoder):
         reply = b"" if self.close_sent else self.encode_close(code, reason)
         return Failure(code, reason, reply)
 
+    def end(self) -> None:
+        """Forget what came of an incomplete message, and all windows.
+
+        The transport has ended: nothing will be fed or encoded any more. Counters
+        stay, and so does what was agreed upon.
+        """
+        self._drop_message()
+        self._start = None
+        self._in_payload = False
+        self._release()
+        if self.deflate is not None:
+            self.deflate.end()
+
     def ends_transport(self) -> bool:
         """Tell whether this side closes the transport, now that it is over.
 

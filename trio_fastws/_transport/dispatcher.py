@@ -331,3 +331,4 @@ class Dispatcher(Turn):
         if self._stay is not None:
             self._stay.close()
         self.epoll.close()
+        Turn.close(self)

@@ -245,7 +245,12 @@ class Turn:
         self._continuing: list[Owner] = []
 
     def close(self) -> None:
-        """Let go of what the turn holds; nothing is handled after it."""
+        """Let go of what the turn holds; nothing is handled after it.
+
+        Not even a connection that somebody keeps needs the buffer.
+        """
+        self.buffer = bytearray()
+        self.window = memoryview(self.buffer)
 
     def begin(self, seconds: float = TURN_SECONDS) -> None:
         """Start a turn, which should end after ``seconds``: read the clocks."""
