@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
 LINK = re.compile(r"\[[^\]]+\]\((?!https?:)([^)#]+)[^)]*\)")
+INSTALL = re.compile(r"pip install (?:-e )?['\"]?([\w.-]+)(?:\[([\w,-]+)\])?")
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -22,6 +25,37 @@ PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 def test_links_lead_somewhere(page: Path):
     targets = LINK.findall(page.read_text(encoding="utf-8"))
     assert [link for link in targets if not (page.parent / link).exists()] == []
+
+
+def test_what_the_readme_points_to_is_there_wherever_it_is_read():
+    # The package index shows it too, and has no files beside it.
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert LINK.findall(readme) == []
+    pages = set(re.findall(r"`((?:docs/)?[\w/]+\.md)`", readme))
+    assert {str(page.relative_to(ROOT)) for page in PAGES} - {"README.md"} == pages
+
+
+def test_the_readme_names_all_dependencies():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    project = PYPROJECT["project"]
+    extras = project["optional-dependencies"]
+    for requirement in (
+        *project["dependencies"],
+        *extras["cli"],
+        *extras["deflate"],
+        *PYPROJECT["build-system"]["requires"],
+    ):
+        name = re.split("[<>=]", requirement)[0]
+        assert re.search(rf"\b{name}\b", readme), requirement
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_is_to_be_installed_exists(page: Path):
+    found = INSTALL.findall(page.read_text(encoding="utf-8"))
+    for what, extras in found:
+        assert what in (".", PYPROJECT["project"]["name"])
+        named = set(extras.split(",")) - {""}
+        assert named <= set(PYPROJECT["project"]["optional-dependencies"])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
