@@ -69,7 +69,9 @@ def test_the_page_can_be_searched() -> None:
 
 async def test_a_message_that_is_too_large(serve) -> None:
     server = await serve(EventHandler())
-    async with open_websocket(f"ws://127.0.0.1:{server.port}/") as ws:
+    whole = Sending(frame_size=None)
+    url = f"ws://127.0.0.1:{server.port}/"
+    async with open_websocket(url, sending=whole) as ws:
         await ws.send(bytes(5_500_029))
         with pytest.raises(ConnectionBroken) as caught:
             await ws.receive()
