@@ -24,6 +24,18 @@ LEAVES = ("_protocol._xor", "_transport._current", "_transport._calls")
 MADE_FROM = re.compile(rb"([0-9a-f]{64})  (trio_fastws/[\w/]+\.(?:py|pyx|pxd))\n")
 
 
+def test_every_dependency_names_its_lowest_version() -> None:
+    """CI runs the suite with these."""
+    done = subprocess.run(
+        [sys.executable, ROOT / ".ci" / "lowest.py", "build", "test", "cli", "deflate"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for line in done.stdout.splitlines():
+        assert re.fullmatch(r"[\w-]+==[\d.]+(; .+)?", line)
+
+
 def _loaded() -> dict[str, Path]:
     """Return the extensions that an import takes, by name of the module."""
     specs = {
