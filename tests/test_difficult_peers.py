@@ -125,10 +125,21 @@ def small_listener() -> trio.SocketListener:
     return trio.SocketListener(trio.socket.from_stdlib_socket(sock))
 
 
-@pytest.mark.parametrize(
-    ("page", "number"),
-    [("server.md", 0), ("server.md", 1), ("deflate.md", 0), ("performance.md", 0)],
-)
+ECHOES = [("deflate.md", 0), ("performance.md", 0), ("server.md", 0), ("server.md", 1)]
+
+
+def test_every_page_with_a_server_is_here() -> None:
+    pages = sorted((ROOT / "docs").glob("*.md"))
+    assert [
+        (page.name, number)
+        for page in pages
+        if page.name != "tutorial.md"
+        for number, text in enumerate(blocks(page.name))
+        if "trio.run" in text and "serve_websocket" in text
+    ] == ECHOES
+
+
+@pytest.mark.parametrize(("page", "number"), ECHOES)
 async def test_an_echo_of_a_page_lives(
     serve, monkeypatch, page, number, no_errors_logged
 ) -> None:
