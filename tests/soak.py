@@ -22,7 +22,12 @@ from pathlib import Path
 
 import trio
 
-from trio_fastws import ConnectionBroken, EventHandler, serve_websocket
+from trio_fastws import (
+    ConnectionBroken,
+    EventHandler,
+    PerMessageDeflate,
+    serve_websocket,
+)
 
 HEAD_SIZE = 700
 AT_ONCE = 256
@@ -82,12 +87,17 @@ async def _serve(kind, complaints):
                 fds=len(os.listdir("/proc/self/fd")),
                 rss=_rss(),
                 complaints=complaints.count,
+                held=statistics.bytes_held,
             )
         nursery.cancel_scope.cancel()
 
 
 async def _start(handler, task_status):
-    await serve_websocket(handler, 0, host="127.0.0.1", task_status=task_status)
+    # Of use only to those who offer it.
+    deflate = PerMessageDeflate()
+    await serve_websocket(
+        handler, 0, host="127.0.0.1", deflate=deflate, task_status=task_status
+    )
 
 
 def _say(**values):
@@ -116,10 +126,14 @@ class Server:
 
     def look_until(self, **expected):
         """Return what it holds once that is as expected, or after all."""
+        return self.look_when(lambda seen: expected.items() <= seen.items())
+
+    def look_when(self, ready):
+        """Return what it holds once ``ready`` says so of that, or after all."""
         end = time.monotonic() + STEP_SECONDS
         while True:
             seen = self.look()
-            if expected.items() <= seen.items() or time.monotonic() > end:
+            if ready(seen) or time.monotonic() > end:
                 return seen
             time.sleep(0.02)
 
@@ -152,6 +166,8 @@ def _request():
     return head + b"x" * (HEAD_SIZE - len(head) - 4) + b"\r\n\r\n"
 
 
+# struct linger, on and 0 s.
+RESET = b"\1\0\0\0\0\0\0\0"
 KEY = b"\0\0\0\0"  # masking with it changes nothing
 REQUEST = _request()
 MESSAGE = b"how are you?"
@@ -166,13 +182,13 @@ CLOSED = b"\x88\x02\x03\xe8"
 class Client:
     """One connection, which goes through its steps as bytes arrive."""
 
-    def __init__(self, number, port):
+    def __init__(self, number, port, fields):
         self.socket = socket.socket()
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind((f"127.0.0.{2 + number % 16}", 0))
         self.socket.connect(("127.0.0.1", port))
         self.socket.setblocking(False)
-        self.socket.send(REQUEST)
+        self.socket.send(REQUEST[:-2] + fields + b"\r\n")
         self.open = False
         self.echoed = False
 
@@ -202,9 +218,11 @@ class Client:
 class Clients:
     """All of them, in one epoll."""
 
-    def __init__(self, count, port):
+    def __init__(self, count, port, fields=b""):
         self._count = count
         self._port = port
+        # More of the request, each with its end of line.
+        self._fields = fields
         self._epoll = select.epoll()
         self._clients = {}
 
@@ -213,7 +231,7 @@ class Clients:
         started = done = 0
         while done < self._count:
             while started < self._count and started - done < AT_ONCE:
-                client = Client(started, self._port)
+                client = Client(started, self._port, self._fields)
                 self._clients[client.socket.fileno()] = client
                 self._epoll.register(client.socket, select.EPOLLIN)
                 started += 1
@@ -230,6 +248,19 @@ class Clients:
         while (left := end - time.monotonic()) > 0:
             for client in self._ready(left, needed=False):
                 assert not client.on_readable(), "closed while idle"
+
+    def send(self, data):
+        """Send so much on each of them, which has room for it."""
+        for client in self._clients.values():
+            assert client.socket.send(data) == len(data)
+
+    def reset(self):
+        """Close all of them by a TCP reset."""
+        for client in self._clients.values():
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            client.socket.close()
+        self._clients.clear()
+        self._epoll.close()
 
     def close(self):
         """Close all of them, each with a whole closing handshake."""

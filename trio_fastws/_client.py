@@ -234,7 +234,9 @@ async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
     )
     turn, loop = loops.new_turn()
     async with owning(stream), single_connection(turn, loop) as spawn:
-        service = Service(turn, None, limits, timeouts, sending, deflate, spawn)
+        service = Service(
+            turn, None, limits, timeouts, sending, deflate, spawn, Role.CLIENT
+        )
         dialing = Dialing(service, limits, handshake, negotiator)
         with trio.move_on_after(timeouts.handshake) as scope:
             connected = stream if stream is not None else await _connect(target)

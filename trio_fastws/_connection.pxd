@@ -9,7 +9,7 @@ from ._pressure cimport Pressure
 from ._service cimport Service
 
 # Numbers of the module as C has them: not seen from Python.
-cdef int BY_OUTBOX, CLOSE
+cdef int BY_OUTBOX, BY_BUDGET, CLOSE
 
 
 cdef class Connection(Pressure):

@@ -27,7 +27,7 @@ from trio_fastws._transport.links import Linger, Link, Turn
 from trio_fastws._transport.logs import log
 
 from ._exceptions import tells_end
-from ._inbox import BY_OUTBOX
+from ._inbox import BY_BUDGET, BY_OUTBOX
 from ._naming import get_path
 from ._pressure import Pressure
 
@@ -119,6 +119,7 @@ class Connection(Pressure):
         self._closed_by_us = True
         self._inbox = None
         self._inbox_size = 0
+        self.account()
         self._wake_receiver()
 
     def start_close(self, code: int, reason: str) -> None:
@@ -212,6 +213,7 @@ class Connection(Pressure):
             return
         self._hung = True
         self._outbox = None
+        self.account()
         self._wake_senders()
         self._disconnected()
         if self._paused & BY_OUTBOX:
@@ -242,6 +244,7 @@ class Connection(Pressure):
                 link.close()
         # Somebody may keep it for long: what can be received still is in the inbox.
         self.endpoint.end()
+        self.account()
         self._wake_all()
         self._disconnected()
         turn.mark(self)
@@ -331,7 +334,7 @@ class Connection(Pressure):
         # Paused: the peer may be alive and well behind bytes nobody has read,
         # so its silence says nothing; our own side is what is slow.
         seconds = self._service.slow_consumer
-        if self._paused == BY_OUTBOX or seconds == math.inf:
+        if self._paused & ~(BY_OUTBOX | BY_BUDGET) == 0 or seconds == math.inf:
             return math.inf
         if now >= self._since + seconds:
             reason = f"messages were not received for {seconds:g} s"

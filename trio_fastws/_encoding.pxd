@@ -3,16 +3,17 @@ cimport cython
 from trio_fastws._protocol.endpoint cimport Endpoint
 from trio_fastws._protocol.fragments cimport Fragments
 from trio_fastws._protocol.prepared cimport PreparedMessage
-from trio_fastws._transport.links cimport Link, Owner
+from trio_fastws._transport.links cimport Link
 from trio_fastws._transport.outbox cimport Outbox
 
+from ._budget cimport Holder
 from ._service cimport Service
 
 # Numbers of the module as C has them: not seen from Python.
 cdef int CLOSE, RSV1, SERVER
 
 
-cdef class Encoder(Owner):
+cdef class Encoder(Holder):
     cdef public Endpoint endpoint
     cdef public Outbox _outbox
     cdef public Service _service

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from trio_fastws._protocol.codes import CLOSE, RSV1, Role
 from trio_fastws._protocol.fragments import Fragments
 from trio_fastws._protocol.prepared import PreparedMessage
-from trio_fastws._transport.links import Owner
+
+from ._budget import Holder
 
 if TYPE_CHECKING:
     from trio_fastws._protocol.endpoint import Endpoint
@@ -29,13 +30,13 @@ if TYPE_CHECKING:
 SERVER = int(Role.SERVER)
 
 
-class Encoder(Owner):
+class Encoder(Holder):
     """What encodes for an outbox. `Writer` adds when."""
 
     __slots__ = ("_outbox", "_service", "_waiting", "endpoint")
 
     def _init_encoder(self, service: Service, endpoint: Endpoint) -> None:
-        self._init_owner()
+        self._init_holder()
         self._service = service
         self.endpoint: Endpoint = endpoint
         self._outbox: Outbox | None = None

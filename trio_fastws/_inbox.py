@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from ._service import Service
 
 # Why reading is paused: bits of `Inbox._paused`.
-BY_USER, BY_INBOX, BY_OUTBOX = 1, 2, 4
+BY_USER, BY_INBOX, BY_OUTBOX, BY_BUDGET = 1, 2, 4, 8
 
 
 class Inbox(Output):
-    """What is received. `Input` adds how it comes."""
+    """What is received. `Holding` adds what that takes."""
 
     __slots__ = ("_inbox", "_inbox_size", "_paused", "_receiver", "_receiving")
 
@@ -145,6 +145,7 @@ class Inbox(Output):
             self._inbox_size = 0
         else:
             self._inbox_size -= get_size(item) + ITEM_OVERHEAD
+        self.account()
         if (
             self._paused & BY_INBOX
             and self._inbox_size * 2 <= self._service.receive_buffer

@@ -6,11 +6,11 @@ from trio_fastws._transport.contexts cimport Contexts
 from trio_fastws._transport.links cimport Link, Turn
 from trio_fastws._transport.outbox cimport Outbox
 
-from ._inbox cimport Inbox
+from ._holding cimport Holding
 from ._service cimport Service
 
 
-cdef class Input(Inbox):
+cdef class Input(Holding):
     cdef public double _heard
     cdef public double _pinged
     cdef public double _latency
@@ -19,8 +19,6 @@ cdef class Input(Inbox):
     cdef public flag _finished
 
     cdef _init_input(self, Service service, Endpoint endpoint)
-    cdef _on_end(self, event)
-    cdef _settle(self)
     cpdef _on_failure(self, str where, error)
     @cython.locals(turn=Turn)
     cpdef on_data(self, Py_ssize_t start, Py_ssize_t stop)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from trio_fastws._protocol.endpoint import WORKING, Close, Failure, Ping, Pong
 from trio_fastws._transport.logs import log
 
-from ._inbox import Inbox
+from ._holding import Holding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ._service import Service
 
 
-class Input(Inbox):
+class Input(Holding):
     """What receives. `Connection` adds how it begins and ends."""
 
     __slots__ = (
@@ -54,12 +54,6 @@ class Input(Inbox):
         self._since = 0.0
 
     # --- what `Connection` does ---------------------------------------------
-
-    def _on_end(self, event: Any) -> None:
-        """End: a Close came, or the peer broke the protocol."""
-
-    def _settle(self) -> None:
-        """Finish, if that only waited for the last bytes to be written."""
 
     def _on_failure(self, where: str, error: BaseException) -> None:
         """Close the connection, unless that only told of its end."""
@@ -117,11 +111,14 @@ class Input(Inbox):
         if turn.cork_size > 0:
             self._uncork(turn)
         self._settle()
+        self.account()
 
     def _drain(self, turn: Turn) -> None:
         endpoint = self.endpoint
         on_message = self._service.on_message
         checked = endpoint.frames
+        if endpoint.deflate is not None:
+            endpoint.deflate.step = self._service.budget.step
         if self._paused != 0:  # before the first byte came
             endpoint.keep()
             return
@@ -169,7 +166,9 @@ class Input(Inbox):
             message = "failed a connection: %d %s"
             log(logging.DEBUG, self, message, event.code, event.reason)
             self._on_end(event)
-        elif event is not WORKING:
+        elif event is WORKING:
+            self.account()  # a few bytes may inflate to thousands of times as many
+        else:
             self._on_piece(event)
 
     def _on_ping(self, ping: Any) -> None:

@@ -24,6 +24,9 @@ _LIBRARIES = {"zlib": "zlib", "zlib-ng": "zlib_ng.zlib_ng", "isal": "isal.isal_z
 _DEFAULT_MESSAGE_SIZE = {Role.SERVER: 2**20, Role.CLIENT: 16 * 2**20}
 
 
+# A small machine survives it, and 64 messages of 1 MiB may still be on their way when
+# three quarters of it are held.
+_DEFAULT_TOTAL = 256 * 2**20
 # No machine holds more, and two of them can be added in a C integer.
 MOST = 2**62
 # 317 years. Counted in ticks of the timer wheel it is far from the end of C's integers,
@@ -82,6 +85,13 @@ class Limits:
             server and `upgrade`, which strangers dial, 16 MiB for a client,
             which has chosen its server. None for no limit: then read large
             messages with `WebSocket.receive_stream`.
+        total: Most bytes held for all peers of a server together (for a client or
+            `upgrade`: for the one): unfinished messages, unread ones, and what waits
+            to be written. Beyond three quarters of it those that hold most are not
+            read from; who does not get below its share of it within
+            `Timeouts.slow_consumer` (None: 10 s) is closed with 1013. At least
+            ``message_size``. None: 256 MiB, or four times ``message_size`` if that
+            is more.
         fragments: Most fragments in a message. None: 1,024, or one for every
             128 bytes of ``message_size`` if that is more.
         request_head: Largest head of a handshake request or response (431).
@@ -100,6 +110,7 @@ class Limits:
     """
 
     message_size: int | Literal["default"] | None = "default"
+    total: int | None = None
     fragments: int | None = None
     request_head: int = 64 * 1024
     request_fields: int = 128
@@ -111,6 +122,16 @@ class Limits:
     def __post_init__(self) -> None:
         if self.message_size != "default":
             _check_size("message_size", self.message_size, 0)
+        _check_size("total", self.total, 64 * 1024)
+        if (
+            self.total is not None
+            and isinstance(self.message_size, int)
+            and self.total < self.message_size
+        ):
+            raise ValueError(
+                f"total is {self.total}; "
+                f"it must be at least message_size ({self.message_size})"
+            )
         _check_size("fragments", self.fragments, 1)
         _check_size("connections", self.connections, 0)
         for name, low in (
@@ -128,6 +149,13 @@ def get_message_size(limits: Limits, role: Role) -> int | None:
     """Return `Limits.message_size` in bytes, as it is for a server or a client."""
     size = limits.message_size
     return _DEFAULT_MESSAGE_SIZE[role] if size == "default" else size
+
+
+def get_total(limits: Limits, role: Role) -> int:
+    """Return `Limits.total` in bytes, as it is for a server or a client."""
+    if limits.total is not None:
+        return limits.total
+    return min(max(_DEFAULT_TOTAL, 4 * (get_message_size(limits, role) or 0)), MOST)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,7 +118,9 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
 
     def make_service(turn: Any, spawn: Callable[..., None]) -> Service:
         events = handler if isinstance(handler, EventHandler) else None
-        service = Service(turn, events, limits, timeouts, sending, deflate, spawn)
+        service = Service(
+            turn, events, limits, timeouts, sending, deflate, spawn, Role.SERVER
+        )
         service.handler_name = server.handler_name
         service.cancel_on_disconnect = on_disconnect == "cancel"
         return service

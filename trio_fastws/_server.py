@@ -104,11 +104,15 @@ class Server:
     def statistics(self) -> ServerStatistics:
         """Return the server's counters."""
         reception = self._reception
+        budget = self.service.budget
         return ServerStatistics(
             connections=len(self.service.connections),
             handshakes=len(reception.handshakes()) + len(reception.answers),
             accepted=reception.accepted,
             handshakes_dropped=reception.dropped,
+            bytes_held=budget.held,
+            paused_for_total=budget.count_paused(),
+            closed_for_total=budget.closed,
         )
 
     def __repr__(self) -> str:
@@ -195,6 +199,7 @@ class Server:
                     # Whatever has failed: shielded, they would never end.
                     handlers_scope.cancel()
                     links_scope.cancel()
+                    self.service.budget.close()
 
     def _listen(
         self,

@@ -3,6 +3,8 @@ cimport cython
 from trio_fastws._transport.links cimport Owner, Turn
 from trio_fastws._transport.wheel cimport Timer
 
+from ._budget cimport Budget
+
 
 cdef class Service(Timer):
     cdef public Turn turn
@@ -11,6 +13,7 @@ cdef class Service(Timer):
     cdef public object on_message
     cdef public object spawn
     cdef public list connections
+    cdef public Budget budget
     cdef public list delayed
     cdef public object emptied
     cdef public bint cancel_on_disconnect

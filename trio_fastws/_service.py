@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from trio_fastws._transport.wheel import Timer
 
+from ._budget import Budget
+from ._options import get_message_size, get_total
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import trio
 
+    from trio_fastws._protocol.codes import Role
     from trio_fastws._transport.links import Owner, Turn
 
     from ._handler import EventHandler
@@ -28,6 +32,8 @@ NEVER = 2**62
 # of its `heartbeat`: 5 s with the usual 10. And a Ping that was held leaves the peer
 # half of `Timeouts.ping_timeout` at least.
 HOLD_SECONDS = 2.0
+# How long a connection may hold more than its share when there is too little for all.
+PRESSED_SECONDS = 10.0
 WAIT, DROP_OLDEST, DROP_NEWEST, CLOSE_SLOW = 0, 1, 2, 3
 POLICIES = {
     "wait": WAIT,
@@ -44,6 +50,7 @@ class Service(Timer):
     """
 
     __slots__ = (
+        "budget",
         "cancel_on_disconnect",
         "close_seconds",
         "compress_from",
@@ -81,6 +88,7 @@ class Service(Timer):
         sending: Sending,
         deflate: PerMessageDeflate | None,
         spawn: Callable[..., None],
+        role: Role,
     ) -> None:
         super().__init__()
         self.turn: Turn = turn
@@ -95,6 +103,14 @@ class Service(Timer):
         self.spawn: Callable[..., None] = spawn
         # Each knows its place in it: a set would take four times the room.
         self.connections: list[Any] = []
+        # What they hold together.
+        self.budget: Budget = Budget(
+            get_total(limits, role),
+            get_message_size(limits, role),
+            timeouts.slow_consumer or PRESSED_SECONDS,
+            turn,
+            self.connections,
+        )
         # Set when the last connection is gone, if somebody waits for that.
         self.emptied: trio.Event | None = None
         self.cancel_on_disconnect: bool = False

@@ -46,9 +46,17 @@ class ServerStatistics:
         accepted: WebSockets opened since the start.
         handshakes_dropped: Handshakes, and answered requests, that made room for
             others; see `Limits.pending_handshakes`.
+        bytes_held: What is held for all peers: unfinished messages, unread ones, and
+            what waits to be written; see `Limits.total`.
+        paused_for_total: Connections that are not read from now because that is much
+            and they hold more than their share.
+        closed_for_total: Connections closed for it since the start, with code 1013.
     """
 
     connections: int
     handshakes: int
     accepted: int
     handshakes_dropped: int = 0
+    bytes_held: int = 0
+    paused_for_total: int = 0
+    closed_for_total: int = 0

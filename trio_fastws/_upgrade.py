@@ -102,7 +102,9 @@ async def upgrade(  # noqa: PLR0913 - one connection, its parts grouped
         extensions, agreement = Negotiator(Role.SERVER, deflate).accept(request)
     turn, loop = loops.new_turn()
     async with owning(stream), single_connection(turn, loop) as spawn:
-        service = Service(turn, None, limits, timeouts, sending, deflate, spawn)
+        service = Service(
+            turn, None, limits, timeouts, sending, deflate, spawn, Role.SERVER
+        )
         service.keep_request = True
         link = StreamLink(turn, Owner(), stream)
         spawn(link.run)

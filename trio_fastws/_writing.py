@@ -129,6 +129,7 @@ class Writer(Encoder):
                 outbox.advance(taken)
             outbox.blocked = True
             self._on_blocked()
+            self.account()
 
     def _new_outbox(self) -> Outbox:
         outbox = Outbox(self, self._service.turn.time())
@@ -142,12 +143,14 @@ class Writer(Encoder):
             self._on_crowded()
         outbox.patience = PATIENCE if turn.corked is None else 0
         if outbox.blocked:
+            self.account()
             return
         if service.delay > 0 and not self._closing:
             if not self._delayed:
                 self._delayed = True
                 service.hold_back(self)
             if outbox.size() < service.delay_size:
+                self.account()
                 return
         turn.mark(self)
 
@@ -185,3 +188,4 @@ class Writer(Encoder):
         elif not was_blocked:
             self._on_blocked()
         self._on_written(was_blocked)
+        self.account()

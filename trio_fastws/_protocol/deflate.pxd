@@ -8,6 +8,7 @@ cdef class DeflateContext:
     cdef readonly long long saved_sent
     cdef readonly long long saved_received
     cdef readonly int streams
+    cdef public int step
     cdef Py_ssize_t _taken
     cdef unsigned char _open
     cdef unsigned char _ended

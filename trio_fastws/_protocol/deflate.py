@@ -43,6 +43,7 @@ class DeflateContext:
         agreement: What was agreed upon.
         saved_sent: Bytes that compressing has saved; negative if it cost some.
         saved_received: The same of what the peer sent.
+        step: Settable: most bytes that are inflated at a time.
         streams: Final blocks in the message that is being inflated.
     """
 
@@ -58,6 +59,7 @@ class DeflateContext:
         "agreement",
         "saved_received",
         "saved_sent",
+        "step",
         "streams",
     )
 
@@ -66,6 +68,7 @@ class DeflateContext:
         self.saved_sent: int = 0
         self.saved_received: int = 0
         self.streams: int = 0
+        self.step: int = INFLATED_STEP
         # The windows, made with the first message.
         self._sent: bytearray | None = None
         self._received: bytearray | None = None
@@ -216,7 +219,7 @@ class DeflateContext:
                 self._keep_received(b"", self._end_stream(TAIL))
                 return b""
             inflater = agreement.new_inflater(self._received)
-        room = min(room, INFLATED_STEP)
+        room = min(room, self.step)
         data: bytes
         left: bytes
         done = False

@@ -22,6 +22,7 @@ cdef class Endpoint(MessageEncoder):
     cdef _read_close(self, bytes payload)
     cdef _fail(self, int code, str reason)
     cpdef end(self)
+    cpdef fail(self, int code, str reason)
     cpdef bint ends_transport(self)
     cpdef bytes encode_ping(self, bytes payload=*)
     cpdef bytes encode_pong(self, bytes payload=*)

@@ -211,6 +211,15 @@ class Endpoint(MessageEncoder):
         if self.deflate is not None:
             self.deflate.end()
 
+    def fail(self, code: int, reason: str) -> Failure:
+        """Fail the connection for a reason of its owner's; see `Failure`.
+
+        Args:
+            code: Of the Close.
+            reason: At most 123 bytes.
+        """
+        return self._fail(code, reason)
+
     def ends_transport(self) -> bool:
         """Tell whether this side closes the transport, now that it is over.
 

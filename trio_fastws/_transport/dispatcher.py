@@ -106,10 +106,11 @@ class SocketLink(Link):
             return  # it has not parsed its last read; the level stays high
         target = owner.get_buffer() if owner.direct else None
         turn = self.turn
-        if target is None:
+        room = turn.narrow if target is None else target
+        if room is None:
             size = receive(self._fd, turn.buffer, HEADROOM)
         else:
-            size = receive_into(self._fd, target)
+            size = receive_into(self._fd, room)
         if size == -1:
             return
         if size == 0:

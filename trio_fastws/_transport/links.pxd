@@ -46,6 +46,7 @@ cdef class Link:
 cdef class Turn:
     cdef public bytearray buffer
     cdef public object window
+    cdef public object narrow
     cdef public Wheel wheel
     cdef public object clock
     cdef readonly Contexts contexts
@@ -64,6 +65,7 @@ cdef class Turn:
     cdef list _continuing
 
     cpdef close(self)
+    cpdef narrow_reads(self, bint narrow)
     cpdef begin(self, double seconds=*)
     cpdef double time(self) except? -1
     cpdef mark(self, Owner owner)

@@ -16,12 +16,12 @@ tasks, because nothing here depends on that order.
 from __future__ import annotations
 
 import math
-from functools import cache
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from .contexts import ContextOwner, Contexts
 from .failing import contain, give_up, log_failure
+from .memory import keep_freed_memory
 from .wheel import Timer, Wheel
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ HEADROOM = 16
 # A turn yields to trio's other tasks after this long. A sleeper of 1 ms must
 # not be more than 5 ms late on a loaded server.
 TURN_SECONDS = 0.002
-# Half of the freed memory that the allocator should keep for the next messages.
-KEPT_FREE = 8 * 2**20
+# When memory is short, no read brings more: it is held before it can be judged.
+NARROW_SIZE = 16 * 1024
 # A cork larger than this is written at once: it no longer saves syscalls, and
 # the peer can start reading.
 CORK_SIZE = 64 * 1024
@@ -181,15 +181,6 @@ class Link:
         return None
 
 
-@cache
-def _keep_freed_memory() -> None:
-    # One block had and freed, and never touched: glibc keeps up to twice the largest
-    # block that was freed, and what it gives back has to be had anew page by page,
-    # with 256 faults for each message of 1 MiB. Once: a second block would come from
-    # what is kept, and be cleared.
-    bytes(KEPT_FREE)
-
-
 class Turn:
     """What everything that is handled between two looks at the kernel shares."""
 
@@ -203,6 +194,7 @@ class Turn:
         "cork_size",
         "corked",
         "lingering",
+        "narrow",
         "now",
         "number",
         "on_lingered",
@@ -215,12 +207,14 @@ class Turn:
     )
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        _keep_freed_memory()
+        keep_freed_memory()
         # The thread of all this, and what functions of the user's see and set.
         self.contexts: Contexts = Contexts()
         # Where links read to. A parser may change what lies in it.
         self.buffer: bytearray = bytearray(HEADROOM + READ_SIZE)
         self.window: memoryview = memoryview(self.buffer)[HEADROOM:]
+        # The start of it, where links read to instead while memory is short.
+        self.narrow: memoryview | None = None
         self.wheel: Wheel = Wheel()
         self.clock: Callable[[], float] = clock
         self.now: float = clock()
@@ -251,6 +245,10 @@ class Turn:
         """
         self.buffer = bytearray()
         self.window = memoryview(self.buffer)
+
+    def narrow_reads(self, narrow: bool) -> None:
+        """Have links read `NARROW_SIZE` bytes at a time, or `READ_SIZE` again."""
+        self.narrow = self.window[:NARROW_SIZE] if narrow else None
 
     def begin(self, seconds: float = TURN_SECONDS) -> None:
         """Start a turn, which should end after ``seconds``: read the clocks."""

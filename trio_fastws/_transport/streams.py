@@ -111,7 +111,9 @@ class StreamLink(Link):
                     await self._wake_reader.wait()
                 continue
             try:
-                data = await self._stream.receive_some(READ_SIZE)
+                narrow = self.turn.narrow
+                size = READ_SIZE if narrow is None else len(narrow)
+                data = await self._stream.receive_some(size)
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 self._end(OSError(_cause(error)))
                 return

@@ -1,0 +1,16 @@
+cimport cython
+
+from .wheel cimport Timer
+
+# Numbers of the module as C has them: not seen from Python.
+cdef double GIVE_BACK_SECONDS
+
+
+@cython.final
+cdef class Peak(Timer):
+    cdef object _turn
+    cdef public Py_ssize_t most
+    cdef public Py_ssize_t recent
+    cdef public double planned
+
+    cpdef plan(self, Py_ssize_t held)
