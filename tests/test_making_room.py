@@ -43,7 +43,8 @@ async def test_the_oldest_silent_handshake_makes_room(
             assert b" 101 " in await two.read_head()
             assert server.statistics().handshakes_dropped == 1
     texts = [record.getMessage() for record in no_errors_logged.records]
-    assert "the oldest of too many handshakes makes room" in texts
+    room = "the oldest of too many handshakes makes room"
+    assert [text for text in texts if text.startswith(room)]
 
 
 async def test_a_newcomer_is_served_at_once_however_many_are_silent(
