@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from trio_fastws._protocol.request import parse_request
 from trio_fastws._transport.logs import show_path
@@ -33,7 +33,9 @@ def get_path(request: Any) -> str | None:
 
 def name_of(function: Any) -> str:
     """Return the qualified name of a function, or of an object's class."""
-    while isinstance(function, partial):
-        function = function.func
-    named = function if hasattr(function, "__qualname__") else type(function)
+    named: Any = function
+    while isinstance(named, partial):
+        named = cast("Any", named).func
+    if not hasattr(named, "__qualname__"):
+        named = cast("Any", type(named))
     return f"{named.__module__}.{named.__qualname__}"

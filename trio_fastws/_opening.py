@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from trio_fastws._protocol.agreement import Agreement
 
     from ._reception import Reception
+
+Result = TypeVar("Result")
 
 
 class Opening(Owner):
@@ -150,7 +152,7 @@ class Opening(Owner):
         else:
             self._decide(request, answer, start, stop)
 
-    def _call(self, function: Callable[..., Any], *args: object) -> Any:
+    def _call(self, function: Callable[..., Result], *args: object) -> Result:
         # A function of the user's, in this connection's own context.
         link = self.link
         assert link is not None

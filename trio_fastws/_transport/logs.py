@@ -8,7 +8,7 @@ in brackets, and the record has the same as attributes: `connection_id`,
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, cast
 
 logger = logging.getLogger("trio_fastws")
 
@@ -40,7 +40,7 @@ def log(
         exc_info: What was raised.
     """
     if logger.isEnabledFor(level):
-        known = {} if owner is None else owner.describe()
+        known: dict[str, object] = {} if owner is None else owner.describe()
         extra = {name: known.get(name) for name in WORDS}
         text = message + " [%s]" if known else message
         values = (*args, in_words(known)) if known else args
@@ -49,7 +49,7 @@ def log(
 
 def in_words(known: dict[str, object]) -> str:
     """Return what `Owner.describe` has told, for a person."""
-    parts = []
+    parts: list[str] = []
     for name, word in WORDS.items():
         value = known.get(name)
         if name == "remote_address":
@@ -61,15 +61,12 @@ def in_words(known: dict[str, object]) -> str:
 
 def show_address(address: object) -> str:
     """Return an address as the socket module gives it, for a person."""
-    match address:
-        case None:
-            return "unknown"
-        case "":
-            return "unnamed"  # a Unix socket's
-        case (str(host), int(port), *_):
-            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        case _:
-            return str(address)
+    if address is None:
+        return "unknown"
+    if isinstance(address, tuple):
+        host, port = (str(part) for part in cast("tuple[object, ...]", address)[:2])
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return str(address) or "unnamed"  # of Unix sockets
 
 
 def show_path(path: str) -> str:
