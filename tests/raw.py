@@ -273,3 +273,24 @@ class Writes:
     def count(self) -> int:
         """How many came since."""
         return self._segments() - self._before
+
+
+def socket_pair(
+    tcp: bool, send_buffer: int = 64 * 1024
+) -> tuple[trio.SocketStream, trio.SocketStream]:
+    """Return both ends of a connection, whose buffers are small."""
+    if tcp:
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+            listener.bind(("127.0.0.1", 0))
+            listener.listen()
+            ours = socket.create_connection(listener.getsockname())
+            theirs, _ = listener.accept()
+    else:
+        ours, theirs = socket.socketpair()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+    streams = []
+    for sock in (ours, theirs):
+        sock.setblocking(False)
+        streams.append(trio.SocketStream(trio.socket.from_stdlib_socket(sock)))
+    return streams[0], streams[1]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import re
+
 import pytest
 import trio
 from trio.testing import lockstep_stream_pair, wait_all_tasks_blocked
@@ -27,7 +30,11 @@ async def test_silent_peer_is_pinged_and_then_given_up(
         await ws.receive()
     assert 5 <= trio.current_time() - pinged < 5.1
     assert caught.value.close_code == 1006
-    assert "no byte from the peer for" in caught.value.close_reason
+    assert re.fullmatch(
+        r"no byte from the peer for [12]\d(\.\d)? s, "
+        r"5 s after a ping \(Timeouts\.ping_timeout\)",
+        caught.value.close_reason,
+    )
     assert await peer.rest() == b""
 
 
@@ -117,19 +124,21 @@ async def test_without_an_interval_nobody_is_pinged(
     assert not ws.closed
 
 
-async def test_paused_peer_is_not_pinged_and_not_given_up(
+async def test_paused_peer_that_takes_pings_is_not_given_up(
     transport, connect, memory, autojump_clock
 ) -> None:
+    # Its answers are not read, but that it takes bytes is seen.
     ws, peer = await connect(memory.connect(), listeners=[memory], timeouts=KEEPALIVE)
     ws.pause_reading()
-    with trio.move_on_after(1000) as nothing:
-        await peer.read_frame()
-    assert nothing.cancelled_caught
+    for _ in range(10):
+        assert (await peer.read_frame())[0] == PING
+    assert trio.current_time() > 180
     assert not ws.closed
     ws.resume_reading()
     # Not given up at once for a silence that was ours.
-    assert await peer.read_frame() == (PING, b"")
-    await peer.send(masked_pong(b""))
+    opcode, payload = await peer.read_frame()
+    assert opcode == PING
+    await peer.send(masked_pong(payload))
     await trio.sleep(6)
     assert not ws.closed
 
@@ -143,7 +152,8 @@ async def test_slow_consumer_is_told_from_a_dead_peer(
     ws.pause_reading()
     code, reason = await peer.read_close()
     assert code == 1008
-    assert reason == ws.close_reason == "messages were not received for 30 s"
+    assert reason == "messages were not received for 30 s (Timeouts.slow_consumer)"
+    assert ws.close_reason == reason
     assert 30 <= trio.current_time() - started < 30.1
 
 
@@ -159,7 +169,8 @@ async def test_peer_that_takes_no_byte_is_given_up(
         while True:
             await ws.send(bytes(100_000))
 
-    with pytest.raises(ConnectionBroken, match="took no byte for 7 s"):
+    words = r"took no byte for 7 s \(Timeouts\.write_stall\)"
+    with pytest.raises(ConnectionBroken, match=words):
         await send_on()
     assert 7 <= trio.current_time() - started < 7.1
     assert ws.close_code == 1006
@@ -185,3 +196,63 @@ async def test_slow_peer_that_takes_some_is_not_given_up(
             await ws.send(bytes(100_000))
         assert not ws.closed
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("patience", [0.2, 2, 20])
+@pytest.mark.parametrize("answers", [True, False])
+async def test_pings_leave_at_their_interval_whatever_the_timeout_is(
+    transport, connect, memory, autojump_clock, patience, answers
+) -> None:
+    timeouts = Timeouts(ping_interval=0.2, ping_timeout=patience)
+    _, peer = await connect(memory.connect(), listeners=[memory], timeouts=timeouts)
+    pings = 0
+    with trio.move_on_after(2.5):
+        while True:
+            assert (await peer.read_frame())[0] == PING
+            pings += 1
+            if answers:
+                await peer.send(masked_pong(b""))
+            elif patience < 2.5:
+                return  # given up in between
+    assert 11 <= pings <= 13
+
+
+async def test_is_given_up_a_timeout_after_the_first_ping_nobody_answered(
+    transport, connect, memory, autojump_clock
+) -> None:
+    timeouts = Timeouts(ping_interval=2, ping_timeout=5)
+    ws, peer = await connect(memory.connect(), listeners=[memory], timeouts=timeouts)
+    times = []
+    for _ in range(3):
+        assert (await peer.read_frame())[0] == PING
+        times.append(trio.current_time())
+    assert await peer.rest() == b""
+    assert [round(time - times[0]) for time in times] == [0, 2, 4]
+    assert 5 <= trio.current_time() - times[0] < 5.1
+    assert ws.close_reason.endswith("5 s after a ping (Timeouts.ping_timeout)")
+
+
+@pytest.mark.parametrize(("answered", "latency"), [(0, 5), (1, 3), (2, 1)])
+async def test_latency_is_right_with_several_pings_under_way(
+    transport, connect, memory, autojump_clock, answered, latency
+) -> None:
+    timeouts = Timeouts(ping_interval=2, ping_timeout=50)
+    ws, peer = await connect(memory.connect(), listeners=[memory], timeouts=timeouts)
+    payloads = [(await peer.read_frame())[1] for _ in range(3)]
+    assert len(set(payloads)) == 3
+    await trio.sleep(1)
+    await peer.send(masked_pong(payloads[answered]))
+    await wait_all_tasks_blocked()
+    assert ws.statistics().latency == pytest.approx(latency, abs=0.1)
+
+
+@pytest.mark.parametrize("payload", [b"+", b"+99999999", b"x", b"+" + b"9" * 100])
+async def test_latency_is_not_told_by_pongs_that_answer_nothing(
+    transport, connect, memory, autojump_clock, payload
+) -> None:
+    timeouts = Timeouts(ping_interval=2, ping_timeout=50)
+    ws, peer = await connect(memory.connect(), listeners=[memory], timeouts=timeouts)
+    assert await peer.read_frame() == (PING, b"")
+    await peer.send(masked_pong(payload))
+    await wait_all_tasks_blocked()
+    assert math.isnan(ws.statistics().latency)

@@ -37,6 +37,7 @@ FLOORS = {
     "_holding": 3,
     "_inbox": 3,
     "_input": 3,
+    "_liveness": 3,
     "_output": 3,
     "_pressure": 3,
     "_statistics": 3,

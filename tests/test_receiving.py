@@ -72,7 +72,7 @@ async def test_ten_messages_and_a_close_in_one_read_are_all_delivered():
     async with pair() as (ws, peer):
         frames = [masked(TEXT, b"%d" % number) for number in range(10)]
         await peer.write(*frames, masked_close(1000, "done"))
-        assert await peer.read_all() == [close(1000)]
+        assert await peer.read_all() == [close(1000, "done")]
         await ws.wait_closed()
         received = [message async for message in ws]
         assert received == [f"{number}" for number in range(10)]

@@ -11,13 +11,16 @@ import trio
 import trustme
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
-from tests.bare import TEXT, Peer, close, dial, frame
+from tests.bare import KEY, TEXT, Peer, close, dial, frame, head
+from tests.raw import socket_pair
 from trio_fastws import (
     ConnectionBroken,
     PerMessageDeflate,
+    Request,
     Timeouts,
     WebSocket,
     open_websocket,
+    upgrade,
 )
 
 
@@ -189,3 +192,175 @@ async def test_ssl_listener_serves_as_well(
     async with open_websocket(f"wss://127.0.0.1:{port}/", tls=client_tls) as ws:
         await ws.send("hi")
         assert await ws.receive() == "hi"
+
+
+# --- close_notify (RFC 8446 6.1) ---------------------------------------------
+
+
+def secured(stream: trio.abc.Stream, context: ssl.SSLContext) -> trio.SSLStream:
+    """Return TLS that takes an end without a close_notify for an error."""
+    if context.protocol is ssl.PROTOCOL_TLS_SERVER:
+        return trio.SSLStream(stream, context, server_side=True)
+    return trio.SSLStream(stream, context, server_hostname="localhost")
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+@pytest.mark.parametrize("first", ["server", "client"])
+async def test_a_server_says_goodbye_to_tls_as_well(
+    transport, serve, server_tls, authority, no_errors_logged, first, version
+) -> None:
+    async def handler(ws: WebSocket) -> None:
+        if first == "client":
+            await ws.wait_closed()
+        await ws.aclose(1000, "done")
+
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    context.maximum_version = getattr(ssl.TLSVersion, version)
+    server = await serve(handler, tls=server_tls)
+    tcp = await trio.open_tcp_stream("127.0.0.1", server.port)
+    async with Peer(secured(tcp, context)) as peer:
+        await peer.shake()
+        if first == "client":
+            await peer.send(close(1000, "done"))
+        assert await peer.read_close() == (1000, "done")
+        if first == "server":
+            await peer.send(close(1000, "done"))
+        assert await peer.rest() == b""
+        # And TCP ends without a reset, after our own goodbye.
+        stream, trailing = await peer.stream.unwrap()
+        assert (trailing, await stream.receive_some(1)) == (b"", b"")
+        await stream.aclose()
+
+
+@pytest.mark.parametrize("first", ["server", "client"])
+async def test_a_client_says_goodbye_to_tls_as_well(
+    transport, server_tls, client_tls, no_errors_logged, first
+) -> None:
+    ours, theirs = socket_pair(True)
+    peer = Peer(secured(theirs, server_tls))
+
+    async def serve_once() -> None:
+        await peer.welcome()
+        if first == "server":
+            await peer.send(close(1000, "done", masked=False))
+        assert (await peer.read_close())[0] == 1000
+        if first == "client":
+            await peer.send(close(1000, masked=False))
+        assert await peer.rest() == b""
+        stream, trailing = await peer.stream.unwrap()
+        assert (trailing, await stream.receive_some(1)) == (b"", b"")
+        await stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve_once)
+        url = "wss://localhost/"
+        async with open_websocket(url, stream=ours, tls=client_tls) as ws:
+            if first == "server":
+                await ws.wait_closed()
+    assert ws.close_code == 1000
+
+
+async def test_a_client_says_goodbye_to_a_server_that_does_not(
+    transport, autojump_clock, server_tls, client_tls
+) -> None:
+    ours, theirs = memory_stream_pair()
+    peer = Peer(secured(theirs, server_tls))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(peer.welcome)
+        url = "wss://localhost/"
+        async with open_websocket(url, stream=ours, tls=client_tls) as ws:
+            await peer.send(close(1000, masked=False))
+            await ws.wait_closed()
+        assert 1 <= trio.current_time() < 1.1
+    assert await peer.read_close() == (1000, "")
+    assert await peer.rest() == b""
+
+
+class Memory:
+    """TLS of a client without a stream: what it writes leaves when it is taken."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(
+            self.incoming, self.outgoing, server_hostname="localhost"
+        )
+
+    async def run(self, stream: trio.abc.Stream, step) -> bytes:
+        """Run a step, exchanging with the stream what it needs and makes."""
+        while True:
+            try:
+                result = step()
+            except ssl.SSLWantReadError:
+                await self.flush(stream)
+                self.incoming.write(await stream.receive_some(65536))
+            else:
+                await self.flush(stream)
+                return result
+
+    async def flush(self, stream: trio.abc.Stream) -> None:
+        data = self.outgoing.read()
+        if data:
+            await stream.send_all(data)
+
+
+@pytest.mark.parametrize("ends_tcp", [False, True])
+async def test_a_peer_that_says_both_goodbyes_at_once_is_answered_in_full(
+    transport, serve, server_tls, client_tls, no_errors_logged, ends_tcp
+) -> None:
+    server = await serve(echo, tls=server_tls)
+    async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
+        memory = Memory(client_tls)
+        await memory.run(stream, memory.tls.do_handshake)
+        await memory.run(stream, lambda: memory.tls.write(head()))
+        answer = await memory.run(stream, lambda: memory.tls.read(65536))
+        assert answer.startswith(b"HTTP/1.1 101")
+        # Its Close and its close_notify leave together, in one write.
+        memory.tls.write(close(1000, "done"))
+        with pytest.raises(ssl.SSLWantReadError):
+            memory.tls.unwrap()
+        await memory.flush(stream)
+        if ends_tcp:
+            await stream.send_eof()
+        while data := await stream.receive_some(65536):  # a reset would raise
+            memory.incoming.write(data)
+        # Who unwraps does not read any more: the Close is in front of the goodbye.
+        with pytest.raises(ssl.SSLError, match="APPLICATION_DATA_AFTER_CLOSE_NOTIFY"):
+            memory.tls.unwrap()
+
+
+async def test_plain_answers_over_tls_end_with_a_goodbye_too(
+    transport, serve, server_tls, client_tls
+) -> None:
+    server = await serve(echo, tls=server_tls)
+    tcp = await trio.open_tcp_stream("127.0.0.1", server.port)
+    async with Peer(secured(tcp, client_tls)) as peer:
+        await peer.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert (await peer.read_head()).startswith(b"HTTP/1.1 426 ")
+        await peer.rest()
+
+
+async def test_upgrade_says_goodbye_to_tls(transport, server_tls, client_tls) -> None:
+    ours, theirs = socket_pair(True)
+    stream = trio.SSLStream(ours, server_tls, server_side=True, https_compatible=True)
+    async with trio.open_nursery() as nursery:
+
+        async def serve_once() -> None:
+            await Peer(stream).read_head()
+            fields = [
+                ("Host", "localhost"),
+                ("Upgrade", "websocket"),
+                ("Connection", "Upgrade"),
+                ("Sec-WebSocket-Key", KEY),
+                ("Sec-WebSocket-Version", "13"),
+            ]
+            async with upgrade(stream, Request("GET", "/", fields)) as ws:
+                await ws.send("hi")
+
+        nursery.start_soon(serve_once)
+        async with Peer(secured(theirs, client_tls)) as peer:
+            await peer.shake()
+            assert await peer.read_frame() == (TEXT, b"hi")
+            assert await peer.read_close() == (1000, "")
+            await peer.send(close(1000))
+            assert await peer.rest() == b""

@@ -49,5 +49,5 @@ async def test_closing_handshake(transport, serve, listener, tmp_path) -> None:
         await peer.shake(early=frame(TEXT, b"hi"))
         assert await peer.read_frame() == (TEXT, b"hi")
         await peer.send(close(4001, "x"))
-        assert await peer.read_close() == (4001, "")
+        assert await peer.read_close() == (4001, "x")
         assert await peer.rest() == b""

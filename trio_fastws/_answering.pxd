@@ -1,6 +1,7 @@
 cimport cython
 
-from trio_fastws._transport.links cimport Linger, Link, Owner
+from trio_fastws._transport.lingering cimport Linger
+from trio_fastws._transport.links cimport Link, Owner
 
 from ._reception cimport Reception
 

@@ -12,7 +12,8 @@ import logging
 import math
 from typing import TYPE_CHECKING
 
-from trio_fastws._transport.links import Linger, Link, Owner
+from trio_fastws._transport.lingering import Linger
+from trio_fastws._transport.links import Link, Owner
 from trio_fastws._transport.logs import log
 
 if TYPE_CHECKING:
@@ -110,6 +111,8 @@ class Farewell(Linger):
     def __init__(self, reception: Reception, link: Link) -> None:
         self._reception = reception
         super().__init__(link, reception.service.close_seconds)
+        # Of a request's body, say, which is no reason to do without TLS's goodbye.
+        self._unread = True
         reception.lingering[self] = None
 
     def hurry(self) -> None:

@@ -2,7 +2,8 @@ cimport cython
 
 from trio_fastws._protocol.endpoint cimport Endpoint
 from trio_fastws._protocol.flag cimport flag
-from trio_fastws._transport.links cimport Linger, Link, Turn
+from trio_fastws._transport.lingering cimport Linger
+from trio_fastws._transport.links cimport Link, Turn
 from trio_fastws._transport.outbox cimport Outbox
 
 from ._pressure cimport Pressure
@@ -27,18 +28,17 @@ cdef class Connection(Pressure):
     cpdef start_close(self, code, str reason)
     cpdef _set_result(self, code, reason)
     @cython.locals(turn=Turn)
+    cdef Turn _begin_closing(self)
     cdef _begin_ending(self)
     @cython.locals(link=Link)
     cpdef on_eof(self, error)
     cpdef abort(self, reason)
-    @cython.locals(service=Service, turn=Turn, link=Link, endpoint=Endpoint)
+    @cython.locals(
+        service=Service, turn=Turn, link=Link, endpoint=Endpoint, left=double,
+    )
     cdef _finish(self, bint lingering)
     cdef _wake_all(self)
     cdef _wake_senders(self)
     cdef _disconnected(self)
     cdef _say_closed(self, Turn turn)
-    @cython.locals(service=Service, outbox=Outbox, deadline=double, stall=double)
     cpdef double on_deadline(self, double now) except? -1
-    cdef double _check_consumer(self, double now) except? -1
-    @cython.locals(service=Service, heard=double, due=double, early=bint)
-    cdef double _keepalive(self, double now) except? -1

@@ -23,18 +23,21 @@ from typing import TYPE_CHECKING, Any
 
 from trio_fastws._protocol.codes import CLOSE
 from trio_fastws._protocol.endpoint import Endpoint, check_close
-from trio_fastws._transport.links import Linger, Link, Turn
+from trio_fastws._transport.lingering import END_SECONDS, Linger
 from trio_fastws._transport.logs import log
 
+from . import _liveness as liveness
 from ._exceptions import tells_end
 from ._inbox import BY_BUDGET, BY_OUTBOX
+from ._liveness import LOOKS, LOST
 from ._naming import get_path
 from ._pressure import Pressure
 
 if TYPE_CHECKING:
     from ._service import Service
 
-LOST = "the connection was lost without a Close frame"
+if TYPE_CHECKING:
+    from trio_fastws._transport.links import Link, Turn
 
 
 class Connection(Pressure):
@@ -75,10 +78,11 @@ class Connection(Pressure):
         service = self._service
         turn = service.turn
         service.join(self)
+        self._since = turn.now
         if service.ping_interval < math.inf:
             # Jittered: thousands that reconnected at once are not pinged at once.
-            first = service.ping_interval * (0.5 + 0.5 * random())
-            turn.schedule(self, turn.now + first)
+            self._heard = turn.now - service.ping_interval * 0.5 * random()
+            turn.schedule(self, self._heard + service.ping_interval)
         if service.handler is not None:
             self._call_alone(turn, "on_open")
             if not service.keep_request:
@@ -132,10 +136,7 @@ class Connection(Pressure):
         if self._closing:
             return
         self._closing = True
-        self._paused = 0
-        turn = self._service.turn
-        self._since = turn.time()
-        turn.schedule(self, self._since + self._service.close_seconds)
+        turn = self._begin_closing()
         if self._hung or self.link is None:
             self.abort(LOST)
             return
@@ -148,6 +149,14 @@ class Connection(Pressure):
             self._mark_outbox(outbox, turn)
         self._wake_all()
         turn.put_off(self)  # read again, should reading be paused
+
+    def _begin_closing(self) -> Turn:
+        # From now on `_since` is the deadline of it all.
+        self._paused = 0
+        turn = self._service.turn
+        self._since = turn.time() + self._service.close_seconds
+        turn.schedule(self, self._since)
+        return turn
 
     def _on_end(self, event: Any) -> None:
         # Close and Failure alike: nothing but the reply goes out after it.
@@ -166,12 +175,10 @@ class Connection(Pressure):
     def _begin_ending(self) -> None:
         # Nothing more is delivered or sent. What is committed goes out, then
         # the transport ends: the server ends it, the client waits for that.
-        self._closing = True
+        if not self._closing:
+            self._closing = True
+            self._begin_closing()
         self._ending = True
-        self._paused = 0
-        turn = self._service.turn
-        self._since = turn.time()
-        turn.schedule(self, self._since + self._service.close_seconds)
         self._wake_all()
         self._disconnected()
 
@@ -185,6 +192,13 @@ class Connection(Pressure):
             self._finish(False)
         elif self._peer_ended or self.endpoint.ends_transport():
             self._finish(True)
+        else:
+            # RFC 6455 7.1.1: a client waits for the server to end the transport,
+            # "a reasonable period of time": all is said, and only that is left.
+            turn = self._service.turn
+            self._since = min(self._since, turn.time() + END_SECONDS)
+            turn.schedule(self, self._since)
+            link.say_goodbye()
 
     def on_eof(self, error: OSError | None) -> None:
         """See `Owner.on_eof`."""
@@ -205,7 +219,12 @@ class Connection(Pressure):
         self.abort(LOST + cause)
 
     def on_hangup(self) -> None:
-        """See `Owner.on_hangup`: what came before can still be received."""
+        """See `Owner.on_hangup`: what came before can still be received.
+
+        It is read at once, whoever paused that, up to twice the receive buffer: the
+        descriptor need not wait for somebody who may never receive. What is not
+        there by then waits as long as somebody does (`_liveness`).
+        """
         if self._hung or self._finished:
             return
         if self._closing:
@@ -216,8 +235,23 @@ class Connection(Pressure):
         self.account()
         self._wake_senders()
         self._disconnected()
-        if self._paused & BY_OUTBOX:
-            self._resume(BY_OUTBOX)
+        turn = self._service.turn
+        if self._paused != 0:
+            turn.schedule(self, turn.time() + self._service.close_seconds / LOOKS)
+            if self._service.handler is None:
+                self._resume(self._paused & ~BY_BUDGET)
+            else:
+                self._resume(BY_OUTBOX)
+
+    def on_half_closed(self) -> None:
+        """See `Owner.on_half_closed`: a Ping tells whether the peer still reads.
+
+        What is unread stays so, a Close among it maybe.
+        """
+        if not self._closing and not self._hung:
+            turn = self._service.turn
+            liveness.ask(self, turn.time())
+            turn.schedule(self, turn.now + self._service.ping_timeout / LOOKS)
 
     def abort(self, reason: str) -> None:
         """Give the connection up without another word to the peer."""
@@ -239,7 +273,9 @@ class Connection(Pressure):
             if self._remote_address is None:
                 self._remote_address = link.peer_address()
             if lingering:
-                Linger(link, service.close_seconds, self.endpoint.failed)
+                left = max(self._since - turn.time(), END_SECONDS)
+                left = min(left, service.close_seconds)
+                Linger(link, left, self.endpoint.failed)
             else:
                 link.close()
         # Somebody may keep it for long: what can be received still is in the inbox.
@@ -310,55 +346,7 @@ class Connection(Pressure):
 
     def on_deadline(self, now: float) -> float:
         """See `Timer.on_deadline`: all of a connection's deadlines in one."""
-        service = self._service
-        if self._finished:
-            return math.inf
-        if self._closing:
-            deadline = self._since + service.close_seconds
-            if now < deadline:
-                return deadline
-            self.abort(f"no closing handshake within {service.close_seconds:g} s")
-            return math.inf
-        stall = math.inf
-        outbox = self._outbox
-        if outbox is not None and outbox.blocked:
-            stall = outbox.since + service.write_stall
-            if now >= stall:
-                self.abort(f"the peer took no byte for {service.write_stall:g} s")
-                return math.inf
-        if self._paused != 0:
-            return min(stall, self._check_consumer(now))
-        return min(stall, self._keepalive(now))
-
-    def _check_consumer(self, now: float) -> float:
-        # Paused: the peer may be alive and well behind bytes nobody has read,
-        # so its silence says nothing; our own side is what is slow.
-        seconds = self._service.slow_consumer
-        if self._paused & ~(BY_OUTBOX | BY_BUDGET) == 0 or seconds == math.inf:
-            return math.inf
-        if now >= self._since + seconds:
-            reason = f"messages were not received for {seconds:g} s"
-            self._set_result(1008, reason)
-            self.start_close(1008, reason)
-            return now + self._service.close_seconds
-        return self._since + seconds
-
-    def _keepalive(self, now: float) -> float:
-        service = self._service
-        heard = self._heard
-        if self._pinged > heard:
-            if now < self._pinged + service.ping_timeout:
-                return self._pinged + service.ping_timeout
-            self.abort(f"no byte from the peer for {now - heard:.3g} s")
-            return math.inf
-        due = heard + service.ping_interval
-        # The first ping comes at its jittered time; see `open`.
-        early = self._pinged == 0 and now >= heard + service.ping_interval * 0.5
-        if now < due and not early:
-            return due
-        self._pinged = now
-        self._commit_control(self.endpoint.encode_ping(b""), False)
-        return now + service.ping_timeout
+        return liveness.on_deadline(self, now)
 
 
 def _check_types(code: object, reason: object) -> None:

@@ -23,6 +23,7 @@ cdef class Inbox(Output):
     cpdef _pause(self, int why)
     cpdef _resume(self, int why)
     cpdef _forget_request(self)
+    @cython.locals(limit=Py_ssize_t)
     cdef _deliver(self, message)
     cpdef _wake_receiver(self)
     cpdef _take(self)

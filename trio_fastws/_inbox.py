@@ -81,7 +81,10 @@ class Inbox(Output):
         self._inbox.append(message)
         self._inbox_size += get_size(message) + ITEM_OVERHEAD
         self._wake_receiver()
-        if self._inbox_size >= self._service.receive_buffer:
+        limit = self._service.receive_buffer
+        if self._hung:
+            limit *= 2  # see `on_hangup`
+        if self._inbox_size >= limit:
             self._pause(BY_INBOX)
 
     def _wake_receiver(self) -> None:

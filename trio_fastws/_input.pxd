@@ -12,7 +12,7 @@ from ._service cimport Service
 
 cdef class Input(Holding):
     cdef public double _heard
-    cdef public double _pinged
+    cdef public object _probe
     cdef public double _latency
     cdef public double _since
     cdef public flag _ending

@@ -18,6 +18,7 @@ from trio_fastws._protocol.endpoint import WORKING, Close, Failure, Ping, Pong
 from trio_fastws._transport.logs import log
 
 from ._holding import Holding
+from ._liveness import LOOKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from trio_fastws._protocol.endpoint import Endpoint
     from trio_fastws._transport.links import Turn
 
+    from ._liveness import Probe
     from ._service import Service
 
 
@@ -36,7 +38,7 @@ class Input(Holding):
         "_finished",
         "_heard",
         "_latency",
-        "_pinged",
+        "_probe",
         "_since",
     )
 
@@ -46,11 +48,11 @@ class Input(Holding):
         self._ending = False
         # The last step of every end: nothing happens any more.
         self._finished = False
-        # When the last byte came, and when we last asked for one.
+        # When the last byte came, and what asks for one: never for most of the time.
         self._heard = service.turn.now
-        self._pinged = 0.0
+        self._probe: Probe | None = None
         self._latency = math.nan
-        # When closing or pausing began: never both at once.
+        # When the connection was opened, or pausing began; the deadline of closing.
         self._since = 0.0
 
     # --- what `Connection` does ---------------------------------------------
@@ -187,8 +189,13 @@ class Input(Holding):
 
     def _on_pong(self, pong: Any) -> None:
         turn = self._service.turn
-        if not pong.payload and self._pinged > 0:
-            self._latency = turn.now - self._pinged
+        probe = self._probe
+        if probe is not None:
+            seconds = probe.round_trip(pong.payload, turn.now)
+            if seconds >= 0:
+                self._latency = seconds
+            if probe.is_last(pong.payload):
+                self._probe = None
         if self._waiting is not None:
             turn.woken = True
             self._waiting.on_pong(pong.payload, turn.now)
@@ -212,7 +219,11 @@ class Input(Holding):
         turn = self._service.turn
         if self._paused == 0:
             self._since = turn.time()
-            turn.schedule(self, self._since + self._service.slow_consumer)
+            service = self._service
+            seconds = service.slow_consumer
+            if self._hung:
+                seconds = service.close_seconds / LOOKS
+            turn.schedule(self, self._since + seconds)
         self._paused |= why
         self._update_interest()
 

@@ -164,12 +164,16 @@ class Timeouts:
 
     Attributes:
         handshake: For the whole opening handshake, TLS included.
-        ping_interval: Ping a peer that has sent nothing for so long. None:
-            never.
-        ping_timeout: Give a peer up that sends no byte for so long after that.
-        close: For the whole closing handshake.
+        ping_interval: Ping a peer that has sent nothing for so long, and every so
+            many seconds as long as it sends nothing. None: never.
+        ping_timeout: Give a peer up that sends no byte for so long after a Ping,
+            and takes none of what we send either. While reading is paused: whose
+            system does not acknowledge what we send for so long.
+        close: For the whole closing handshake. The end of TCP behind it may take a
+            second, or this if it is less.
         write_stall: Give a peer up that takes no byte for so long while there
-            is something to write, messages or a page. None: never.
+            is something to write, messages or a page; the peer's system is asked.
+            None: never.
         slow_consumer: Give a connection up whose messages our side has not
             received for so long while reading is paused. None: never.
         shutdown: For all connections together, when a server is cancelled.

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from ._inbox import BY_OUTBOX
 from ._input import Input
+from ._liveness import first_look
 from ._writing import WHEN_EMPTY
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Pressure(Input):
         service = self._service
         self._owe_drain()
         if service.write_stall < math.inf:
-            service.turn.schedule(self, outbox.since + service.write_stall)
+            service.turn.schedule(self, first_look(outbox, service.write_stall))
         if outbox.size() > service.high_water:
             self._on_crowded()
         self._update_interest()

@@ -46,6 +46,7 @@ HOT = (
     "_transport.contexts",
     "_transport.memory",
     "_transport.links",
+    "_transport.lingering",
     "_transport._calls",
     "_transport.staying",
     "_transport.dispatcher",

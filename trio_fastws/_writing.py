@@ -127,7 +127,7 @@ class Writer(Encoder):
             outbox.commit(parts, size)
             if taken > 0:
                 outbox.advance(taken)
-            outbox.blocked = True
+            outbox.block(link)
             self._on_blocked()
             self.account()
 

@@ -112,8 +112,8 @@ def fails(code: int) -> Step:
     return lambda play: play.fails(code)
 
 
-def closes(code: int | None) -> Step:
-    return lambda play: play.closes(close(code).payload)
+def closes(code: int | None, reason: str = "") -> Step:
+    return lambda play: play.closes(close(code, reason).payload)
 
 
 def echoes(*frames: Frame) -> list[Step]:

@@ -32,7 +32,7 @@ GOODBYE = b"\x03\xe8bye"
 
 def echo(payload: bytes) -> bytes:
     """Return the Close with which a server answers one."""
-    return frame(CLOSE, payload[:2], key=None)
+    return frame(CLOSE, payload, key=None)
 
 
 # --- 5.5.1: Close ------------------------------------------------------------
@@ -70,7 +70,7 @@ def test_a_client_answers_with_a_masked_close() -> None:
     )
     assert event == ["Close", 1000, "bye"]
     ((opcode, fin, payload, key),) = parse(reply)
-    assert (opcode, fin, payload) == (CLOSE, True, b"\x03\xe8")
+    assert (opcode, fin, payload) == (CLOSE, True, GOODBYE)
     assert key is not None
 
 
@@ -321,7 +321,7 @@ def test_the_closing_handshake(ours: str, to: str) -> None:
     closing: Endpoint = getattr(pair, ours)
     pair.carry(closing.encode_close(4000, "done"), to)
     assert pair.seen[to][0][:3] == ("Close", 4000, "done")
-    assert pair.seen[ours] == [("Close", 4000, "", b"")]
+    assert pair.seen[ours] == [("Close", 4000, "done", b"")]
     for endpoint in (pair.client, pair.server):
         assert endpoint.close_sent
         assert endpoint.close_received

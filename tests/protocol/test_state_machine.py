@@ -162,7 +162,7 @@ class TwoEndpoints(RuleBasedStateMachine):
                 assert bool(event.reply) != model.close_sent
                 if event.reply:
                     model.close_sent = True
-                    self.put(1 - side, event.reply, "close", (event.code, ""))
+                    self.put(1 - side, event.reply, "close", (event.code, event.reason))
             if keep:
                 endpoint.keep()
 

@@ -10,7 +10,8 @@ import pytest
 
 from tests.transport.support import Clock, Recorder, Sink, read_all, reset
 from trio_fastws._transport.dispatcher import SocketLink
-from trio_fastws._transport.links import Linger, Link, Owner, Turn
+from trio_fastws._transport.lingering import END_SECONDS, Linger
+from trio_fastws._transport.links import Link, Owner, Turn
 from trio_fastws._transport.wheel import Timer
 
 
@@ -232,6 +233,25 @@ def test_lingering_says_goodbye_and_discards_until_the_peer_closes(
     assert dispatcher.wheel.next_deadline() == math.inf
 
 
+def test_lingering_ends_a_second_after_the_last_byte_if_some_are_expected(turn) -> None:
+    class Silent(Sink):
+        def shutdown(self, unread: bool = False) -> None: ...
+        def want(self, read: bool, write: bool) -> None: ...
+        def close(self) -> None:
+            closed.append(True)
+
+    closed: list[bool] = []
+    link = Silent(Owner())
+    linger = Linger(link, 10.0, True)
+    began = link.turn.now
+    link.turn.now = began + 0.9
+    linger.on_data(16, 17)
+    assert linger.on_deadline(began + 1.8) < math.inf
+    assert not closed
+    assert linger.on_deadline(began + 1.9) == math.inf
+    assert closed
+
+
 def test_lingering_ends_with_a_reset(dispatcher, ending) -> None:
     ours, theirs, _owner = ending
     reset(theirs)
@@ -254,14 +274,24 @@ def test_lingering_called_before_its_deadline_answers_with_it(turn) -> None:
     class Quiet(Sink):
         def shutdown(self, unread: bool = False) -> None: ...
         def want(self, read: bool, write: bool) -> None: ...
+        def unacknowledged(self) -> int:
+            return self.held
+
         def close(self) -> None:
             closed.append(True)
 
     closed: list[bool] = []
     link = Quiet(Owner())
+    link.held = 0
     linger = Linger(link, 10.0)
     deadline = link.turn.now + 10.0
-    assert linger.on_deadline(deadline - 1) == deadline
+    soon = link.turn.now + END_SECONDS
+    assert soon - 0.5 < linger.on_deadline(soon - 0.5) <= soon
+    assert not closed
+    # The peer has not got all of it: its second has not begun.
+    link.held = 1
+    for seconds in (soon, deadline - 1):
+        assert seconds < linger.on_deadline(seconds) <= deadline
     assert not closed
     assert linger.on_deadline(deadline) == math.inf
     assert closed

@@ -286,4 +286,7 @@ async def test_tls_says_goodbye_when_shut_down(pump, server_tls, client_tls) -> 
     assert await read_until(client, 6) == b"answer"
     # A connection cut off would raise here.
     assert await client.receive_some(1) == b""
+    await wait_all_tasks_blocked()
+    assert not pumped.done.is_set()  # the peer has not ended yet
+    await client.aclose()
     await pumped.done.wait()

@@ -184,9 +184,9 @@ class Endpoint(MessageEncoder):
         reply = b""
         if not self.close_sent:
             # RFC 6455 5.5.1: MUST send a Close in response, typically echoing
-            # the status code
+            # the status code; the reason as well, as most peers do.
             self.close_sent = True
-            reply = self._encode_control(CLOSE, payload[:2])
+            reply = self._encode_control(CLOSE, payload)
         return Close(code, reason, reply)
 
     def _fail(self, code: int, reason: str) -> Failure:

@@ -12,3 +12,5 @@ cpdef Py_ssize_t send(int fd, list parts, Py_ssize_t size) except? -2
 cpdef peer_address(int fd)
 cpdef end_output(int fd)
 cpdef bint has_failed(int fd) except -1
+cpdef int unacknowledged(int fd) except -1
+cpdef int unsent(int fd) except -1

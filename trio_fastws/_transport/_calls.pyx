@@ -47,6 +47,15 @@ cdef extern from "<sys/socket.h>" nogil:
     Py_ssize_t c_sendmsg "sendmsg"(int fd, const msghdr *message, int flags)
 
 
+cdef extern from "<linux/sockios.h>" nogil:
+    unsigned long SIOCOUTQNSD
+
+
+cdef extern from "<sys/ioctl.h>" nogil:
+    unsigned long TIOCOUTQ
+    int c_ioctl "ioctl"(int fd, unsigned long request, int *value)
+
+
 cdef extern from "<sys/epoll.h>" nogil:
     ctypedef union epoll_data_t:
         int fd
@@ -233,6 +242,18 @@ cpdef bint has_failed(int fd) except -1:
     if c_getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0:
         PyErr_SetFromErrno(OSError)
     return error != 0
+
+
+cpdef int unacknowledged(int fd) except -1:
+    """See `calls.unacknowledged`."""
+    cdef int size = 0
+    return size if c_ioctl(fd, TIOCOUTQ, &size) == 0 else 0
+
+
+cpdef int unsent(int fd) except -1:
+    """See `calls.unsent`."""
+    cdef int size = 0
+    return size if c_ioctl(fd, SIOCOUTQNSD, &size) == 0 else unacknowledged(fd)
 
 
 cpdef bytearray new_events():

@@ -19,6 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from .addresses import peer_of
 
+if sys.platform == "linux":
+    import fcntl
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
@@ -38,6 +41,10 @@ LONGEST_WAIT = 10
 JOIN_BELOW = 4096
 # Fewer than any system's IOV_MAX, and already far more than pays.
 MAX_PARTS = 64
+# ioctl(2) of Linux: what is in the send queue, in bytes (SIOCOUTQ is its other name).
+TIOCOUTQ = 0x5411
+# And what of it has not been sent, of TCP alone (linux/sockios.h).
+SIOCOUTQNSD = 0x894B
 # A descriptor and its events, as they lie in what `look` fills; C has its own.
 _EVENT = struct.Struct("iI")
 
@@ -121,6 +128,51 @@ def end_output(fd: int) -> None:
     """
     with lend(fd) as sock:
         sock.shutdown(socket.SHUT_WR)
+
+
+def unacknowledged(fd: int) -> int:
+    """Return how many bytes were sent that the peer's system has not acknowledged.
+
+    Returns:
+        For a Unix socket what the peer has not read, overhead included. 0 where the
+        system does not tell, or the descriptor is closed.
+    """
+    return _count(fd, TIOCOUTQ, 0)
+
+
+def unsent(fd: int) -> int:
+    """Return how many of those have not left: the peer has no room, or the way.
+
+    Returns:
+        For a Unix socket the same as `unacknowledged`.
+    """
+    count = _count(fd, SIOCOUTQNSD, -1)
+    return count if count >= 0 else unacknowledged(fd)
+
+
+def _count(fd: int, question: int, otherwise: int) -> int:
+    if sys.platform != "linux":
+        return otherwise
+    try:
+        told = fcntl.ioctl(fd, question, bytes(4))
+    except (OSError, ValueError):
+        return otherwise
+    return int.from_bytes(told, sys.byteorder)
+
+
+def is_lost(fd: int) -> bool:
+    """Return whether the system sends again what the peer's does not acknowledge.
+
+    And has had no answer so far. Bytes wait for other reasons as well: the peer has
+    no room, or the acknowledgement is on its way.
+    """
+    try:
+        with lend(fd) as sock:
+            # tcpi_retransmits and tcpi_probes of linux/tcp.h
+            told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)
+    except (OSError, AttributeError):
+        return False  # no TCP, or a system that does not tell
+    return told[2] + told[3] > 0
 
 
 def has_failed(fd: int) -> bool:
@@ -226,4 +278,6 @@ with suppress(ImportError):  # where there was no compiler, or no epoll
         receive_into as receive_into,
         send as send,
         set_timer as set_timer,
+        unacknowledged as unacknowledged,
+        unsent as unsent,
     )

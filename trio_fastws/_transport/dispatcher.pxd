@@ -2,7 +2,7 @@ cimport cython
 
 from ._calls cimport (
     end_output, event_fd, event_mask, has_failed, look, new_events, peer_address, receive,
-    receive_into, send,
+    receive_into, send, unacknowledged, unsent,
 )
 from .links cimport Link, Owner, Turn
 from .staying cimport Stay
@@ -15,13 +15,18 @@ cdef Py_ssize_t HEADROOM, MAX_EVENTS, FEW_EVENTS
 cdef class SocketLink(Link):
     cdef int _fd
     cdef unsigned int _mask
+    cdef long long _written
 
     @cython.locals(size=Py_ssize_t)
     cdef _receive(self, Owner owner)
     cdef _end(self, Owner owner, error)
     cdef _check_hangup(self, Owner owner)
+    @cython.locals(taken=Py_ssize_t)
     cpdef Py_ssize_t write(self, list parts, Py_ssize_t size) except -1
-    cdef _break(self, error)
+    cpdef Py_ssize_t unacknowledged(self) except -1
+    cpdef bint is_lost(self) except? -1
+    cpdef long long acknowledged(self, bint on_the_way=*) except? -1
+    cdef _break(self)
     @cython.locals(mask="unsigned int")
     cpdef want(self, bint read, bint write)
     cdef _set_mask(self, unsigned int mask)

@@ -39,6 +39,7 @@ from .calls import (
     event_fd,
     event_mask,
     has_failed,
+    is_lost,
     lend,
     look,
     new_events,
@@ -46,6 +47,8 @@ from .calls import (
     receive,
     receive_into,
     send,
+    unacknowledged,
+    unsent,
 )
 from .failing import contain
 from .links import HEADROOM, Link, Owner, Turn
@@ -67,7 +70,7 @@ class SocketLink(Link):
     is asked rarely.
     """
 
-    __slots__ = ("_fd", "_mask")
+    __slots__ = ("_fd", "_mask", "_written")
 
     def __init__(self, dispatcher: Dispatcher, owner: Owner, fd: int) -> None:
         """Take over a descriptor, and close it if it cannot be watched.
@@ -78,6 +81,8 @@ class SocketLink(Link):
         self._init_link(dispatcher, owner)
         self._fd = fd
         self._mask = EPOLLIN
+        # Bytes that the kernel has taken.
+        self._written = 0
         try:
             dispatcher.register(fd, self, EPOLLIN)
         except OSError:
@@ -96,6 +101,8 @@ class SocketLink(Link):
                 self._receive(self.owner)
         elif events & (EPOLLERR | EPOLLHUP):
             self._check_hangup(self.owner)
+        elif events & EPOLLRDHUP:
+            self.owner.on_half_closed()
 
     def read_now(self) -> None:
         """See `Link.read_now`."""
@@ -139,17 +146,32 @@ class SocketLink(Link):
         if self.broken or self._fd < 0:
             return size
         try:
-            return send(self._fd, parts, size)
-        except OSError as error:
-            self._break(error)
+            taken = send(self._fd, parts, size)
+        except OSError:
+            self._break()
             return size
+        self._written += taken
+        return taken
 
-    def _break(self, error: OSError) -> None:
+    def _break(self) -> None:
         # What arrived before is still read. The peer is gone, so reading ends
         # soon; a paused link has to be told here, its edge may have passed.
         self.broken = True
         if not self._mask & EPOLLIN and self.owner is not None:
             self.turn.mark(self.owner)
+
+    def unacknowledged(self) -> int:
+        """See `Link.unacknowledged`."""
+        return unacknowledged(self._fd)
+
+    def is_lost(self) -> bool:
+        """See `Link.is_lost`."""
+        return is_lost(self._fd)
+
+    def acknowledged(self, on_the_way: bool = False) -> int:
+        """See `Link.acknowledged`."""
+        rest = unsent(self._fd) if on_the_way else unacknowledged(self._fd)
+        return self._written - rest
 
     def want(self, read: bool, write: bool) -> None:
         """See `Link.want`."""

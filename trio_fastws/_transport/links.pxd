@@ -18,6 +18,7 @@ cdef class Owner(ContextOwner):
     cpdef on_filled(self, Py_ssize_t size)
     cpdef on_eof(self, error)
     cpdef on_hangup(self)
+    cpdef on_half_closed(self)
     cpdef Py_ssize_t encode(self, item, list parts) except -1
     cpdef on_writable(self)
     cpdef on_mark(self)
@@ -35,6 +36,10 @@ cdef class Link:
     cpdef Py_ssize_t write(self, list parts, Py_ssize_t size) except -1
     cpdef want(self, bint read, bint write)
     cpdef shutdown(self, bint unread=*)
+    cpdef say_goodbye(self)
+    cpdef Py_ssize_t unacknowledged(self) except -1
+    cpdef bint is_lost(self) except? -1
+    cpdef long long acknowledged(self, bint on_the_way=*) except? -1
     cpdef bint flushing(self) except? -1
     cpdef close(self)
     cpdef on_ready(self, int events)
@@ -78,10 +83,3 @@ cdef class Turn:
     @cython.locals(unfinished=list, index=Py_ssize_t, owner=Owner)
     cpdef go_on(self)
     cpdef bint tick(self) except? -1
-
-
-cdef class Linger(Owner):
-    cdef double _deadline
-
-    @cython.locals(turn=Turn)
-    cdef _close(self)

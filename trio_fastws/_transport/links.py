@@ -15,12 +15,11 @@ tasks, because nothing here depends on that order.
 
 from __future__ import annotations
 
-import math
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from .contexts import ContextOwner, Contexts
-from .failing import contain, give_up, log_failure
+from .failing import contain, give_up
 from .memory import keep_freed_memory
 from .wheel import Timer, Wheel
 
@@ -79,6 +78,13 @@ class Owner(ContextOwner):
         """Know that the peer reset the connection while reading was paused.
 
         Bytes that came before are still readable; writing is not possible.
+        """
+
+    def on_half_closed(self) -> None:
+        """Know that the peer ended its direction while reading was paused.
+
+        TCP's FIN: it may be gone, or read on. Only a write tells, which a peer
+        that is gone answers with a reset. Told again after each pause.
         """
 
     def encode(self, item: object, parts: list[bytes]) -> int:
@@ -152,6 +158,36 @@ class Link:
                 goodbye would end both directions.
         """
         raise NotImplementedError
+
+    def say_goodbye(self) -> None:
+        """Say what the link itself has to say at the end: TLS's close_notify.
+
+        Behind what was written, and nothing may be written after it. TCP goes on
+        until `shutdown` or `close`. Nothing where there is no such word.
+        """
+
+    def unacknowledged(self) -> int:
+        """Return how many bytes the peer's system has not acknowledged.
+
+        Of those that were taken by `write`, as they are on the wire; about, where
+        the system counts otherwise, but 0 only if there are none that we know of.
+        """
+        return 0
+
+    def is_lost(self) -> bool:
+        """Return whether what is not acknowledged seems to reach nobody."""
+        return self.unacknowledged() > 0
+
+    def acknowledged(self, on_the_way: bool = False) -> int:
+        """Return a count that grows with each byte the peer's system takes.
+
+        Only to be compared with an earlier one of the same link.
+
+        Args:
+            on_the_way: Whether to count what has left and is not acknowledged yet;
+                then the answer may be -1: ask again later.
+        """
+        return 0
 
     def flushing(self) -> bool:
         """Tell whether it has taken something that it has yet to write.
@@ -232,7 +268,7 @@ class Turn:
         self.unpark: Callable[[], None] | None = None
         # Until when it is parked; `math.inf` for "until something happens".
         self.wake_at: float = 0.0
-        # How many links end as `Linger` describes, and what to call at none.
+        # How many links end as `lingering.Linger` says, and what to call at none.
         self.lingering: int = 0
         self.on_lingered: Callable[[], None] | None = None
         self._marked: list[Owner] = []
@@ -328,65 +364,3 @@ class Turn:
     def tick(self) -> bool:
         """Call the timers that are due; True if some are left."""
         return self.wheel.run(self.now, self.until)
-
-
-class Linger(Owner):
-    """The end of a link: reads and discards until the peer has closed too.
-
-    Closing a socket with unread input makes the kernel answer with a reset,
-    and a reset may destroy what the peer has not read yet: our last frame. So
-    the sending side is shut down first, and the socket closed after the peer.
-    Whoever ends the loop waits for `Turn.lingering` to be 0, or all this was in
-    vain. It is needed behind the peer's Close as well: until it has ours it may
-    send a Ping, and has to answer one (RFC 6455 5.5.2).
-    """
-
-    __slots__ = ("_deadline",)
-
-    def __init__(self, link: Link, seconds: float, unread: bool = False) -> None:
-        """Begin to linger.
-
-        Args:
-            link: What has been written to it goes out first.
-            seconds: How long the peer may take.
-            unread: Whether the peer may be sending still; see `Link.shutdown`.
-        """
-        self._init_owner()
-        link.adopt(self)
-        link.turn.lingering += 1
-        link.shutdown(unread)
-        link.want(True, False)
-        self._deadline = link.turn.time() + seconds
-        link.turn.schedule(self, self._deadline)
-
-    def on_eof(self, error: OSError | None) -> None:
-        """Close; the peer has, or at least it will say nothing more."""
-        link = self.link
-        if link is not None and not link.flushing():
-            self._close()
-
-    def on_hangup(self) -> None:
-        """Close; the peer has, rudely."""
-        self._close()
-
-    def on_deadline(self, now: float) -> float:
-        """Close; the peer had its time."""
-        if now < self._deadline:
-            return self._deadline
-        self._close()
-        return math.inf
-
-    def on_failure(self, error: Exception) -> None:
-        """See `Owner.on_failure`."""
-        log_failure(error, self)
-        self._close()
-
-    def _close(self) -> None:
-        link = self.link
-        if link is not None:
-            turn = link.turn
-            turn.wheel.cancel(self)
-            link.close()
-            turn.lingering -= 1
-            if turn.lingering == 0 and turn.on_lingered is not None:
-                turn.on_lingered()

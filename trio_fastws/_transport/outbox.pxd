@@ -13,6 +13,7 @@ cdef class Outbox:
     cdef public bint interrupted
     cdef public int patience
     cdef public double since
+    cdef public long long acknowledged
     cdef public bytes pong
     cdef public object rest
     cdef public Py_ssize_t rest_size
@@ -30,5 +31,7 @@ cdef class Outbox:
     cdef bint _promote(self) except? -1
     @cython.locals(taken=Py_ssize_t, promoted=bint)
     cpdef bint flush(self, Link link, double now) except? -1
+    cpdef block(self, Link link)
+    cpdef look(self, Link link, double now)
     @cython.locals(wire=list, done=Py_ssize_t)
     cpdef advance(self, Py_ssize_t taken)

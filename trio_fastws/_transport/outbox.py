@@ -34,6 +34,7 @@ class Outbox:
 
     __slots__ = (
         "_owner",
+        "acknowledged",
         "blocked",
         "interrupted",
         "patience",
@@ -62,8 +63,11 @@ class Outbox:
         self.blocked = False
         # How many more turns to wait for a task that may add something.
         self.patience = 0
-        # When the link last took a byte, for the write-stall deadline.
+        # When the link last took a byte; while it is blocked, when the peer's system
+        # last went further, as far as the owner knows. For the write stall.
         self.since = now
+        # What had left for the peer's system by then; see `Link.acknowledged`.
+        self.acknowledged = 0
         # A Pong that waits for the peer to read; a later one replaces it.
         self.pong: bytes | None = None
 
@@ -156,14 +160,37 @@ class Outbox:
                 return True
             taken = link.write(self.wire, self.wire_size)
             if taken > 0:
-                self.since = now
+                if self.blocked:
+                    self.look(link, now)
+                else:
+                    self.since = now
                 self.advance(taken)
             if self.wire_size > 0:
-                self.blocked = True
+                if not self.blocked:
+                    self.block(link)
                 return False
             if not promoted:
                 self.blocked = False
                 return False
+
+    def block(self, link: Link) -> None:
+        """Know that the link takes no more: from now on the peer's system counts.
+
+        The link may have room again only because bytes were acknowledged that the
+        peer took long ago.
+        """
+        self.blocked = True
+        self.acknowledged = link.acknowledged(True)
+
+    def look(self, link: Link, now: float) -> None:
+        """Note whether the peer's system has gone on since it was looked at last.
+
+        Past what had left then: that has found room long ago, and its
+        acknowledgement may be late.
+        """
+        if link.acknowledged() > self.acknowledged:
+            self.acknowledged = link.acknowledged(True)
+            self.since = now
 
     def advance(self, taken: int) -> None:
         """Forget the first ``taken`` bytes of the wire; they were written."""

@@ -12,14 +12,18 @@ frame is torn; ``send_all`` is told nothing it would have to take back.
 from __future__ import annotations
 
 import logging
+import socket
+import sys
 from typing import Any, cast
 
 import trio
 
+from . import calls
 from .addresses import peer_of
 from .failing import contain, drop_cork, log_failure
 from .links import READ_SIZE, Link, Owner, Turn
 from .logs import log
+from .parting import Parting, as_tls, end_output
 
 # Bytes taken from the owner and not yet given to the stream: enough to keep the
 # stream busy while the owner is asked for more.
@@ -27,6 +31,8 @@ WRITE_SIZE = 64 * 1024
 # What one pump's read may take of the time of all: trio runs every pump that has
 # something before it looks at anything else. The loop does the rest, in turns.
 READ_SECONDS = 0.0001
+# Where tcpi_bytes_acked stands in what TCP_INFO gives (linux/tcp.h).
+BYTES_ACKED = 120
 
 
 class StreamLink(Link):
@@ -34,10 +40,12 @@ class StreamLink(Link):
 
     __slots__ = (
         "_closed",
+        "_parting",
         "_reading",
         "_room_wanted",
         "_scope",
         "_sending",
+        "_sent",
         "_shut_down",
         "_size",
         "_stream",
@@ -54,13 +62,17 @@ class StreamLink(Link):
         self._scope = trio.CancelScope()
         self._wire: list[bytes] = []
         self._size = 0
-        # Whether the stream has bytes that it has not sent yet.
-        self._sending = False
+        # How many bytes the stream was given that it has not sent yet, and has.
+        self._sending = 0
+        self._sent = 0
         self._reading = True
         self._room_wanted = False
         self._shut_down = False
         self._unread = False
         self._closed = False
+        tls = as_tls(stream)
+        # What TLS has to say at the end; None for other streams.
+        self._parting = None if tls is None else Parting(tls)
         self._wake_reader = trio.Event()
         self._wake_writer = trio.Event()
         # Set when nothing more will be written: all is, or it is too late.
@@ -78,7 +90,15 @@ class StreamLink(Link):
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._write)
-                    await self._read_all()
+                    if self._parting is None:
+                        await self._read_all()
+                    else:
+                        await self._parting.read(self._read_all)
+                        if self._shut_down:
+                            await self._parting.read_on()
+                        elif self.owner is not None and self._parting.wanted:
+                            # The peer has ended TLS: that was waited for.
+                            self._end(None)
         except* Exception as group:  # noqa: BLE001 - isolation: logged, the link ends
             self._fail(group)
         finally:
@@ -148,55 +168,52 @@ class StreamLink(Link):
     @trio.lowlevel.enable_ki_protection
     async def _write(self) -> None:
         try:
-            await self._write_all()
+            while not self._closed:
+                if self._wire:
+                    if not await self._send():
+                        return
+                elif self._parting is not None and self._parting.pending():
+                    self._stream = await self._parting.say()
+                elif self._shut_down:
+                    try:
+                        if not await end_output(self._stream, self._unread):
+                            self._scope.cancel()
+                    except (trio.BrokenResourceError, trio.ClosedResourceError):
+                        self.broken = True
+                    return
+                else:
+                    self._wake_writer = trio.Event()
+                    await self._wake_writer.wait()
         finally:
             self.written.set()
+            if self._parting is not None:
+                self._parting.done.set()
 
-    async def _write_all(self) -> None:
-        while not self._closed:
-            if self._wire:
-                data, self._wire = b"".join(self._wire), []
-                self._size = 0
-                self._sending = True
-                try:
-                    await self._stream.send_all(data)
-                except (trio.BrokenResourceError, trio.ClosedResourceError):
-                    self.broken = True
-                    if self.owner is not None:
-                        self.turn.mark(self.owner)
-                    return
-                self._sending = False
-                if self._room_wanted and self.owner is not None:
-                    # The loop may have been parked for long: its time is old. And
-                    # there may be a hundred pumps, each of which takes so much.
-                    self.turn.begin(READ_SECONDS)
-                    self.owner.on_writable()
-            elif self._shut_down:
-                await self._send_eof()
-                return
-            else:
-                self._wake_writer = trio.Event()
-                await self._wake_writer.wait()
-
-    async def _send_eof(self) -> None:
-        stream: object = self._stream
-        if self._unread and isinstance(stream, trio.SSLStream):
-            # A TLS goodbye ends both directions, and TCP right behind it: what
-            # the peer is sending would be answered with a reset. It has our
-            # Close, which says that this is no truncation.
-            stream = cast("Any", stream).transport_stream
+    async def _send(self) -> bool:
+        # False if the stream is broken.
+        data, self._wire = b"".join(self._wire), []
+        self._sending, self._size = self._size, 0
         try:
-            if isinstance(stream, trio.abc.HalfCloseableStream):
-                await stream.send_eof()
-            else:
-                await self._stream.aclose()
-                self._scope.cancel()
+            await self._stream.send_all(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.broken = True
+            if self.owner is not None:
+                self.turn.mark(self.owner)
+            return False
+        self._sent += self._sending
+        self._sending = 0
+        if self._room_wanted and self.owner is not None:
+            # The loop may have been parked for long: its time is old. And
+            # there may be a hundred pumps, each of which takes so much.
+            self.turn.begin(READ_SECONDS)
+            self.owner.on_writable()
+        return True
 
     def write(self, parts: list[bytes], size: int) -> int:
         """See `Link.write`: takes what still fits."""
         if self.broken or self._closed:
+            return size
+        if self._parting is not None and self._parting.wanted:
             return size
         room = WRITE_SIZE - self._size
         if room <= 0:
@@ -217,15 +234,60 @@ class StreamLink(Link):
             self._wake_reader.set()
         self._room_wanted = write
 
+    def unacknowledged(self) -> int:
+        """See `Link.unacknowledged`: what waits here, and in the innermost socket."""
+        waiting = self._size + self._sending
+        sock = _socket_of(self._stream)
+        if sock is not None:
+            waiting += calls.unacknowledged(sock.fileno())
+        return waiting
+
+    def is_lost(self) -> bool:
+        """See `Link.is_lost`."""
+        sock = _socket_of(self._stream)
+        return (
+            self.unacknowledged() > 0 if sock is None else calls.is_lost(sock.fileno())
+        )
+
+    def acknowledged(self, on_the_way: bool = False) -> int:
+        """See `Link.acknowledged`: of the innermost socket, if there is one."""
+        sock = _socket_of(self._stream)
+        if on_the_way and self._size > 0 and self._sending == 0:
+            return -1  # its task has yet to run, which gives it to the system
+        if sock is None:
+            return self._sent + (self._sending if on_the_way else 0)
+        rest = calls.unacknowledged(sock.fileno())
+        done = self._sent - rest
+        if sock.family != socket.AF_UNIX and hasattr(socket, "TCP_INFO"):
+            # Not what was written: TLS makes more of it.
+            size = BYTES_ACKED + 8
+            try:
+                info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, size)
+            except OSError:
+                return done  # closed meanwhile
+            if len(info) == size:
+                done = int.from_bytes(info[BYTES_ACKED:], sys.byteorder)
+        return done + rest - calls.unsent(sock.fileno()) if on_the_way else done
+
+    def say_goodbye(self) -> None:
+        """See `Link.say_goodbye`."""
+        if self._parting is not None:
+            self._parting.wanted = True
+            self._wake_writer.set()
+
     def shutdown(self, unread: bool = False) -> None:
         """See `Link.shutdown`; what was written goes out first."""
         self._shut_down = True
         self._unread = unread
+        if not unread:
+            self.say_goodbye()
         self._wake_writer.set()
 
     def flushing(self) -> bool:
         """See `Link.flushing`; `run` reports the end of input again."""
-        waits = self._shut_down or self._sending or self._size > 0
+        waits = self._shut_down or self._sending + self._size > 0
+        if self._parting is not None and self._parting.pending():
+            waits = True
         return waits and not self.written.is_set()
 
     def close(self) -> None:
