@@ -345,15 +345,71 @@ async def test_large_answer_goes_on_when_more_bytes_come(
         assert await peer.rest() == body
 
 
+@pytest.mark.parametrize("size", [50_000, 1_000_000])
 async def test_answer_that_nobody_reads_is_given_up(
-    transport, serve, memory, autojump_clock
+    transport, serve, memory, autojump_clock, no_errors_logged, size
 ) -> None:
-    body = bytes(1_000_000)
-    options = {"listeners": [memory], "timeouts": Timeouts(handshake=6, close=2)}
+    body = bytes(size)
+    timeouts = Timeouts(handshake=6, close=2, write_stall=20)
+    options = {"listeners": [memory], "timeouts": timeouts}
     server = await serve(echo, on_request=lambda _: Response(200, (), body), **options)
     async with Peer(memory.connect(lockstep_stream_pair)) as peer:
         await peer.send(plain())
-        await trio.sleep(30)
-        with pytest.raises(trio.BrokenResourceError):
-            await peer.send(b"still here")
+        with pytest.raises(trio.BrokenResourceError):  # noqa: PT012 - at some time
+            while True:
+                await peer.send(b"still here")
+                await trio.sleep(0.5)
+        assert 20 <= trio.current_time() < 24
     assert server.statistics().handshakes == 0
+
+
+async def read_slowly(peer: Peer, pause: float, size: int) -> int:
+    """Read an answer in small bites; return how many bytes there were."""
+    count = 0
+    while data := await peer.stream.receive_some(size):
+        count += len(data)
+        await trio.sleep(pause)
+    return count
+
+
+async def test_slow_but_steady_reader_gets_all_of_a_page(
+    transport, serve, memory, autojump_clock, no_errors_logged
+) -> None:
+    body = bytes(300_000)
+    timeouts = Timeouts(handshake=2, close=2, write_stall=20)
+    options = {"listeners": [memory], "timeouts": timeouts}
+    server = await serve(echo, on_request=lambda _: Response(200, (), body), **options)
+    async with Peer(memory.connect(lockstep_stream_pair)) as peer:
+        await peer.send(plain())
+        # 10 kB/s: half a minute, and seven for each piece that the stream takes.
+        assert await read_slowly(peer, 1, 10_000) > len(body)
+        assert trio.current_time() > 30
+    assert server.statistics().handshakes == 0
+
+
+@pytest.mark.parametrize("kind", ["plain", "TLS"])
+async def test_page_that_the_system_holds_goes_out_whole(
+    transport, serve, autojump_clock, no_errors_logged, server_tls, client_tls, kind
+) -> None:
+    # All of it fits into what two systems hold; the peer takes its time.
+    body = bytes(200_000)
+    options = {"tls": server_tls} if kind == "TLS" else {}
+    await_all = Timeouts(handshake=2, close=2, write_stall=20)
+    server = await serve(
+        echo,
+        on_request=lambda _: Response(200, (), body),
+        timeouts=await_all,
+        **options,
+    )
+    with trio.socket.socket() as sock:
+        sock.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, 8192)
+        await sock.connect(("127.0.0.1", server.port))
+        stream = trio.SocketStream(sock)
+        if kind == "TLS":
+            stream = trio.SSLStream(
+                stream, client_tls, server_hostname="localhost", https_compatible=True
+            )
+        peer = Peer(stream)
+        await peer.send(plain())
+        assert await read_slowly(peer, 0.5, 3000) > len(body)
+    assert trio.current_time() > 30

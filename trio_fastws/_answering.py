@@ -2,8 +2,8 @@
 """HTTP answers on their way: refused handshakes, and pages of `on_request`.
 
 Owns a connection from the decision to its end. Whoever reads steadily gets all of
-an answer, however long that takes; who takes nothing for `Timeouts.write_stall` is
-given up. Knows no request and no reason.
+an answer, however long that takes; whose system takes nothing for
+`Timeouts.write_stall` is given up. Knows no request and no reason.
 """
 
 from __future__ import annotations
@@ -12,18 +12,21 @@ import logging
 import math
 from typing import TYPE_CHECKING
 
-from trio_fastws._transport.lingering import Linger
+from trio_fastws._transport.lingering import END_SECONDS, Linger
 from trio_fastws._transport.links import Link, Owner
 from trio_fastws._transport.logs import log
 
 if TYPE_CHECKING:
     from ._reception import Reception
 
+# How often the system is asked, before a deadline, what the peer's has taken.
+LOOKS = 4
+
 
 class Answer(Owner):
     """An answer that is being written, behind which its connection ends."""
 
-    __slots__ = ("_out", "_reception", "_since")
+    __slots__ = ("_out", "_reception", "_since", "_taken")
 
     def __init__(self, reception: Reception, link: Link, data: bytes) -> None:
         """Write as much as the link takes; the rest when it takes more.
@@ -38,6 +41,8 @@ class Answer(Owner):
         # Not copied: what a slow peer leaves is offered again and again.
         self._out: memoryview = memoryview(data)
         self._since: float = link.turn.time()
+        # What the peer's system had taken when ours was asked last.
+        self._taken: int = link.acknowledged()
         link.adopt(self)
         reception.answers[self] = None
         self.on_writable()
@@ -55,13 +60,13 @@ class Answer(Owner):
         if taken < len(out):
             self._out = out[taken:]
             link.want(False, True)
-            turn.schedule(self, self._since + reception.service.write_stall)
+            turn.schedule(self, self._since + reception.service.write_stall / LOOKS)
             return
         self._leave()
         if link.broken:
             link.close()
         else:
-            Farewell(reception, link)
+            Farewell(reception, link, self._taken)
 
     def on_eof(self, error: OSError | None) -> None:
         """See `Owner.on_eof`."""
@@ -81,8 +86,15 @@ class Answer(Owner):
     def on_deadline(self, now: float) -> float:
         """Give a peer up that takes nothing."""
         seconds = self._reception.service.write_stall
-        if now < self._since + seconds:
-            return self._since + seconds
+        link = self.link
+        if link is not None:
+            taken = link.acknowledged()
+            if taken > self._taken:
+                self._taken = taken
+                self._since = now
+        due = self._since + seconds
+        if now < due:
+            return min(due, now + seconds / LOOKS)
         message = "the peer took no byte of an answer for %g s"
         log(logging.DEBUG, self, message, seconds)
         self.close()
@@ -104,16 +116,37 @@ class Answer(Owner):
 
 
 class Farewell(Linger):
-    """The end of a connection that got its answer; see `Linger`."""
+    """The end of a connection that got its answer; see `Linger`.
 
-    __slots__ = ("_reception",)
+    All of it was taken by the link, which may have most of it still: the time to end
+    counts from the last byte that the peer's system took.
+    """
 
-    def __init__(self, reception: Reception, link: Link) -> None:
+    __slots__ = ("_reception", "_since", "_taken")
+
+    def __init__(self, reception: Reception, link: Link, taken: int) -> None:
         self._reception = reception
+        self._taken: int = taken
+        self._since: float = link.turn.time()
         super().__init__(link, reception.service.close_seconds)
         # Of a request's body, say, which is no reason to do without TLS's goodbye.
         self._unread = True
         reception.lingering[self] = None
+
+    def on_deadline(self, now: float) -> float:
+        """See `Linger.on_deadline`; first, all must have gone out."""
+        link = self.link
+        if link is not None and link.unacknowledged() > 0:
+            service = self._reception.service
+            taken = link.acknowledged()
+            if taken > self._taken:
+                self._taken = taken
+                self._since = now
+            due = self._since + service.write_stall
+            if now < due:
+                self._deadline = now + service.close_seconds
+                return min(due, now + END_SECONDS)
+        return Linger.on_deadline(self, now)
 
     def hurry(self) -> None:
         """Take the peer's end, if it is there."""
