@@ -21,7 +21,8 @@ import trio
 from trio_fastws import ConnectionBroken, EventHandler, Sending, Server, serve_websocket
 
 # Nobody wants an old price: for a receiver that is too slow, or pauses, a newer
-# one takes the place of what still waits.
+# one takes the place of what still waits. Little is out of reach in the kernel, too:
+# see `Sending.unsent_limit`.
 LATEST = Sending(policy="drop_oldest", max_messages=1)
 
 

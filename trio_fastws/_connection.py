@@ -79,6 +79,8 @@ class Connection(Pressure):
         turn = service.turn
         service.join(self)
         self._since = turn.now
+        if service.unsent_limit > 0:
+            self.limit_unsent(service.unsent_limit)
         if service.ping_interval < math.inf:
             # Jittered: thousands that reconnected at once are not pinged at once.
             self._heard = turn.now - service.ping_interval * 0.5 * random()

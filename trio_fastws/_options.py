@@ -34,6 +34,10 @@ MOST = 2**62
 MOST_SECONDS = 1e10
 
 
+# About a segment of TCP: less would be a write for every few bytes.
+SMALLEST_UNSENT = 1024
+
+
 def _check_size(name: str, value: object, low: int) -> None:
     if value is None:
         return
@@ -217,7 +221,9 @@ class Sending:
             room. A message larger than this is taken when nothing else waits.
         low_water: Bytes waiting at which there is room again: waiting
             `WebSocket.send` go on, and `EventHandler.on_drain` is called.
-        max_messages: Most messages waiting; None for no limit but the bytes.
+        max_messages: Most messages waiting; None for no limit but the bytes. With
+            a policy that drops, a peer that is too slow gets what the kernel has,
+            the rest of one frame, and these.
         hard_limit: Bytes waiting above which even ``send_nowait`` in a hook
             raises `trio.WouldBlock`.
         delay: Hold messages back for so many seconds and write them together;
@@ -227,6 +233,10 @@ class Sending:
             message leaves in fragments (RFC 6455 5.4), each of so many bytes, and
             Pongs, Pings and what closes the connection need not wait for all of
             it. None: every message in one frame.
+        unsent_limit: Bytes, 1,024 or more, that the kernel may hold of a TCP
+            connection and not have sent yet (TCP_NOTSENT_LOWAT); no policy reaches
+            those. None: 16 KiB with a policy that drops, otherwise as many as the
+            system takes, which may be megabytes. See `WebSocket.limit_unsent`.
     """
 
     policy: Literal["wait", "drop_oldest", "drop_newest", "close"] = "wait"
@@ -237,11 +247,13 @@ class Sending:
     delay: float = 0.0
     delay_size: int = 16 * 1024
     frame_size: int | None = 2**20
+    unsent_limit: int | None = None
 
     def __post_init__(self) -> None:
         policies = ("wait", "drop_oldest", "drop_newest", "close")
         _check_choice("policy", self.policy, policies)
         _check_size("max_messages", self.max_messages, 1)
+        _check_size("unsent_limit", self.unsent_limit, SMALLEST_UNSENT)
         # A control frame may have as many: less would keep nothing waiting less.
         _check_size("frame_size", self.frame_size, 125)
         for name in ("high_water", "low_water", "hard_limit", "delay_size"):

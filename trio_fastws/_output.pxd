@@ -42,6 +42,7 @@ cdef class Output(Writer):
     @cython.locals(outbox=Outbox)
     cdef _enqueue_large(self, int opcode, bytes payload, PreparedMessage prepared, Turn turn)
     cdef bint _may_write_now(self, Turn turn) except? -1
+    cdef bint _is_full(self, Outbox outbox, Py_ssize_t size) except? -1
     cdef bint _make_room(self, Outbox outbox, Py_ssize_t size) except? -1
     cpdef bint _takes_fragment(self) except? -1
     @cython.locals(

@@ -277,6 +277,13 @@ class Output(Writer):
         self._sent_turn = turn.number
         return True
 
+    def _is_full(self, outbox: Outbox, size: int) -> bool:
+        service = self._service
+        return (
+            outbox.size() + size + ITEM_OVERHEAD > service.high_water
+            or outbox.count() >= service.max_messages
+        )
+
     def _make_room(self, outbox: Outbox, size: int) -> bool:
         # The policy for a peer that is too slow; False if the message goes.
         service = self._service
@@ -286,10 +293,11 @@ class Output(Writer):
             and outbox.size() < service.hard_limit
         ):
             return True  # it is we who are slow: a large message is compressed
-        while (
-            outbox.size() + size + ITEM_OVERHEAD > service.high_water
-            or outbox.count() >= service.max_messages
-        ):
+        if not outbox.blocked and self._is_full(outbox, size):
+            # A burst, and the peer may well be fast: ask the link first.
+            self.flush_now()
+            self._outbox = outbox
+        while self._is_full(outbox, size):
             if service.policy == DROP_OLDEST:
                 if not outbox.drop_oldest():
                     return True

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from ._inbox import BY_OUTBOX
 from ._input import Input
 from ._liveness import first_look
+from ._options import SMALLEST_UNSENT
 from ._writing import WHEN_EMPTY
 
 if TYPE_CHECKING:
@@ -30,6 +31,25 @@ class Pressure(Input):
     """What is slowed down by a peer. `Connection` adds how it begins and ends."""
 
     __slots__ = ()
+
+    def limit_unsent(self, size: int) -> None:
+        """Limit what the kernel holds of this connection and has not sent yet.
+
+        So that what a slow peer sees is newer, at the cost of more and smaller
+        writes; `Sending.unsent_limit` does it for all connections. What is under
+        way, and what waits to be read in the peer's own kernel, does not count. Not
+        a checkpoint. Without effect where there is no TCP socket below.
+
+        Args:
+            size: Bytes, 1,024 or more (TCP_NOTSENT_LOWAT).
+
+        Raises:
+            ValueError: It is less.
+        """
+        if size < SMALLEST_UNSENT:
+            raise ValueError(f"size is {size}; it must be {SMALLEST_UNSENT} or more")
+        if self.link is not None:
+            self.link.limit_unsent(min(size, 2**31 - 1))
 
     def on_writable(self) -> None:
         """See `Owner.on_writable`."""

@@ -26,6 +26,9 @@ cdef class Service(Timer):
     cdef public Py_ssize_t max_messages
     cdef public Py_ssize_t delay_size
     cdef public Py_ssize_t frame_size
+    cdef public Py_ssize_t wire_limit
+    cdef public Py_ssize_t unsent_limit
+    cdef public bint sparing
     cdef public Py_ssize_t compress_from
     cdef public double delay
     cdef public double hold_seconds

@@ -132,7 +132,9 @@ class Writer(Encoder):
             self.account()
 
     def _new_outbox(self) -> Outbox:
-        outbox = Outbox(self, self._service.turn.time())
+        service = self._service
+        now = service.turn.time()
+        outbox = Outbox(self, now, service.wire_limit, service.sparing)
         self._outbox = outbox
         return outbox
 

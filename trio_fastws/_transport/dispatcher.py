@@ -53,6 +53,7 @@ from .calls import (
 from .failing import contain
 from .links import HEADROOM, Link, Owner, Turn
 from .staying import Stay
+from .unsent import first_bytes, limit_unsent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,12 +147,37 @@ class SocketLink(Link):
         if self.broken or self._fd < 0:
             return size
         try:
-            taken = send(self._fd, parts, size)
+            if self.unsent_limit > 0:
+                taken = self._write_limited(parts, size)
+            else:
+                taken = send(self._fd, parts, size)
         except OSError:
             self._break()
             return size
         self._written += taken
         return taken
+
+    def _write_limited(self, parts: list[bytes], size: int) -> int:
+        room = self.unsent_limit - unsent(self._fd)
+        taken = 0
+        if room >= size:
+            taken = send(self._fd, parts, size)
+        elif room > 0:
+            taken = send(self._fd, first_bytes(parts, room), room)
+        if taken < size and self._mask & EPOLLOUT:
+            # It is not the kernel that said so: by its edge alone, which a paused
+            # link is watched for, no event would come. This looks anew.
+            self._dispatcher().epoll.modify(self._fd, self._mask)
+        return taken
+
+    def limit_unsent(self, size: int) -> None:
+        """See `Link.limit_unsent`."""
+        try:
+            with lend(self._fd) as sock:
+                if limit_unsent(sock, size):
+                    self.unsent_limit = size
+        except OSError:
+            return  # it is closed
 
     def _break(self) -> None:
         # What arrived before is still read. The peer is gone, so reading ends

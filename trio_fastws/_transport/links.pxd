@@ -30,10 +30,12 @@ cdef class Link:
     cdef public Turn turn
     cdef public Owner owner
     cdef public flag broken
+    cdef public unsigned int unsent_limit
 
     cdef _init_link(self, Turn turn, Owner owner)
     cpdef adopt(self, Owner owner)
     cpdef Py_ssize_t write(self, list parts, Py_ssize_t size) except -1
+    cpdef limit_unsent(self, unsigned int size)
     cpdef want(self, bint read, bint write)
     cpdef shutdown(self, bint unread=*)
     cpdef say_goodbye(self)

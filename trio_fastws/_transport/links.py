@@ -113,7 +113,7 @@ class Owner(ContextOwner):
 class Link:
     """One connection's way to its peer. Not safe to use from other threads."""
 
-    __slots__ = ("broken", "owner", "turn")
+    __slots__ = ("broken", "owner", "turn", "unsent_limit")
 
     def __init__(self, turn: Turn, owner: Owner) -> None:
         self._init_link(turn, owner)
@@ -123,6 +123,8 @@ class Link:
         self.owner: Owner | None = owner
         # Set once a write failed: the reason comes to the owner by `on_eof`.
         self.broken: bool = False
+        # See `limit_unsent`; 0: as many as the system takes.
+        self.unsent_limit: int = 0
         owner.link = self
 
     def adopt(self, owner: Owner) -> None:
@@ -145,6 +147,12 @@ class Link:
             everything and forgets it; the owner learns of it by `on_eof`.
         """
         raise NotImplementedError
+
+    def limit_unsent(self, size: int) -> None:
+        """Have no more than ``size`` bytes be taken by `write` and not be sent yet.
+
+        In vain where there is no TCP socket. What is under way does not count.
+        """
 
     def want(self, read: bool, write: bool) -> None:
         """Say whether the owner wants data, and room to write."""

@@ -9,6 +9,8 @@ cdef class Outbox:
     cdef public Py_ssize_t wire_size
     cdef public object pending
     cdef public Py_ssize_t pending_size
+    cdef public Py_ssize_t wire_limit
+    cdef public bint sparing
     cdef public bint blocked
     cdef public bint interrupted
     cdef public int patience
@@ -21,6 +23,7 @@ cdef class Outbox:
     cpdef Py_ssize_t size(self)
     cpdef Py_ssize_t count(self)
     cpdef bint takes(self)
+    cdef bint _has_room(self)
     cpdef commit(self, list parts, Py_ssize_t size)
     cpdef commit_pong(self)
     cpdef put(self, item, Py_ssize_t size)

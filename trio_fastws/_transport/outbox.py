@@ -44,12 +44,31 @@ class Outbox:
         "rest",
         "rest_size",
         "since",
+        "sparing",
         "wire",
+        "wire_limit",
         "wire_size",
     )
 
-    def __init__(self, owner: Owner, now: float) -> None:
+    def __init__(
+        self,
+        owner: Owner,
+        now: float,
+        wire_limit: int = WIRE_SIZE,
+        sparing: bool = False,
+    ) -> None:
+        """Make an empty one.
+
+        Args:
+            owner: It encodes.
+            now: The time.
+            wire_limit: Promotion stops when so many bytes are on the wire.
+            sparing: While the link takes no more, promote nothing before all of
+                the wire is written: the owner may still think better of it.
+        """
         self._owner = owner
+        self.wire_limit: int = wire_limit
+        self.sparing: bool = sparing
         self.wire: list[bytes] = []
         self.wire_size = 0
         self.pending: deque[tuple[object, int]] | None = None
@@ -81,7 +100,13 @@ class Outbox:
 
     def takes(self) -> bool:
         """Tell whether an item may be encoded right into the wire."""
-        return self.pending is None and self.rest is None and self.wire_size < WIRE_SIZE
+        return self.pending is None and self.rest is None and self._has_room()
+
+    def _has_room(self) -> bool:
+        # Whether the wire may get more than control frames.
+        if self.sparing and self.blocked:
+            return self.wire_size == 0
+        return self.wire_size < self.wire_limit
 
     def commit(self, parts: list[bytes], size: int) -> None:
         """Append encoded bytes to the wire."""
@@ -134,7 +159,7 @@ class Outbox:
         # The Pong first: the last item may be a Close, and nothing follows that.
         if self.wire_size < WIRE_SIZE:
             self.commit_pong()
-        while self.wire_size < WIRE_SIZE:
+        while self._has_room():
             if self.rest is not None:
                 item = self.rest
             elif self.pending is not None:
@@ -158,13 +183,14 @@ class Outbox:
             if self.wire_size == 0 and promoted:
                 self.blocked = False
                 return True
-            taken = link.write(self.wire, self.wire_size)
-            if taken > 0:
-                if self.blocked:
-                    self.look(link, now)
-                else:
-                    self.since = now
-                self.advance(taken)
+            if self.wire_size > 0:
+                taken = link.write(self.wire, self.wire_size)
+                if taken > 0:
+                    if self.blocked:
+                        self.look(link, now)
+                    else:
+                        self.since = now
+                    self.advance(taken)
             if self.wire_size > 0:
                 if not self.blocked:
                     self.block(link)

@@ -24,6 +24,7 @@ from .failing import contain, drop_cork, log_failure
 from .links import READ_SIZE, Link, Owner, Turn
 from .logs import log
 from .parting import Parting, as_tls, end_output
+from .unsent import first_bytes, limit_unsent
 
 # Bytes taken from the owner and not yet given to the stream: enough to keep the
 # stream busy while the owner is asked for more.
@@ -191,9 +192,12 @@ class StreamLink(Link):
 
     async def _send(self) -> bool:
         # False if the stream is broken.
-        data, self._wire = b"".join(self._wire), []
-        self._sending, self._size = self._size, 0
         try:
+            if self.unsent_limit > 0:
+                # As a socket in an epoll: not before the kernel has sent what it has.
+                await self._stream.wait_send_all_might_not_block()
+            data, self._wire = b"".join(self._wire), []
+            self._sending, self._size = self._size, 0
             await self._stream.send_all(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.broken = True
@@ -215,17 +219,25 @@ class StreamLink(Link):
             return size
         if self._parting is not None and self._parting.wanted:
             return size
-        room = WRITE_SIZE - self._size
+        most = self.unsent_limit or WRITE_SIZE
+        room = min(most, WRITE_SIZE) - self._size
         if room <= 0:
             return 0
         if size > room:
             # Not more: what is taken counts as progress of the peer.
-            parts = _first_bytes(parts, room)
+            parts = first_bytes(parts, room)
             size = room
         self._wire += parts
         self._size += size
         self._wake_writer.set()
         return size
+
+    def limit_unsent(self, size: int) -> None:
+        """See `Link.limit_unsent`; it counts what waits here as well."""
+        self.unsent_limit = size
+        sock = _socket_of(self._stream)
+        if sock is not None:
+            limit_unsent(sock, size)
 
     def want(self, read: bool, write: bool) -> None:
         """See `Link.want`."""
@@ -298,10 +310,6 @@ class StreamLink(Link):
             self.owner = None
         self._scope.cancel()
 
-    def on_ready(self, events: int) -> None:
-        """Streams are in no epoll."""
-        raise NotImplementedError
-
     def peer_address(self) -> object:
         """Return the address of the innermost socket's peer, None if none."""
         sock = _socket_of(self._stream)
@@ -350,16 +358,6 @@ def _innermost(error: Exception) -> Exception:
             break
         error = group.exceptions[0]
     return error
-
-
-def _first_bytes(parts: list[bytes], size: int) -> list[bytes]:
-    first: list[bytes] = []
-    for part in parts:
-        first.append(part[:size])
-        size -= len(first[-1])
-        if size == 0:
-            break
-    return first
 
 
 def _socket_of(stream: Any) -> trio.socket.SocketType | None:

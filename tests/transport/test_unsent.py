@@ -1,0 +1,148 @@
+"""A limit on what the kernel holds unsent, and an outbox that spares what may drop."""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import sys
+
+import pytest
+
+from tests.transport.support import Sender, Sink, pattern, read_all
+from trio_fastws._transport.dispatcher import SocketLink
+from trio_fastws._transport.outbox import Outbox
+from trio_fastws._transport.streams import WRITE_SIZE
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux")
+
+
+def unsent(sock: socket.socket) -> int:
+    """Return how many bytes a socket has not sent: SIOCOUTQNSD."""
+    return int.from_bytes(fcntl.ioctl(sock, 0x894B, bytes(4)), sys.byteorder)
+
+
+def fill(link, size: int) -> int:
+    """Write until the link takes no more; return how much that was."""
+    total = 0
+    while taken := link.write([bytes(size)], size):
+        total += taken
+    return total
+
+
+@linux_only
+@pytest.mark.parametrize("size", [100, 10_000, 2**20])
+def test_no_more_is_held_unsent_than_the_limit(dispatcher, tcp_pair, size) -> None:
+    ours, theirs = tcp_pair()
+    seen = ours.dup()
+    with seen:
+        link = SocketLink(dispatcher, Sender(), ours.detach())
+        link.limit_unsent(5000)
+        total = fill(link, size)
+        assert unsent(seen) <= 5000
+        assert 5000 <= total < 500_000
+        # When it is sent, there is room again.
+        while unsent(seen) > 0:
+            read_all(theirs)
+        assert fill(link, size) >= 5000
+        assert unsent(seen) <= 5000
+
+
+@linux_only
+@pytest.mark.parametrize("reading", [True, False])
+def test_who_waits_for_room_is_woken(dispatcher, tcp_pair, reading) -> None:
+    # A paused link is watched by its edge.
+    ours, theirs = tcp_pair(20_000)
+    sender = Sender()
+    link = SocketLink(dispatcher, sender, ours.detach())
+    link.limit_unsent(2000)
+    whole = pattern(300_000)
+    sender.outbox.commit([whole], len(whole))
+
+    def on_writable() -> None:
+        done = sender.outbox.flush(link, 1.0)
+        if done:
+            link.want(reading, False)
+
+    sender.outbox.flush(link, 1.0)
+    link.want(reading, True)
+    sender.on_writable = on_writable
+    received = bytearray()
+    while len(received) < len(whole):
+        received += read_all(theirs)
+        dispatcher.turn()
+    assert received == whole
+
+
+def test_on_another_socket_it_has_no_effect(dispatcher, unix_pair) -> None:
+    ours, theirs = unix_pair()
+    link = SocketLink(dispatcher, Sender(), ours.detach())
+    link.limit_unsent(1024)
+    assert link.write([bytes(50_000)], 50_000) == 50_000
+    assert len(read_all(theirs)) == 50_000
+    link.close()
+    link.limit_unsent(1024)
+
+
+async def test_a_pump_takes_no_more_than_the_limit(pump) -> None:
+    pumped = await pump()
+    pumped.link.limit_unsent(1024)
+    assert pumped.link.write([bytes(5000)], 5000) == 1024
+    pumped.link.limit_unsent(2**30)
+    assert pumped.link.write([bytes(10**6)], 10**6) == WRITE_SIZE - 1024
+
+
+def sparing(wire_limit: int = 10) -> tuple[Sender, Sink]:
+    sender = Sender()
+    sender.outbox = Outbox(sender, 0.0, wire_limit, True)
+    return sender, Sink(sender)
+
+
+def test_behind_a_short_write_nothing_more_is_promoted() -> None:
+    sender, sink = sparing()
+    outbox = sender.outbox
+    for item in (b"1234", b"5678", b"9abc", b"defg"):
+        outbox.put(item, 4)
+    sink.room = 2
+    assert outbox.flush(sink, 1.0) is False
+    # As much as the wire may have, since nobody knew.
+    assert sender.log == [b"1234", b"5678", b"9abc"]
+    sink.room = 9
+    assert outbox.flush(sink, 1.0) is False
+    assert len(sender.log) == 3
+    assert not outbox.takes()
+    assert outbox.drop_oldest()
+    outbox.put(b"latest", 6)
+    sink.room = 2
+    assert outbox.flush(sink, 1.0) is False
+    assert sender.log[3:] == [b"latest"]
+    sink.room = 100
+    assert outbox.flush(sink, 1.0) is True
+    assert sink.written == b"123456789abclatest"
+
+
+def test_from_then_on_one_item_at_a_time() -> None:
+    sender, sink = sparing()
+    outbox = sender.outbox
+    outbox.commit([b"wire"], 4)
+    outbox.flush(sink, 1.0)
+    for item in (b"a", b"b", b"c", b"d"):
+        outbox.put(item, 1)
+    sink.room = 4
+    assert outbox.flush(sink, 1.0) is False
+    assert sender.log == [b"a"]
+    sink.room = 2
+    assert outbox.flush(sink, 1.0) is False
+    assert sender.log == [b"a", b"b", b"c"]
+    assert outbox.count() == 1
+
+
+def test_a_pong_is_spared_by_nobody() -> None:
+    sender, sink = sparing()
+    outbox = sender.outbox
+    outbox.commit([b"wire"], 4)
+    outbox.flush(sink, 1.0)
+    outbox.put(b"item", 4)
+    outbox.pong = b"pong"
+    sink.room = 8
+    assert outbox.flush(sink, 1.0) is False
+    assert sink.written == b"wirepong"
