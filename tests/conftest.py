@@ -29,6 +29,15 @@ VIRTUAL_SECONDS = 100_000
 ALARM_SECONDS = 30
 
 
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the programs that tests start.
+
+    A shell lets what it starts in the background ignore it, and so would they.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def _on_alarm(*_: object) -> None:
     raise RuntimeError(f"the test took more than {ALARM_SECONDS} s")
 
