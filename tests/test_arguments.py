@@ -188,7 +188,7 @@ def test_a_traceback_names_errors_as_one_catches_them() -> None:
 
 async def test_a_handshake_that_takes_too_long_names_its_limit(autojump_clock) -> None:
     ours, _theirs = memory_stream_pair()
-    with pytest.raises(trio.TooSlowError, match=r"Timeouts\.handshake"):
+    with pytest.raises(trio.TooSlowError, match=r" s \(Timeouts\.handshake\)"):
         async with open_websocket("ws://a/", stream=ours):
             pytest.fail("it must not open")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,6 +19,8 @@ from trio_fastws import (
     Server,
     Timeouts,
     WebSocket,
+    _handlers as handlers,
+    _scopes as scopes,
     serve_websocket,
 )
 
@@ -280,3 +282,91 @@ async def test_new_connections_are_refused_meanwhile(transport) -> None:
         assert await peer.read_close() == GOODBYE
         with pytest.raises(OSError, match="all attempts"):
             await dial(run.server.port)
+
+
+# --- in turns ---------------------------------------------------------------
+
+
+async def watch(look: Callable[[], int], seen: set[int], last: int) -> None:
+    """Note what a task beside the server sees, until it is the last."""
+    while last not in seen:
+        seen.add(look())
+        await trio.lowlevel.checkpoint()
+
+
+async def test_others_run_while_many_are_told_1001(
+    transport, monkeypatch, no_errors_logged
+) -> None:
+    # A turn for each of them, as on a slow machine.
+    monkeypatch.setattr(scopes, "SLICE_SECONDS", 0)
+    async with running(EventHandler()) as run:
+        peers = [await dial_and_shake(run.server.port) for _ in range(10)]
+        sockets = tuple(run.server.connections)
+        seen: set[int] = set()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(
+                watch, lambda: sum(ws.closed for ws in sockets), seen, 10
+            )
+            run.stop()
+        assert len(seen) >= 5
+        for peer in peers:
+            assert await peer.read_close() == GOODBYE
+            await trio.aclose_forcefully(peer.stream)
+
+
+async def test_others_run_while_many_are_given_up(
+    transport, monkeypatch, autojump_clock
+) -> None:
+    monkeypatch.setattr(scopes, "SLICE_SECONDS", 0)
+    over: list[object] = []
+
+    class Handler(EventHandler):
+        def on_close(self, ws: WebSocket) -> None:
+            over.append(ws)
+            begun.set()
+
+    begun = trio.Event()
+    async with running(Handler(), timeouts=Timeouts(shutdown=3)) as run:
+        peers = [await dial_and_shake(run.server.port) for _ in range(10)]
+        run.stop()
+        await begun.wait()
+        seen: set[int] = set()
+        await watch(lambda: len(over), seen, 10)
+        assert len(seen) >= 5
+        for peer in peers:
+            await trio.aclose_forcefully(peer.stream)
+
+
+async def test_handlers_are_cancelled_group_by_group(
+    transport, monkeypatch, no_errors_logged
+) -> None:
+    monkeypatch.setattr(handlers, "GROUP", 3)
+    cancelled: list[object] = []
+
+    async def handler(ws: WebSocket) -> None:
+        if await ws.receive() == "quit":
+            return
+        try:
+            await trio.sleep_forever()
+        finally:
+            cancelled.append(ws)
+
+    async with running(handler) as run:
+        peers = []
+        for word in [b"quit"] * 9 + [b"stay"] * 10 + [b"quit"] * 9 + [b"stay"] * 5:
+            peer = await dial_and_shake(run.server.port)
+            await peer.send(frame(TEXT, word))
+            if word == b"quit":
+                assert await peer.read_close() == (1000, "")
+                await trio.aclose_forcefully(peer.stream)
+            else:
+                peers.append(peer)
+        await wait_all_tasks_blocked()
+        seen: set[int] = set()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch, lambda: len(cancelled), seen, 15)
+            run.stop()
+        assert len(seen) >= 4
+        for peer in peers:
+            assert await peer.read_close() == GOODBYE
+            await trio.aclose_forcefully(peer.stream)

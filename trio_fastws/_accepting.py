@@ -110,7 +110,9 @@ class StreamAcceptor:
                 log(logging.DEBUG, opening, "TLS handshake failed: %s", cause)
                 opening.close()
         if opening.scope.cancelled_caught and not opening.closed:
-            log(logging.DEBUG, opening, "TLS handshake took too long")
+            seconds = self._reception.seconds
+            text = "no TLS handshake within %g s (Timeouts.handshake)"
+            log(logging.DEBUG, opening, text, seconds)
             opening.close()
         opening.scope = None
 

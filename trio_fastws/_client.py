@@ -63,6 +63,7 @@ class Dialing(Owner):
         "_limits",
         "_negotiator",
         "_out",
+        "_seconds",
         "_service",
         "done",
         "error",
@@ -75,8 +76,11 @@ class Dialing(Owner):
         limits: Limits,
         handshake: ClientHandshake,
         negotiator: Negotiator | None,
+        seconds: float,
     ) -> None:
         super().__init__()
+        # How long all of it may take; whoever waits for it has the deadline.
+        self._seconds = seconds
         self._service = service
         self._limits = limits
         self._handshake = handshake
@@ -133,13 +137,18 @@ class Dialing(Owner):
         self.ws.open(start, stop)
         self.done.set()
 
-    def give_up(self) -> None:
-        """Make do with what has come: the time is over."""
+    def give_up(self, missing: str = "answer") -> None:
+        """Make do with what has come: the time is over.
+
+        Args:
+            missing: What has not come.
+        """
         refused = self._handshake.give_up()
         if refused is not None:
             self._fail(refused)
         else:
-            self.error = trio.TooSlowError("no answer within Timeouts.handshake")
+            seconds = f"{self._seconds:g} s (Timeouts.handshake)"
+            self.error = trio.TooSlowError(f"no {missing} within {seconds}")
 
     def _fail(self, refused: Refused) -> None:
         self.error = HandshakeRefused(*refused)
@@ -237,16 +246,19 @@ async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
         service = Service(
             turn, None, limits, timeouts, sending, deflate, spawn, Role.CLIENT
         )
-        dialing = Dialing(service, limits, handshake, negotiator)
+        dialing = Dialing(service, limits, handshake, negotiator, timeouts.handshake)
+        missing = "connection"
         with trio.move_on_after(timeouts.handshake) as scope:
             connected = stream if stream is not None else await _connect(target)
             if target.secure:
+                missing = "TLS handshake"
                 connected = await _start_tls(connected, target, tls)
+            missing = "answer"
             _attach(turn, dialing, connected, spawn)
             dialing.on_writable()
             await dialing.done.wait()
         if scope.cancelled_caught:
-            dialing.give_up()
+            dialing.give_up(missing)
         if dialing.error is not None:
             raise dialing.error
         assert dialing.ws is not None

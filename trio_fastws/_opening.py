@@ -269,7 +269,9 @@ class Opening(Owner):
         """Give a peer up that takes too long."""
         if now < self.deadline:
             return self.deadline
-        log(logging.DEBUG, self, "opening handshake took too long")
+        seconds = self._reception.seconds
+        text = "no complete handshake within %g s (Timeouts.handshake)"
+        log(logging.DEBUG, self, text, seconds)
         self.close()
         return math.inf
 

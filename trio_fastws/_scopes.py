@@ -8,17 +8,25 @@ only when its owner says so.
 from __future__ import annotations
 
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 import trio
 
+from trio_fastws._transport.failing import contain
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Iterable
 
     from trio_fastws._transport.links import Turn
     from trio_fastws._transport.loop import Loop
 
     from ._websocket import WebSocket
+
+
+# How long to act on many before others run; with a turn of the loop in between, and
+# with what it wakes, they wait for two or three.
+SLICE_SECONDS = 0.001
 
 
 async def shielded_nursery(
@@ -65,6 +73,24 @@ async def single_connection(
         turn.close()
     if error is not None:
         raise error
+
+
+async def in_turns(
+    turn: Turn, owners: Iterable[Any], act: Callable[[Any], None]
+) -> None:
+    """Act on many owners, a millisecond at a time; others run in between.
+
+    A checkpoint if it takes longer. What is raised for one owner costs that one.
+    """
+    until = perf_counter() + SLICE_SECONDS
+    for owner in owners:
+        try:
+            act(owner)
+        except Exception as error:  # noqa: BLE001 - isolation
+            contain(turn, owner, error)
+        if perf_counter() >= until:
+            await trio.lowlevel.checkpoint()
+            until = perf_counter() + SLICE_SECONDS
 
 
 async def wait_lingering(turn: Turn) -> None:

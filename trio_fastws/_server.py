@@ -18,15 +18,15 @@ import trio
 
 from trio_fastws._transport import loop as loops
 from trio_fastws._transport.dispatcher import Dispatcher
-from trio_fastws._transport.failing import contain
 from trio_fastws._transport.listening import Listener, close_listeners
 
 from ._accepting import StreamAcceptor
 from ._handler import ChooseSubprotocol, EventHandler, OnRequest
+from ._handlers import Handlers
 from ._naming import name_of
 from ._opening import open_socket
 from ._reception import Reception
-from ._scopes import shielded_nursery, wait_lingering
+from ._scopes import in_turns, shielded_nursery, wait_lingering
 from ._statistics import ServerStatistics
 from ._websocket import WebSocket
 
@@ -75,7 +75,7 @@ class Server:
         self.service: Service = cast("Service", None)
         self._reception: Reception = cast("Reception", None)
         self._links: trio.Nursery = cast("trio.Nursery", None)
-        self._handlers: trio.Nursery = cast("trio.Nursery", None)
+        self._handlers: Handlers = cast("Handlers", None)
 
     # --- for users ----------------------------------------------------------
 
@@ -175,8 +175,9 @@ class Server:
         self._reception = self._receive()
         async with trio.open_nursery() as nursery:
             self._links, links_scope = await nursery.start(shielded_nursery)
+            self._handlers = Handlers(nursery)
             try:
-                self._handlers, handlers_scope = await nursery.start(shielded_nursery)
+                await self._handlers.open()
             except BaseException:
                 links_scope.cancel()
                 raise
@@ -191,13 +192,13 @@ class Server:
                 nursery.cancel_scope.cancel()
                 try:
                     self._stop_accepting()
-                    handlers_scope.cancel()
                     with trio.CancelScope(shield=True):
+                        await self._begin_goodbye()
                         await close_listeners(listeners)
                         await self._say_goodbye(loop)
                 finally:
                     # Whatever has failed: shielded, they would never end.
-                    handlers_scope.cancel()
+                    self._handlers.cancel_at_once()
                     links_scope.cancel()
                     self.service.budget.close()
 
@@ -224,17 +225,13 @@ class Server:
         self._reception.closed = True
         for listener in self._listeners:
             listener.close()
+
+    async def _begin_goodbye(self) -> None:
+        # To everybody, and in turns: others live on while this server ends.
         turn = self.service.turn
-        for opening in self._reception.handshakes():
-            try:
-                opening.refuse_for_shutdown()
-            except Exception as error:  # noqa: BLE001 - isolation
-                contain(turn, opening, error)
-        for ws in tuple(self.service.connections):
-            try:
-                ws.start_close(1001, "the server is shutting down")
-            except Exception as error:  # noqa: BLE001 - isolation
-                contain(turn, ws, error)
+        await in_turns(turn, self._reception.handshakes(), _refuse)
+        await in_turns(turn, tuple(self.service.connections), _send_away)
+        await self._handlers.cancel()
 
     async def _say_goodbye(self, loop: loops.Loop) -> None:
         with trio.move_on_after(self.timeouts.shutdown):
@@ -242,10 +239,9 @@ class Server:
             for link in tuple(self._streams.pumps):
                 await link.written.wait()
             await wait_lingering(self.service.turn)
-        for opening in (*self._reception.handshakes(), *self._reception.answers):
-            opening.close()
-        for ws in tuple(self.service.connections):
-            ws.abort("the server has shut down")
+        turn, reception = self.service.turn, self._reception
+        await in_turns(turn, (*reception.handshakes(), *reception.answers), _close)
+        await in_turns(turn, tuple(self.service.connections), _abort)
         # on_close of those is called in a turn of the loop.
         await self._wait_empty(loop)
 
@@ -261,6 +257,22 @@ class Server:
         while self.service.connections and not loop.ended:
             self.service.emptied = trio.Event()
             await self.service.emptied.wait()
+
+
+def _refuse(opening: Any) -> None:
+    opening.refuse_for_shutdown()
+
+
+def _send_away(ws: Any) -> None:
+    ws.start_close(1001, "the server is shutting down")
+
+
+def _close(owner: Any) -> None:
+    owner.close()
+
+
+def _abort(ws: Any) -> None:
+    ws.abort("the server has shut down")
 
 
 def _no_delay(sock: socket.socket) -> None:
