@@ -31,6 +31,7 @@ from ._service import CLOSE_SLOW, DROP_OLDEST, WAIT, Service
 from ._writing import WHEN_ROOM, Writer
 
 if TYPE_CHECKING:
+    from trio_fastws._protocol.buffers import Buffer
     from trio_fastws._protocol.endpoint import Endpoint
 
 # Of all connections of the process; after 2^32 of them they begin anew.
@@ -75,15 +76,15 @@ class Output(Writer):
 
     def send_nowait(
         self,
-        message: str | bytes | bytearray | memoryview | PreparedMessage,
+        message: str | Buffer | PreparedMessage,
         *,
         compress: bool = True,
     ) -> None:
         """Send a message without waiting: text for ``str``, else binary.
 
-        Not a checkpoint. ``bytes`` are kept by reference, ``bytearray`` and
-        ``memoryview`` are copied. Returns when the message is queued or on its
-        way, not when the peer has it.
+        Not a checkpoint. ``bytes`` are kept by reference, anything else that is
+        bytes-like is copied; see `WebSocket.send`. Returns when the message is
+        queued or on its way, not when the peer has it.
 
         In a hook (and in a plain `on_request`) a message to another connection that
         is closing or gone is dropped and counted in its `Statistics.dropped`: a loop

@@ -17,6 +17,8 @@ from trio_fastws._protocol.prepared import to_payload
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from trio_fastws._protocol.buffers import Buffer
+
     from ._websocket import WebSocket
 
 FINISHED = -1
@@ -69,7 +71,7 @@ class OutgoingMessage:
                 break
         waiting.writing = True
 
-    async def write(self, piece: str | bytes | bytearray | memoryview) -> None:
+    async def write(self, piece: str | Buffer) -> None:
         """Send a piece, waiting for room first.
 
         It is one fragment, or several if it is over `Sending.frame_size`.

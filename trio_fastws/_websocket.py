@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from types import CoroutineType
 
+    from trio_fastws._protocol.buffers import Buffer
     from trio_fastws._protocol.extension import DeflateParameters
     from trio_fastws._protocol.handshake import Response
 
@@ -123,7 +124,7 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
 
     async def send(
         self,
-        value: str | bytes | bytearray | memoryview | PreparedMessage,
+        value: str | Buffer | PreparedMessage,
         *,
         compress: bool = True,
     ) -> None:
@@ -132,8 +133,10 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
         Always a checkpoint, which comes first, as does waiting for room, first
         come, first served (see `Sending`). Safe to cancel: the message is
         queued whole, or not at all. Returns when it is queued or on its way,
-        not when the peer has it. ``bytes`` are kept by reference, ``bytearray``
-        and ``memoryview`` are copied.
+        not when the peer has it. ``bytes`` are kept by reference. Whatever else
+        `memoryview` takes (``bytearray``, `array.array`, ctypes and NumPy arrays,
+        `mmap.mmap`) is copied as it lies in memory, ``nbytes`` long; of what is
+        not contiguous the elements, in order.
 
         Args:
             value: The message, or a `PreparedMessage`.

@@ -7,8 +7,9 @@ is compressed. To whom which may be sent is the endpoint's business.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
+from .buffers import copy_buffer
 from .codes import BINARY, CONTINUATION, FIN, RSV1, TEXT, Role
 from .frames import encode_frame, encode_frames, encode_slice
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .agreement import Agreement
+    from .buffers import Buffer
 
 SERVER = int(Role.SERVER)
 
@@ -55,13 +57,11 @@ class PreparedMessage:
         "payload",
     )
 
-    def __init__(
-        self, message: str | bytes | bytearray | memoryview, *, compress: bool = True
-    ) -> None:
+    def __init__(self, message: str | Buffer, *, compress: bool = True) -> None:
         """Prepare a message: text for ``str``, else binary, which is copied.
 
         Args:
-            message: The message.
+            message: The message: ``str`` or anything bytes-like.
             compress: False: it goes plain to everybody.
 
         Raises:
@@ -153,12 +153,11 @@ def to_payload(message: object) -> tuple[int, bytes]:
         return BINARY, message
     if isinstance(message, str):
         return TEXT, message.encode()
-    if isinstance(message, bytes | bytearray | memoryview):
-        return BINARY, bytes(cast("bytes", message))
-    raise TypeError(
-        "message must be str, bytes, bytearray or memoryview, "
-        f"not {type(message).__name__}"
-    )
+    try:
+        return BINARY, copy_buffer(message)
+    except TypeError:
+        kind = type(message).__name__
+        raise TypeError(f"message must be str or bytes-like, not {kind}") from None
 
 
 def to_item(message: object) -> tuple[int, bytes, PreparedMessage | None]:

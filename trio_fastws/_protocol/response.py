@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
+from .buffers import Buffer, copy_buffer
 from .errors import HandshakeError
 from .head import (
     MAX_FIELDS,
@@ -62,7 +63,7 @@ class Response:
         self,
         status: int,
         headers: HeaderSource = (),
-        body: bytes | bytearray | memoryview | str = b"",
+        body: str | Buffer = b"",
         reason: str = "",
     ) -> None:
         if isinstance(status, bool) or not isinstance(status, int):
@@ -81,10 +82,12 @@ class Response:
                 kind = ("Content-Type", "text/plain; charset=utf-8")
                 headers = Headers((*headers.items(), kind))
             body = body.encode()
-        elif not isinstance(body, bytes | bytearray | memoryview):
+        try:
+            data = copy_buffer(body)
+        except TypeError:
             msg = f"body must be str or bytes-like, not {body!r}"
-            raise TypeError(msg)
-        _fill(self, status, headers, bytes(body), reason)
+            raise TypeError(msg) from None
+        _fill(self, status, headers, data, reason)
 
 
 def _fill(
