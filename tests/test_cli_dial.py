@@ -11,6 +11,7 @@ import subprocess
 import pytest
 import trio
 
+from tests.bare import Peer
 from tests.programs import PROGRAM, ROOT, dial, running, serving, wait_for
 from trio_fastws import WebSocket
 from trio_fastws._cli import main
@@ -282,6 +283,21 @@ async def test_a_lost_connection_is_an_error(serve) -> None:
     done = await run_dial(server.port)
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr.startswith(b"trio-fastws: connection closed with code 1006")
+
+
+async def test_a_server_that_hangs_is_not_waited_for_any_longer(nursery) -> None:
+    async def hang(stream: trio.SocketStream) -> None:
+        await Peer(stream).welcome()
+        await trio.sleep_forever()
+
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    nursery.start_soon(trio.serve_listeners, hang, listeners)
+    port = listeners[0].socket.getsockname()[1]
+    # Less than `Timeouts.close`, after which this test would have failed.
+    done = await run_dial(port, "--send", "x", "--expect", "1", "--wait", "0.25")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr == b"trio-fastws: 0 of 1 messages came, then none for 0.25 s\n"
+    nursery.cancel_scope.cancel()
 
 
 async def test_what_is_not_http_is_one_line(nursery) -> None:

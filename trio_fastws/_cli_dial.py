@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _UNIX = re.compile(r"(?:ws\+)?unix:(?://)?(?P<path>.+?)(?::(?P<resource>/.*))?")
 # How long to wait for answers if that is not said.
 _WAIT = 1.0
+# And for the answer to a Close, if there was none to the messages.
+_FAREWELL = 1.0
 # Messages shown by one write: enough that its cost does not count.
 _BATCH = 256
 
@@ -96,6 +98,10 @@ async def _talk(options: argparse.Namespace, scopes: list[trio.CancelScope]) -> 
         finally:
             scopes[1:] = []
             screen.clear()
+        if talk.waited_in_vain:
+            # Who says nothing may not answer a Close either.
+            with trio.move_on_after(_FAREWELL):
+                await ws.aclose()
     if talk.waited_in_vain:
         raise CommandFailed(
             f"{talk.received} of {options.expect} messages came, "
