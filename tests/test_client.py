@@ -294,6 +294,23 @@ async def test_the_close_code_says_how_the_block_was_left(
     assert closes == [seen]
 
 
+@pytest.mark.parametrize("given", [False, True])
+async def test_an_error_comes_out_though_the_block_was_cancelled_too(
+    transport, serve, given
+) -> None:
+    server = await serve(echo)
+    stream = await trio.open_tcp_stream("127.0.0.1", server.port) if given else None
+
+    async def fail() -> None:
+        with trio.CancelScope() as scope:
+            async with open_websocket(f"ws://127.0.0.1:{server.port}/", stream=stream):
+                scope.cancel()
+                raise ValueError("x")
+
+    with pytest.raises(ValueError, match="x"):
+        await fail()
+
+
 @pytest.mark.parametrize("secure", [False, True])
 async def test_a_close_goes_out_behind_a_burst_though_leaving_is_cancelled(
     transport, serve, server_tls, client_tls, secure

@@ -80,7 +80,12 @@ async def test_none_for_a_plain_request_is_a_426(transport, serve, on_request) -
             assert answer.startswith(b"HTTP/1.1 426 ")
             assert b"Upgrade: websocket\r\n" in answer
             assert b"Sec-WebSocket-Version: 13\r\n" in answer
-            assert b"/ws is for WebSockets" in await peer.rest()
+            assert b"header is missing; /ws is for WebSockets" in await peer.rest()
+    async with await dial(server.port) as peer:
+        fields = b"Upgrade: h2c\r\nConnection: Upgrade\r\n\r\n"
+        await peer.send(plain("/ws")[:-2] + fields)
+        assert b"426" in await peer.read_head()
+        assert b"header is not 'websocket'; /ws is" in await peer.rest()
 
 
 @both
@@ -413,3 +418,62 @@ async def test_page_that_the_system_holds_goes_out_whole(
         await peer.send(plain())
         assert await read_slowly(peer, 0.5, 3000) > len(body)
     assert trio.current_time() > 30
+
+
+async def test_peer_that_ends_its_direction_behind_the_request_is_answered(
+    transport, serve, memory, no_errors_logged
+) -> None:
+    # As `nc -N` does, and some health checks.
+    decide = trio.Event()
+
+    async def on_request(_: Request) -> Response:
+        await decide.wait()
+        return PAGE
+
+    server = await serve(echo, listeners=[memory], on_request=on_request)
+    async with Peer(memory.connect()) as peer:
+        await peer.send(plain())
+        await peer.stream.send_eof()
+        await wait_all_tasks_blocked()
+        decide.set()
+        assert await peer.read_head()
+        assert await peer.rest() == b"<h1>hello</h1>"
+    await wait_all_tasks_blocked()
+    assert server.statistics().handshakes == 0
+
+
+async def test_the_same_over_tcp(transport, serve, no_errors_logged) -> None:
+    ended = trio.Event()
+
+    async def on_request(_: Request) -> Response:
+        await ended.wait()
+        await trio.sleep(0.01)
+        return PAGE
+
+    server = await serve(echo, on_request=on_request)
+    async with await dial(server.port) as peer:
+        await peer.send(plain())
+        await peer.stream.send_eof()
+        ended.set()
+        assert await peer.read_head()
+        assert await peer.rest() == b"<h1>hello</h1>"
+
+
+async def test_large_answer_goes_out_whole_to_a_peer_that_has_ended_its_direction(
+    transport, serve, memory, no_errors_logged
+) -> None:
+    body = bytes(1_000_000)
+
+    async def on_request(_: Request) -> Response:
+        # Meanwhile the connection is read.
+        await trio.lowlevel.checkpoint()
+        return Response(200, (), body)
+
+    await serve(echo, listeners=[memory], on_request=on_request)
+    async with Peer(memory.connect(lockstep_stream_pair)) as peer:
+        await peer.send(plain())
+        await wait_all_tasks_blocked()
+        await peer.stream.send_eof()
+        await wait_all_tasks_blocked()
+        await peer.read_head()
+        assert await peer.rest() == body

@@ -15,6 +15,7 @@ cdef class Answer(Owner):
 
     @cython.locals(link=Link, reception=Reception, taken=Py_ssize_t)
     cpdef on_writable(self)
+    cdef _lose(self, error)
     @cython.locals(seconds=double, due=double, link=Link, taken="long long")
     cpdef double on_deadline(self, double now) except? -1
     cpdef hurry(self)

@@ -57,8 +57,8 @@ class Answer(Owner):
         taken = link.write([out], len(out))  # type: ignore[list-item]
         if taken > 0:
             self._since = turn.time()
+        self._out = out[taken:]
         if taken < len(out):
-            self._out = out[taken:]
             link.want(False, True)
             turn.schedule(self, self._since + reception.service.write_stall / LOOKS)
             return
@@ -69,19 +69,25 @@ class Answer(Owner):
             Farewell(reception, link, self._taken)
 
     def on_eof(self, error: OSError | None) -> None:
-        """See `Owner.on_eof`."""
-        message = "connection ended before its answer did: %s"
-        log(logging.DEBUG, self, message, error or "EOF")
+        """See `Owner.on_eof`: a peer that has no more to ask may still read."""
+        if error is not None or self.link is None or self.link.broken:
+            self._lose(error)
+
+    def _lose(self, error: OSError | None) -> None:
+        # Of noise that was answered and has gone one line was logged already.
+        if len(self._out) > 0:
+            message = "connection ended before its answer did: %s"
+            log(logging.DEBUG, self, message, error or "EOF")
         self.close()
 
     def on_hangup(self) -> None:
         """See `Owner.on_hangup`."""
-        self.on_eof(None)
+        self._lose(None)
 
     def on_mark(self) -> None:
         """See `Owner.on_mark`: a write has failed."""
         if self.link is not None and self.link.broken:
-            self.on_eof(None)
+            self._lose(None)
 
     def on_deadline(self, now: float) -> float:
         """Give a peer up that takes nothing."""

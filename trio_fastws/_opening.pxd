@@ -35,6 +35,7 @@ cdef class Opening(Owner):
     cdef tuple _accept(self, Request request)
     cdef _refuse(self, error)
     cpdef refuse_for_shutdown(self)
+    cdef _lose(self, error)
     @cython.locals(link=Link, request=Request)
     cdef _answer(self, response)
     cpdef double on_deadline(self, double now) except? -1

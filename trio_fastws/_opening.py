@@ -213,7 +213,9 @@ class Opening(Owner):
         reception = self._reception
         if not is_upgrade(request):
             # None from on_request accepts the request: an upgrade would do here.
-            reason = f"Upgrade header is missing; {request.path} is for WebSockets"
+            there = b"upgrade" in request.fields.index
+            wrong = "is not 'websocket'" if there else "is missing"
+            reason = f"Upgrade header {wrong}; {request.path} is for WebSockets"
             raise HandshakeError(426, reason, UPGRADE_REQUIRED)
         reception.check_admission()
         choose = reception.subprotocols
@@ -257,13 +259,21 @@ class Opening(Owner):
 
     def on_eof(self, error: OSError | None) -> None:
         """See `Owner.on_eof`."""
+        request = self._request
+        if error is None and request is not None and not is_upgrade(request):
+            # TCP's FIN behind a plain request says that no other follows it; who
+            # waits for a page still reads.
+            return
+        self._lose(error)
+
+    def _lose(self, error: OSError | None) -> None:
         message = "connection ended in its opening handshake: %s"
         log(logging.DEBUG, self, message, error or "EOF")
         self.close()
 
     def on_hangup(self) -> None:
         """See `Owner.on_hangup`."""
-        self.on_eof(None)
+        self._lose(None)
 
     def on_deadline(self, now: float) -> float:
         """Give a peer up that takes too long."""

@@ -108,7 +108,10 @@ async def owning(stream: trio.abc.Stream | None) -> AsyncGenerator[None, None]:
         yield
     finally:
         if stream is not None:
-            await trio.aclose_forcefully(stream)
+            # Shielded: if cancelled, it would raise that in place of the block's own
+            # exception. It does not wait.
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(stream)
 
 
 @asynccontextmanager

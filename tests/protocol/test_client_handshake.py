@@ -20,6 +20,7 @@ from trio_fastws._protocol.handshake import (
     parse_request,
     parse_response,
 )
+from trio_fastws._protocol.headers import MAX_ELEMENTS
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = {
@@ -107,6 +108,13 @@ def test_user_agent(
 def test_what_a_request_may_not_carry(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build_request("a", "/", KEY, **arguments)
+
+
+@pytest.mark.parametrize("name", ["User-Agent", "Host", "X"])
+def test_a_header_is_a_string(name: str) -> None:
+    headers: Any = [(name, None)]
+    with pytest.raises(TypeError, match=f"value of header '{name}' must be a str"):
+        build_request("a", "/", KEY, headers=headers, user_agent="ours/1")
 
 
 @pytest.mark.parametrize(
@@ -211,7 +219,8 @@ def test_answers_that_refuse(response: Response, reason: str) -> None:
 
 
 @given(
-    st.lists(TOKENS, unique=True),
+    # A server looks at so many.
+    st.lists(TOKENS, unique=True, max_size=MAX_ELEMENTS),
     st.lists(TOKENS),
     st.dictionaries(TOKENS.map("X{}".format), TOKENS),
 )

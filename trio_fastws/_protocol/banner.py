@@ -58,14 +58,14 @@ def describe_banner(data: bytes, secure: bool, ended: bool) -> str | None:
     if looks or not _is_text(data):
         if not (looks or ended) and _may_be_recognised(data):
             return None
-        shown = _show(data, 16)
+        shown = show(data, 16)
     else:
         start = len(data) - len(data.lstrip(b"\r\n"))
         end = data.find(b"\n", start)
         if end < 0 and len(data) <= LONGEST and not ended:
             return None
         line = data[: len(data) if end < 0 else end].rstrip(b"\r\n")
-        shown = _show(line, LONGEST)
+        shown = show(line, LONGEST)
         words = data[start:]
         looks = next((who for word, who in _FIRST_WORDS if words.startswith(word)), "")
     hint = f": it looks like {looks}" if looks else ""
@@ -97,7 +97,8 @@ def _is_text(data: bytes) -> bool:
     return all(byte >= 0x20 or byte in b"\t\r\n" for byte in data[:LONGEST])
 
 
-def _show(data: bytes, most: int) -> str:
+def show(data: bytes, most: int = LONGEST) -> str:
+    """Return the first ``most`` bytes as text or, if they are none, as bytes."""
     more = "..." if len(data) > most else ""
     data = data[:most]
     try:

@@ -100,7 +100,10 @@ def _take_one(headers: Headers, name: str) -> str | None:
     if len(values) > 1:
         msg = f"header {name!r} is given more than once"
         raise ValueError(msg)
-    return values[0] if values else None
+    if not values:
+        return None
+    check_str(f"value of header {name!r}", values[0])
+    return values[0]
 
 
 def _check_subprotocols(subprotocols: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from .banner import describe_banner, may_be_response
+from .banner import describe_banner, may_be_response, show
 from .body import BodyReader
 from .client_handshake import build_request, check_accept
 from .errors import HandshakeError
@@ -254,8 +254,7 @@ class ClientHandshake:
         """Return the refusal of a head that is not whole, or no good."""
         response = salvage_response(bytes(self._data), self._max_fields)
         if response is None:
-            shown = describe_banner(bytes(self._data), self._secure, True)
-            return Refused(f"{shown}; {flaw}", None)
+            return Refused(f"server sent {show(bytes(self._data))}; {flaw}", None)
         return Refused(explain_refusal(response, flaw), response)
 
     def _describe(self, ended: bool) -> Refused | None:
