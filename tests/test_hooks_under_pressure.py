@@ -272,7 +272,7 @@ async def test_a_policy_counts_in_hooks_too():
         assert await peer.fence() == []
 
 
-async def test_delay_holds_back_what_hooks_send_too(autojump_clock):
+async def test_a_delay_does_not_hold_back_what_a_hook_answers(autojump_clock):
     class Echo(EventHandler):
         def on_message(self, ws, message):
             ws.send_nowait(message)
@@ -282,4 +282,4 @@ async def test_delay_holds_back_what_hooks_send_too(autojump_clock):
         start = trio.current_time()
         await peer.write(masked(TEXT, b"a"))
         assert await peer.read() == text("a")
-        assert 2 <= trio.current_time() - start < 2.1
+        assert trio.current_time() == start

@@ -332,7 +332,6 @@ class Connection(Pressure):
         if link is not None and link.broken:
             self.on_hangup()
             return
-        self._delayed = False
         outbox = self._outbox
         if outbox is not None and not outbox.blocked:
             self._write_out(outbox)

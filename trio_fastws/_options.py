@@ -226,8 +226,10 @@ class Sending:
             the rest of one frame, and these.
         hard_limit: Bytes waiting above which even ``send_nowait`` in a hook
             raises `trio.WouldBlock`.
-        delay: Hold messages back for so many seconds and write them together;
-            0 to write at once.
+        delay: Hold messages back for so many seconds, a millisecond or less too,
+            and write them together; 0 to write at once. What a hook sends to its
+            own connection is not held, nor are control frames; what was held
+            leaves with them.
         delay_size: Bytes that are written without waiting for the delay.
         frame_size: Most bytes of a message in one frame, 125 or more. A larger
             message leaves in fragments (RFC 6455 5.4), each of so many bytes, and

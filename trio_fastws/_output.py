@@ -220,7 +220,7 @@ class Output(Writer):
             return
         outbox = self._outbox
         if outbox is None:
-            if turn.corked is self and service.delay == 0:
+            if turn.corked is self:
                 turn.cork_size += self._encode(opcode, payload, prepared, turn.cork)
                 if turn.cork_size >= CORK_SIZE:
                     self._uncork(turn)

@@ -14,7 +14,7 @@ cdef class Service(Timer):
     cdef public object spawn
     cdef public list connections
     cdef public Budget budget
-    cdef public list delayed
+    cdef public object delayed
     cdef public object emptied
     cdef public bint cancel_on_disconnect
     cdef public bint keep_request
@@ -41,4 +41,4 @@ cdef class Service(Timer):
     cpdef join(self, Owner connection)
     @cython.locals(place=Py_ssize_t, last=Owner)
     cpdef bint leave(self, Owner connection) except? -1
-    cpdef hold_back(self, Owner connection)
+    cpdef double hold_back(self, Owner connection) except? -1

@@ -8,6 +8,7 @@ eight bytes for all of them.
 from __future__ import annotations
 
 import math
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from trio_fastws._transport.outbox import WIRE_SIZE
@@ -131,7 +132,8 @@ class Service(Timer):
         self.max_messages: int = sending.max_messages or 2**31
         self.delay: float = sending.delay
         self.delay_size: int = sending.delay_size
-        self.delayed: list[Owner] = []
+        # Whose outbox is held back, and until when, in order.
+        self.delayed: deque[tuple[float, Owner]] = deque()
         self.frame_size: int = min(sending.frame_size or NEVER, NEVER)
         # What a policy may drop is not promoted while the peer does not take more; nor
         # is more committed than the kernel may hold unsent.
@@ -167,15 +169,18 @@ class Service(Timer):
             self.emptied.set()
         return True
 
-    def hold_back(self, connection: Owner) -> None:
-        """Have a connection's outbox written when the delay is over."""
+    def hold_back(self, connection: Owner) -> float:
+        """Have a connection's outbox looked at when the delay is over; return when."""
+        deadline = self.turn.time() + self.delay
         if not self.delayed:
-            self.turn.schedule(self, self.turn.clock() + self.delay)
-        self.delayed.append(connection)
+            # Not by the wheel, a tick of which may be many times the delay.
+            self.turn.schedule_exactly(self, deadline)
+        self.delayed.append((deadline, connection))
+        return deadline
 
     def on_deadline(self, now: float) -> float:
         """Write what was held back."""
-        delayed, self.delayed = self.delayed, []
-        for connection in delayed:
-            self.turn.mark(connection)
-        return math.inf
+        delayed = self.delayed
+        while delayed and delayed[0][0] <= now:
+            self.turn.mark(delayed.popleft()[1])
+        return delayed[0][0] if delayed else math.inf

@@ -16,7 +16,6 @@ cdef double PATIENCE_SECONDS
 cdef class Writer(Encoder):
     cdef public long long _sent_turn
     cdef public flag _closing
-    cdef public flag _delayed
     cdef public unsigned char _owed
 
     cdef _init_writer(self, Service service, Endpoint endpoint)
@@ -34,7 +33,7 @@ cdef class Writer(Encoder):
     @cython.locals(taken=Py_ssize_t, outbox=Outbox, link=Link)
     cdef _write(self, list parts, Py_ssize_t size)
     cdef Outbox _new_outbox(self)
-    cdef _mark_outbox(self, Outbox outbox, Turn turn)
+    cdef _mark_outbox(self, Outbox outbox, Turn turn, bint urgent=*)
     cdef _write_out(self, Outbox outbox)
     cpdef flush_now(self)
     @cython.locals(was_blocked=bint, turn=Turn)

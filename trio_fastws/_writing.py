@@ -38,7 +38,6 @@ class Writer(Encoder):
 
     __slots__ = (
         "_closing",
-        "_delayed",
         "_owed",
         "_sent_turn",
     )
@@ -49,8 +48,6 @@ class Writer(Encoder):
         self._closing = False
         # The turn of the last write that went out at once.
         self._sent_turn = -1
-        # Held back by `Sending.delay`.
-        self._delayed = False
         # Whether ``on_drain`` is to be called, and when; see `_pressure`.
         self._owed: int = 0
 
@@ -82,8 +79,8 @@ class Writer(Encoder):
         outbox = self._outbox
         if outbox is not None:
             outbox.commit([data], len(data))
-            self._mark_outbox(outbox, turn)
-        elif turn.corked is self and self._service.delay == 0:
+            self._mark_outbox(outbox, turn, True)
+        elif turn.corked is self:
             turn.cork.append(data)
             turn.cork_size += len(data)
         else:
@@ -138,8 +135,9 @@ class Writer(Encoder):
         self._outbox = outbox
         return outbox
 
-    def _mark_outbox(self, outbox: Outbox, turn: Turn) -> None:
-        # Have it written: by the link when it is blocked, else by the loop.
+    def _mark_outbox(self, outbox: Outbox, turn: Turn, urgent: bool = False) -> None:
+        # Have it written: by the link when it is blocked, else by the loop. What a
+        # hook answers its own peer is not held back, nor is what follows: a Close.
         service = self._service
         if outbox.size() > service.high_water:
             self._on_crowded()
@@ -147,18 +145,23 @@ class Writer(Encoder):
         if outbox.blocked:
             self.account()
             return
-        if service.delay > 0 and not self._closing:
-            if not self._delayed:
-                self._delayed = True
-                service.hold_back(self)
+        if service.delay > 0 and not (urgent or self._closing or turn.corked is self):
+            if outbox.held_until == 0:
+                outbox.held_until = service.hold_back(self)
             if outbox.size() < service.delay_size:
                 self.account()
                 return
+        outbox.held_until = 0.0
         turn.mark(self)
 
     def _write_out(self, outbox: Outbox) -> None:
         # Marked outboxes come here at the end of a turn.
         turn = self._service.turn
+        if outbox.held_until > 0:
+            if turn.now < outbox.held_until:
+                return
+            outbox.held_until = 0.0
+            outbox.patience = 0  # it had its time
         if outbox.patience > 0 and turn.now < outbox.since + PATIENCE_SECONDS:
             # A task is sending and may be about to send more: wait until it has
             # nothing to add, the wire is full, or that has taken its time.
@@ -171,7 +174,7 @@ class Writer(Encoder):
     def flush_now(self) -> None:
         """Write what is marked without waiting for the end of the turn."""
         outbox = self._outbox
-        if outbox is None or outbox.blocked or self._delayed:
+        if outbox is None or outbox.blocked or outbox.held_until > 0:
             return
         self._flush(outbox)
         if self._owed != 0:

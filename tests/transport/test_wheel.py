@@ -255,3 +255,39 @@ def test_behaves_like_a_sorted_list(steps) -> None:
             assert sum(after) - sum(before) == len(expected)
             model = {key: due for key, due in model.items() if due > now}
         assert wheel.next_deadline() == min(model.values(), default=math.inf)
+
+
+# --- exactly ----------------------------------------------------------------
+
+
+def test_one_timer_is_due_exactly() -> None:
+    wheel, timer = Wheel(), Alarm()
+    assert wheel.next_deadline() == math.inf
+    wheel.schedule_exactly(timer, 1.0001)
+    assert wheel.next_deadline() == wheel.exact_at == 1.0001
+    wheel.run(1.0, ALL_DAY)
+    assert timer.calls == []
+    wheel.run(1.0001, ALL_DAY)
+    assert timer.calls == [1.0001]
+    assert wheel.next_deadline() == wheel.exact_at == math.inf
+    wheel.run(2.0, ALL_DAY)
+    assert timer.calls == [1.0001]
+
+
+def test_it_may_be_due_again_exactly() -> None:
+    wheel, timer = Wheel(), Alarm(1.5001)
+    wheel.schedule_exactly(timer, 1.0001)
+    wheel.run(1.2, ALL_DAY)
+    assert (timer.calls, wheel.next_deadline()) == ([1.2], 1.5001)
+    wheel.run(1.5001, ALL_DAY)
+    assert timer.calls == [1.2, 1.5001]
+
+
+def test_the_slots_go_on_beside_it() -> None:
+    wheel, exact, other = Wheel(), Alarm(), Alarm()
+    wheel.schedule(other, 1.0)
+    wheel.schedule_exactly(exact, 1.0001)
+    assert wheel.next_deadline() == 1.0
+    wheel.run(1.0, ALL_DAY)
+    assert (other.calls, exact.calls) == ([1.0], [])
+    assert wheel.next_deadline() == 1.0001

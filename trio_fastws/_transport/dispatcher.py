@@ -22,6 +22,7 @@ once for a FIN and once for a reset, and unread bytes stay readable.
 
 from __future__ import annotations
 
+import math
 import os
 import select
 from time import perf_counter
@@ -343,6 +344,7 @@ class Dispatcher(Turn):
                 stay is not None
                 and not late
                 and self._count <= FEW_EVENTS
+                and self.wheel.exact_at == math.inf
                 and stay.may_wait(perf_counter())
             ):
                 waiting = stay

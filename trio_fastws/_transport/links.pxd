@@ -80,6 +80,7 @@ cdef class Turn:
     cpdef bint idle(self)
     cpdef double park(self, unpark) except? -1
     cpdef schedule(self, Timer timer, double deadline)
+    cpdef schedule_exactly(self, Timer timer, double deadline)
     @cython.locals(marked=list, index=Py_ssize_t, owner=Owner)
     cpdef bint flush(self) except? -1
     @cython.locals(unfinished=list, index=Py_ssize_t, owner=Owner)

@@ -336,6 +336,12 @@ class Turn:
         if self.unpark is not None and deadline < self.wake_at:
             self.unpark()
 
+    def schedule_exactly(self, timer: Timer, deadline: float) -> None:
+        """Have ``timer`` called at ``deadline``; see `Wheel.schedule_exactly`."""
+        self.wheel.schedule_exactly(timer, deadline)
+        if self.unpark is not None and deadline < self.wake_at:
+            self.unpark()
+
     def flush(self) -> bool:
         """Call those marked so far, once each; True if some may be left.
 

@@ -15,6 +15,7 @@ cdef class Outbox:
     cdef public bint interrupted
     cdef public int patience
     cdef public double since
+    cdef public double held_until
     cdef public long long acknowledged
     cdef public bytes pong
     cdef public object rest

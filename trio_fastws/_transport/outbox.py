@@ -36,6 +36,7 @@ class Outbox:
         "_owner",
         "acknowledged",
         "blocked",
+        "held_until",
         "interrupted",
         "patience",
         "pending",
@@ -76,6 +77,8 @@ class Outbox:
         # What is left of an item that is encoded in steps; the owner sets both.
         self.rest: object = None
         self.rest_size = 0
+        # Until when the owner puts writing off, on its own clock; 0: it does not.
+        self.held_until: float = 0.0
         # Set by the owner when encoding has taken its time.
         self.interrupted = False
         # Set while the link does not take all we have.

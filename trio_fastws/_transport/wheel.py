@@ -58,11 +58,14 @@ class Timer:
 class Wheel:
     """Timers ordered by the tick in which they are due."""
 
-    __slots__ = ("_slots", "_ticks")
+    __slots__ = ("_exact", "_slots", "_ticks", "exact_at")
 
     def __init__(self) -> None:
         self._slots: dict[int, Timer] = {}
         self._ticks: list[int] = []
+        # The one timer that is in no slot, and when it is due.
+        self._exact: Timer | None = None
+        self.exact_at: float = math.inf
 
     def schedule(self, timer: Timer, deadline: float) -> None:
         """Have ``timer`` called at ``deadline``, or earlier if it already is due.
@@ -91,6 +94,14 @@ class Wheel:
         last._following = timer
         head._preceding = timer
 
+    def schedule_exactly(self, timer: Timer, deadline: float) -> None:
+        """Have ``timer`` called at ``deadline`` and not at the next tick.
+
+        It comes in the place of the one before: there is one for each wheel.
+        """
+        self._exact = timer
+        self.exact_at = deadline
+
     def cancel(self, timer: Timer) -> None:
         """Forget ``timer``; nothing if it is not scheduled."""
         if timer._following is not None:
@@ -110,9 +121,9 @@ class Wheel:
         while ticks:
             head = self._slots[ticks[0]]
             if head._following is not head:
-                return ticks[0] / TICKS_PER_SECOND
+                return min(ticks[0] / TICKS_PER_SECOND, self.exact_at)
             self._drop_first()
-        return math.inf
+        return self.exact_at
 
     def _drop_first(self) -> None:
         head = self._slots.pop(heapq.heappop(self._ticks))
@@ -129,6 +140,13 @@ class Wheel:
         Returns:
             Whether it stopped early, with timers left that are due.
         """
+        exact = self._exact
+        if exact is not None and self.exact_at <= now:
+            self._exact = None
+            self.exact_at = math.inf
+            deadline = exact.on_deadline(now)
+            if deadline < math.inf:
+                self.schedule_exactly(exact, deadline)
         count = 0
         while self._ticks and self._ticks[0] / TICKS_PER_SECOND <= now:
             head = self._slots[self._ticks[0]]
