@@ -34,10 +34,9 @@ from ._naming import get_path
 from ._pressure import Pressure
 
 if TYPE_CHECKING:
-    from ._service import Service
-
-if TYPE_CHECKING:
     from trio_fastws._transport.links import Link, Turn
+
+    from ._service import Service
 
 
 class Connection(Pressure):

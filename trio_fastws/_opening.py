@@ -243,7 +243,7 @@ class Opening(Owner):
                 self.scope.cancel()
             self._refuse(HandshakeError(503, "the server is shutting down"))
 
-    def _answer(self, response: Response) -> None:
+    def _answer(self, response: object) -> None:
         link = self.link
         if link is None:
             return

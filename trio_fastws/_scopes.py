@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager, suppress
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import trio
 
@@ -136,5 +136,6 @@ async def closing(ws: WebSocket) -> AsyncGenerator[None, None]:
 def _is_cancellation(error: BaseException) -> bool:
     # A nursery of the block may have put several into a group.
     if isinstance(error, BaseExceptionGroup):
-        return error.split(trio.Cancelled)[1] is None
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return group.split(trio.Cancelled)[1] is None
     return isinstance(error, trio.Cancelled)

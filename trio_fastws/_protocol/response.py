@@ -66,12 +66,8 @@ class Response:
         body: str | Buffer = b"",
         reason: str = "",
     ) -> None:
-        if isinstance(status, bool) or not isinstance(status, int):
-            msg = f"status must be an int, not {status!r}"
-            raise TypeError(msg)
-        if not 100 <= status <= 599:
-            msg = f"status {status} is not in 100 to 599 (RFC 9110 15)"
-            raise ValueError(msg)
+        _check_int("status", status)
+        _check_status(status)
         headers = Headers(headers)
         for name, value in headers.items():
             check_field(name, value)
@@ -88,6 +84,18 @@ class Response:
             msg = f"body must be str or bytes-like, not {body!r}"
             raise TypeError(msg) from None
         _fill(self, status, headers, data, reason)
+
+
+def _check_int(what: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        msg = f"{what} must be an int, not {value!r}"
+        raise TypeError(msg)
+
+
+def _check_status(status: int) -> None:
+    if not 100 <= status <= 599:
+        msg = f"status {status} is not in 100 to 599 (RFC 9110 15)"
+        raise ValueError(msg)
 
 
 def _fill(
@@ -208,9 +216,7 @@ def encode_response(response: Response, *, head_only: bool = False) -> bytes:
     if status < 200:
         msg = f"status {status} does not end a request (RFC 9110 15.2)"
         raise ValueError(msg)
-    if status > 599:
-        msg = f"status {status} is not in 100 to 599 (RFC 9110 15)"
-        raise ValueError(msg)
+    _check_status(status)
     if body and status in _NO_BODY:
         # here, not in the class: a peer may well send this
         msg = f"a response of status {status} has no body (RFC 9110 15)"

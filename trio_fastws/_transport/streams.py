@@ -352,11 +352,12 @@ def log_stream_failure(group: ExceptionGroup[Exception], owner: Any = None) -> N
 
 def _innermost(error: Exception) -> Exception:
     # What one task raises comes out of each nursery in another group.
-    while isinstance(error, ExceptionGroup):
-        group = cast("ExceptionGroup[Exception]", error)
-        if len(group.exceptions) > 1:
-            break
-        error = group.exceptions[0]
+    inner: object = error
+    while isinstance(inner, ExceptionGroup):
+        group = cast("ExceptionGroup[Exception]", inner)
+        if len(group.exceptions) != 1:
+            return group
+        error = inner = group.exceptions[0]
     return error
 
 
