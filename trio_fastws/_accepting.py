@@ -8,12 +8,13 @@ stream raises costs itself: it is logged, and the server goes on.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import trio
 
 from trio_fastws._transport.listening import REST_SECONDS
 from trio_fastws._transport.logs import log, logger
+from trio_fastws._transport.parting import as_tls
 from trio_fastws._transport.streams import (
     StreamLink,
     close_stream,
@@ -82,7 +83,7 @@ class StreamAcceptor:
                 stream = trio.SSLStream[trio.abc.Stream](
                     stream, self._tls, server_side=True, https_compatible=True
                 )
-            secure = _as_tls(stream)
+            secure = as_tls(stream)
             if secure is not None:
                 await self._start_tls(secure, opening)
             if not opening.closed:
@@ -126,10 +127,3 @@ def _complain(error: Exception) -> None:
             REST_SECONDS,
             exc_info=error,
         )
-
-
-def _as_tls(stream: trio.abc.Stream) -> trio.SSLStream[trio.abc.Stream] | None:
-    # isinstance alone would leave half of the type unknown.
-    if isinstance(stream, trio.SSLStream):
-        return cast("trio.SSLStream[trio.abc.Stream]", stream)
-    return None

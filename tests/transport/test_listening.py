@@ -86,13 +86,6 @@ def test_a_burst_is_accepted_in_batches(dispatcher, door) -> None:
     assert len(door.entered) == BATCH + 5
 
 
-def test_waking_what_does_not_rest_changes_nothing(dispatcher, door) -> None:
-    door.listener.wake()
-    door.knock()
-    dispatcher.turn()
-    assert len(door.entered) == 1
-
-
 @pytest.mark.parametrize(
     "number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM]
 )
@@ -126,17 +119,6 @@ def test_it_complains_again_after_it_worked_meanwhile(
         dispatcher.turn()
     assert len(door.entered) == 2
     assert len(caplog.records) == 2
-
-
-def test_it_can_be_woken_while_out_of_descriptors(dispatcher, door, caplog) -> None:
-    # A connection was closed: a descriptor is free again.
-    door.tap.errors = [run_out()]
-    door.knock()
-    dispatcher.turn()
-    assert door.entered == []
-    door.listener.wake()
-    dispatcher.turn()
-    assert len(door.entered) == 1
 
 
 def test_the_error_of_one_connection_is_its_own_affair(
@@ -200,7 +182,6 @@ def test_a_bug_in_accepting_costs_a_moment(
 def test_a_closed_listener_refuses(dispatcher, door, clock) -> None:
     door.listener.close()
     door.listener.close()
-    door.listener.wake()
     with pytest.raises(ConnectionRefusedError):
         door.knock()
     clock.seconds += 10

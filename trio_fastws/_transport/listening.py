@@ -8,7 +8,6 @@ the pending connections keep the socket readable.
 from __future__ import annotations
 
 import errno
-import logging
 import math
 import socket
 from typing import TYPE_CHECKING, Any
@@ -20,11 +19,10 @@ from .calls import EPOLLIN
 from .dispatcher import Dispatcher
 from .failing import log_failure
 from .links import Link, Owner
+from .logs import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-logger = logging.getLogger("trio_fastws")
 
 # Accepted in one go. A burst of connections must not hold the others up: the
 # rest is accepted in the next turn.
@@ -54,7 +52,7 @@ _PEER_ERRORS = {
 class Listener(Owner):
     """One listening socket, and what is done with its connections."""
 
-    __slots__ = ("_accepted", "_complained", "_resting")
+    __slots__ = ("_accepted", "_complained")
 
     def __init__(
         self,
@@ -72,7 +70,6 @@ class Listener(Owner):
         """
         super().__init__()
         self._accepted = accepted
-        self._resting = False
         # Whether it was said that descriptors ran out; once is enough.
         self._complained = False
         ListeningLink(dispatcher, self, sock)
@@ -100,13 +97,12 @@ class Listener(Owner):
                 log_failure(error)
 
     def _rest(self) -> None:
-        self._resting = True
-        if self.link is not None:
-            self.link.want(False, False)
+        link = self.link
+        if link is not None:
+            link.want(False, False)
+            link.turn.schedule(self, link.turn.time() + REST_SECONDS)
 
     def _run_out(self, error: OSError) -> None:
-        link = self.link
-        assert link is not None
         if not self._complained:
             self._complained = True
             logger.error(
@@ -115,25 +111,17 @@ class Listener(Owner):
                 REST_SECONDS,
             )
         self._rest()
-        link.turn.schedule(self, link.turn.now + REST_SECONDS)
-
-    def wake(self) -> None:
-        """Accept again, if accepting rests."""
-        if self._resting and self.link is not None:
-            self._resting = False
-            self.link.want(True, False)
 
     def on_deadline(self, now: float) -> float:
-        """Try again."""
-        self.wake()
+        """Accept again."""
+        if self.link is not None:
+            self.link.want(True, False)
         return math.inf
 
     def on_failure(self, error: Exception) -> None:
         """Go on in a moment: no connection may cost the others theirs."""
         log_failure(error)
-        if self.link is not None:
-            self._rest()
-            self.link.turn.schedule(self, self.link.turn.time() + REST_SECONDS)
+        self._rest()
 
     def close(self) -> None:
         """Stop listening."""
@@ -156,7 +144,7 @@ class ListeningLink(Link):
         dispatcher.register(self._fd, self, EPOLLIN)
 
     def on_ready(self, events: int) -> None:
-        """Have the owner accept."""
+        """See `Link.on_ready`: the owner accepts."""
         owner = self.owner
         if isinstance(owner, Listener):
             owner.accept(self._fd)
@@ -214,7 +202,7 @@ async def close_listeners(listeners: Iterable[trio.abc.Listener[Any]]) -> None:
     for listener in listeners:
         try:
             await listener.aclose()
-        except* Exception as group:
+        except* Exception as group:  # noqa: BLE001 - isolation: logged
             logger.exception("exception in a listener's aclose", exc_info=group)
 
 

@@ -21,7 +21,7 @@ import trio
 from . import calls
 from .addresses import peer_of
 from .failing import contain, drop_cork, log_failure
-from .links import READ_SIZE, Link, Owner, Turn
+from .links import HEADROOM, READ_SIZE, Link, Owner, Turn
 from .logs import log
 from .parting import Parting, as_tls, end_output
 from .unsent import first_bytes, limit_unsent
@@ -153,7 +153,7 @@ class StreamLink(Link):
             target = owner.get_buffer() if owner.direct else None
             if target is None:
                 turn.window[: len(view)] = view
-                owner.on_data(16, 16 + len(view))
+                owner.on_data(HEADROOM, HEADROOM + len(view))
                 return
             size = min(len(target), len(view))
             target[:size] = view[:size]
