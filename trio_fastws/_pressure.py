@@ -45,7 +45,9 @@ class Pressure(Input):
 
         Raises:
             ValueError: It is less.
+            RuntimeError: This is another thread than that of the trio run.
         """
+        self._service.turn.contexts.check_thread()
         if size < SMALLEST_UNSENT:
             raise ValueError(f"size is {size}; it must be {SMALLEST_UNSENT} or more")
         if self.link is not None:
