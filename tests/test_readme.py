@@ -32,7 +32,9 @@ def test_links_lead_somewhere(page: Path):
 def test_links_lead_to_a_heading(page: Path):
     for name, anchor in ANCHOR.findall(page.read_text(encoding="utf-8")):
         target = page.parent / name if name else page
-        headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.M)
+        headings = re.findall(
+            r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE
+        )
         anchors = [
             re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
             for heading in headings
