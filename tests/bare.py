@@ -170,7 +170,7 @@ class Peer:
         return request
 
     async def reset(self) -> None:
-        """Have the kernel reset the connection."""
+        """Reset the connection, by the kernel."""
         self.stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, RESET)
         await self.stream.aclose()
 

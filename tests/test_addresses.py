@@ -13,7 +13,7 @@ WAYS = ["we close", "peer closes", "fin", "reset", "reset unread", "kick", "prot
 
 
 async def end(how: str, peer: Peer, server) -> None:
-    """Have a connection end."""
+    """End a connection in one of the ways."""
     if how == "kick":
         for ws in server.connections:
             ws.close_nowait(4000)

@@ -54,7 +54,7 @@ def test_what_is_quoted_stands_in_the_sources(line) -> None:
 
 
 def quoted(text: str) -> bool:
-    """Tell whether the page has this text, whatever its numbers."""
+    """Return whether the page has this text, whatever its numbers."""
 
     def without_numbers(line: str) -> str:
         return re.sub(r"\d+(\.\d+)?", "0", line)

@@ -68,7 +68,7 @@ class Holder(Owner):
         self.charged: int = 0
 
     def account(self) -> None:
-        """Tell the budget, should it hold more or less than `charged`."""
+        """Charge the budget if it holds more or less than `charged`."""
 
     def hold_back(self) -> bool:
         """Stop reading; False if that makes no sense any more."""
@@ -188,7 +188,7 @@ class Budget(Timer):
         return len(self._queue)
 
     def charge(self, holder: Holder, held: int) -> None:
-        """Know that ``holder`` holds so many bytes, more or fewer than before."""
+        """Charge ``held`` bytes to ``holder``, more or fewer than before."""
         before = holder.charged
         holder.charged = held
         self.held += held - before

@@ -77,7 +77,7 @@ class Screen:
             raise CommandFailed(f"cannot write to stdout: {error.strerror}") from None
 
     def note(self, text: str, *, always: bool = False) -> None:
-        """Say something on stderr: to a person, or to whoever asked for it."""
+        """Write a note to stderr: for a person, or for whoever asked for it."""
         if always or self.interactive:
             say(clean(text))
 

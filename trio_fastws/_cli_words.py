@@ -47,7 +47,7 @@ def say(line: str, *, out: bool = False) -> None:
 
 
 def complain(line: str) -> None:
-    """Say on stderr, in one line, what went wrong."""
+    """Write to stderr, in one line, what went wrong."""
     say(f"trio-fastws: {clean(' '.join(line.split()))}")
 
 

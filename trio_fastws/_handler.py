@@ -33,19 +33,19 @@ class EventHandler:
     """
 
     def on_open(self, ws: WebSocket) -> None:
-        """Know that the opening handshake is done; ``ws.request`` is there."""
+        """Called when the opening handshake is done; ``ws.request`` is there."""
 
     def on_message(self, ws: WebSocket, message: str | bytes) -> None:
-        """Take a message: ``str`` for text, ``bytes`` for binary.
+        """Called with each message: ``str`` for text, ``bytes`` for binary.
 
         Looked up once, when serving begins; the others whenever they are called.
         """
 
     def on_ping(self, ws: WebSocket, payload: bytes) -> None:
-        """Know of a Ping. It has been answered (RFC 6455 5.5.2)."""
+        """Called with a Ping's payload. It has been answered (RFC 6455 5.5.2)."""
 
     def on_pong(self, ws: WebSocket, payload: bytes) -> None:
-        """Know of a Pong, asked for or not (RFC 6455 5.5.3)."""
+        """Called with a Pong's payload, asked for or not (RFC 6455 5.5.3)."""
 
     def on_drain(self, ws: WebSocket) -> None:
         """Called when there is room to send again; once, not before it is needed.
@@ -57,7 +57,7 @@ class EventHandler:
         """
 
     def on_close(self, ws: WebSocket) -> None:
-        """Know that it is over; the last hook of a connection, called once.
+        """Called when it is over: the last hook of a connection, once.
 
         ``ws.close_code`` and ``ws.close_reason`` say how. Not called for a
         connection whose `on_open` was never called.

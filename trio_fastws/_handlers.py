@@ -25,7 +25,7 @@ class Handlers:
     """Where a server's tasks live; a group outlives the cancellation of its parent."""
 
     def __init__(self, parent: trio.Nursery) -> None:
-        """Have no group yet; see `open`."""
+        """Begin without a group; see `open`."""
         self._parent = parent
         self._groups: list[tuple[trio.Nursery, trio.CancelScope]] = []
         self._nursery: trio.Nursery | None = None

@@ -63,7 +63,7 @@ class Probe:
         self._left: object = None
 
     def begin(self, link: Link, waiting: bool, now: float) -> None:
-        """Know that the peer is asked after it was silent, behind what is there."""
+        """Note that the peer is asked now, behind what was written before."""
         self.since = now
         self.moved = False
         self._taken = link.acknowledged()
@@ -122,7 +122,7 @@ class Probe:
             self.since = now
 
     def consumed(self, left: object, now: float) -> None:
-        """Know what our own side has left unreceived of a peer that is gone."""
+        """Note what our own side has left unreceived of a peer that is gone."""
         if left != self._left:
             self._left = left
             self.since = now

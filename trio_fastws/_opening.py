@@ -180,7 +180,7 @@ class Opening(Owner):
             contain(link.turn, link.owner, error)
 
     def on_failed(self, error: Exception) -> None:
-        """Know that the user's own code has failed."""
+        """Log what the user's own code has raised, and answer with 500."""
         message = "exception in on_request or subprotocols"
         log(logging.ERROR, self, message, exc_info=error)
         self._refuse(HandshakeError(500, "the server failed to decide"))

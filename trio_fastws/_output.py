@@ -66,7 +66,7 @@ class Output(Writer):
     # --- what the other half does -------------------------------------------
 
     def _has_more(self) -> bool:
-        """Tell whether messages wait that are likely to be answered soon."""
+        """Return whether messages wait that are likely to be answered soon."""
         return False
 
     def _on_too_slow(self) -> None:

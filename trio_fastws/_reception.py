@@ -121,7 +121,7 @@ class Reception:
         return [*self.heads, *self.deciding]
 
     def enter(self, opening: Any) -> None:
-        """Know a new connection; the oldest makes room if there are too many.
+        """Add a new connection; the oldest makes room if there are too many.
 
         So whoever comes is heard at once, however many others say nothing. The most
         numerous kind loses one: of silent peers, or of those that had their answer. Who
@@ -159,12 +159,12 @@ class Reception:
             raise HandshakeError(503, reason, (("Retry-After", "5"),))
 
     def ask(self, opening: Any) -> None:
-        """Know that the request of a handshake waits for a decision."""
+        """Move a handshake to those whose request waits for a decision."""
         self.heads.pop(opening, None)
         self.deciding[opening] = None
 
     def leave(self, opening: Any) -> None:
-        """Know that a handshake is over, one way or the other."""
+        """Remove a handshake that is over, one way or the other."""
         self.heads.pop(opening, None)
         self.deciding.pop(opening, None)
 

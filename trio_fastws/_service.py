@@ -151,12 +151,12 @@ class Service(Timer):
         self.slow_consumer: float = timeouts.slow_consumer or math.inf
 
     def join(self, connection: Owner) -> None:
-        """Know a connection that is open."""
+        """Add a connection that is open."""
         connection.place = len(self.connections)
         self.connections.append(connection)
 
     def leave(self, connection: Owner) -> bool:
-        """Forget a connection that is over; False if it was forgotten before."""
+        """Remove a connection that is over; False if it was removed before."""
         place = connection.place
         if place < 0:
             return False
@@ -170,7 +170,7 @@ class Service(Timer):
         return True
 
     def hold_back(self, connection: Owner) -> float:
-        """Have a connection's outbox looked at when the delay is over; return when."""
+        """Put off a connection's writing for the delay; return when that is over."""
         deadline = self.turn.time() + self.delay
         if not self.delayed:
             # Not by the wheel, a tick of which may be many times the delay.

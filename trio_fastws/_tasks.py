@@ -94,7 +94,7 @@ class TaskOwner(Connection):
         self.close_nowait()
 
     def adopt_context(self) -> None:
-        """Have the current task's context variables be those of the connection."""
+        """Make the current task's context variables those of the connection."""
         self.context = trio.lowlevel.current_task().context
 
     def _failed(self, where: str, group: ExceptionGroup[Exception]) -> None:

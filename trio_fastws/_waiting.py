@@ -65,7 +65,7 @@ class Waiting:
         self.skipping = False
 
     def crowded(self) -> bool:
-        """Tell whether a new sender has to queue behind others."""
+        """Return whether a new sender has to queue behind others."""
         return self.granted > 0 or len(self.senders) > 0
 
     def room(self) -> None:

@@ -175,7 +175,7 @@ class RawPeer:
         return Frame(first & 15, payload, first >= 128, first >> 4 & 7)
 
     def is_open(self) -> bool:
-        """Tell whether the other side has neither closed nor reset, just now."""
+        """Return whether the other side has neither closed nor reset, just now."""
         poll = select.poll()
         poll.register(self._socket.fileno(), select.POLLIN)
         return not poll.poll(0)

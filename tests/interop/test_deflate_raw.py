@@ -33,7 +33,7 @@ def write(parameters):
 
 
 def is_encodable(message, threshold):
-    """Tell whether we must compress a message, if takeover is persistent."""
+    """Return whether we must compress a message, if takeover is persistent."""
     if message.how == "pieces":
         return message.compress
     data = message.data

@@ -19,7 +19,7 @@ ENDINGS = [b"", b"\x80", b"\x80\x80", b"\x80\x80\x80", b"\xa0\x80", b"\x90\x80\x
 
 
 def starts_text(data: bytes) -> bool:
-    """Tell whether some text begins with ``data``; by trying the endings."""
+    """Return whether some text begins with ``data``; by trying the endings."""
     for ending in ENDINGS:
         try:
             (data + ending).decode()

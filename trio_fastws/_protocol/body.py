@@ -52,18 +52,18 @@ class BodyReader:
             self.complete = True
 
     def on_headers_complete(self) -> None:
-        """Know the framing; httptools."""
+        """Called by httptools behind the head: the framing is known."""
         # RFC 9110 15.3.6: a server MUST NOT generate content in a 205 response, so
         # one without a length has none. Others without content llhttp knows.
         if self._parser.get_status_code() == 205:
             self.complete = True
 
     def on_body(self, data: bytes) -> None:
-        """Take a part of the body; httptools."""
+        """Called by httptools with a part of the body."""
         if not self.complete:
             self._body += data[: self._max_size - len(self._body)]
             self.complete = len(self._body) >= self._max_size
 
     def on_message_complete(self) -> None:
-        """Know the end; httptools."""
+        """Called by httptools at the end of the body."""
         self.complete = True

@@ -51,7 +51,7 @@ class CloseCode(IntEnum):
 
 
 def allowed_on_wire(code: int) -> bool:
-    """Tell whether a Close frame may carry ``code``.
+    """Return whether a Close frame may carry ``code``.
 
     RFC 6455 7.4.1: 1005, 1006 and 1015 MUST NOT be set in a Close frame, 1004 is
     reserved; 7.4.2: 1000-2999 belong to the protocol, 3000-4999 to users.

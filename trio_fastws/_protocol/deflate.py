@@ -165,7 +165,7 @@ class DeflateContext:
         extend_window(self._sent, payload, 1 << self.agreement.send_bits)
 
     def add_shared(self, payload: bytes, size: int) -> None:
-        """Know that ``payload`` was sent, compressed elsewhere to ``size`` bytes."""
+        """Note that ``payload`` was sent, compressed elsewhere to ``size`` bytes."""
         self.saved_sent += len(payload) - size
         if self.agreement.send_takeover:
             self._remember(payload)
@@ -173,7 +173,7 @@ class DeflateContext:
     # --- receiving ----------------------------------------------------------
 
     def busy(self) -> bool:
-        """Tell whether `inflate` has something to do."""
+        """Return whether `inflate` has something to do."""
         return self._input is not None
 
     def buffered(self) -> int:

@@ -173,7 +173,7 @@ class ClientHandshake:
         return self._describe(False)
 
     def receive_end(self, cause: str = "") -> Refused:
-        """Know that no more will come; ``cause`` is what the system says of that."""
+        """Return the refusal: nothing more will come, for a ``cause`` of the system's."""
         refusal = self.give_up()
         if refusal is not None and self.decided:
             return refusal

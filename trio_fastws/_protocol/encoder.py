@@ -150,11 +150,11 @@ class MessageEncoder(CompressedParser):
         return frame[1]
 
     def compresses(self) -> bool:
-        """Tell whether messages can be compressed."""
+        """Return whether messages can be compressed."""
         return self.deflate is not None and self.deflate.agreement.compresses
 
     def in_steps(self, size: int) -> bool:
-        """Tell whether to compress a payload of so many bytes in steps.
+        """Return whether to compress a payload of so many bytes in steps.
 
         Each of `step` bytes at most, so that others need not wait for it.
         """
@@ -167,7 +167,7 @@ class MessageEncoder(CompressedParser):
         return self.deflate.agreement.step
 
     def may_share(self, size: int) -> bool:
-        """Tell whether a frame may be sent that was compressed for many."""
+        """Return whether a frame may be sent that was compressed for many."""
         if self.deflate is None or self.role != SERVER:
             return False
         agreement = self.deflate.agreement

@@ -221,7 +221,7 @@ class Endpoint(MessageEncoder):
         return self._fail(code, reason)
 
     def ends_transport(self) -> bool:
-        """Tell whether this side closes the transport, now that it is over.
+        """Return whether this side closes the transport, now that it is over.
 
         RFC 6455 7.1.1: the server closes first, so that it holds no socket in
         TIME_WAIT and the client can dial again; a client waits for it. Either

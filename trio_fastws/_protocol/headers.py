@@ -62,17 +62,17 @@ _OWNED = frozenset(
 
 
 def is_token(text: str) -> bool:
-    """Say whether ``text`` is a token: a name that needs no quotes."""
+    """Return whether ``text`` is a token: a name that needs no quotes."""
     return _TOKEN.fullmatch(text) is not None
 
 
 def is_token_list(value: bytes) -> bool:
-    """Say whether a field value is a list of one or more tokens."""
+    """Return whether a field value is a list of one or more tokens."""
     return _TOKEN_LIST.fullmatch(value) is not None
 
 
 def is_extension_list(value: bytes) -> bool:
-    """Say whether a field value is a list of extensions with their parameters."""
+    """Return whether a field value is a list of extensions with their parameters."""
     return _EXTENSION_LIST.fullmatch(value) is not None
 
 
@@ -146,7 +146,7 @@ def split_list(value: str) -> list[str]:
 
 
 def has_token(value: bytes | None, token: bytes) -> bool:
-    """Say whether a list field holds a lower-case token, in any case.
+    """Return whether a list field holds a lower-case token, in any case.
 
     Only its first `MAX_ELEMENTS` elements are looked at.
     """

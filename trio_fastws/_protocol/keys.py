@@ -26,7 +26,7 @@ def generate_key() -> str:
 
 
 def is_key(key: bytes) -> bool:
-    """Say whether a Sec-WebSocket-Key is 16 bytes in base64."""
+    """Return whether a Sec-WebSocket-Key is 16 bytes in base64."""
     return _KEY.fullmatch(key) is not None
 
 

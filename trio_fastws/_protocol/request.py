@@ -289,7 +289,7 @@ def check_request_line(line: bytes) -> list[bytes]:
 
 
 def _explain(line: bytes, parts: list[bytes]) -> HandshakeError:
-    """Say what is wrong with a request line that `parse_request` does not take."""
+    """Return what is wrong with a request line that `parse_request` does not take."""
     method, version = parts[0], parts[-1]
     if method == b"PROXY":
         return HandshakeError(400, PROXY_LINE)

@@ -32,7 +32,7 @@ UPGRADE_REQUIRED = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))
 
 
 def is_upgrade(request: Request) -> bool:
-    """Say whether a request asks for a WebSocket, well or badly.
+    """Return whether a request asks for a WebSocket, well or badly.
 
     True also if only the key is there: then a proxy has removed Upgrade, and
     `check_upgrade` says so, where a plain HTTP answer would puzzle.

@@ -58,7 +58,7 @@ class TextDecoder:
             self.size = self._joined_size
 
     def holds_text(self) -> bool:
-        """Tell whether `take` has anything to give."""
+        """Return whether `take` has anything to give."""
         return bool(self._parts or self._joined)
 
     def take(self) -> str:

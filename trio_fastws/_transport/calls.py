@@ -121,7 +121,7 @@ def send(fd: int, parts: list[bytes], size: int) -> int:
 
 
 def end_output(fd: int) -> None:
-    """Say that nothing more will be sent (TCP's FIN).
+    """End our direction: nothing more will be sent (TCP's FIN).
 
     Raises:
         OSError: The connection is broken.
@@ -176,7 +176,7 @@ def is_lost(fd: int) -> bool:
 
 
 def has_failed(fd: int) -> bool:
-    """Tell whether the connection is broken, once: asking forgets it."""
+    """Return whether the connection has failed, once: asking forgets it."""
     with lend(fd) as sock:
         return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
 
@@ -241,7 +241,7 @@ def new_timer() -> int:
 
 
 def set_timer(fd: int, microseconds: int) -> None:
-    """Have a timer's descriptor become readable so much later; no earlier time counts.
+    """Make a timer's descriptor readable so much later, instead of what was set.
 
     Raises:
         OSError: It is no timer.

@@ -106,7 +106,7 @@ class Contexts:
             owner.context = context
 
     def keep_current(self, owner: ContextOwner) -> None:
-        """Know that the current task has worked for an owner, up to now."""
+        """Keep the current task's context for an owner: it has worked for it."""
         self._keep(owner, copy_context())
 
     def get(self, owner: ContextOwner) -> Context:

@@ -22,7 +22,7 @@ def thread_ident() -> int:
 
 
 def enter_context(context: Context) -> None:
-    """Have what follows see and set the variables of ``context``.
+    """Enter ``context``: what follows sees and sets its variables.
 
     Raises:
         RuntimeError: It is entered already.
@@ -31,7 +31,7 @@ def enter_context(context: Context) -> None:
 
 
 def leave_context(context: Context) -> None:
-    """Go back to the context before.
+    """Leave ``context`` for the one before.
 
     Raises:
         RuntimeError: It is not the one that was entered last.

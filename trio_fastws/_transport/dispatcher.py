@@ -368,7 +368,7 @@ class Dispatcher(Turn):
                 return
 
     def handle(self, link: Link, events: int) -> None:
-        """Have a link act on its events; what it raises costs it alone."""
+        """Call `Link.on_ready`; what that raises costs this link alone."""
         try:
             link.on_ready(events)
         except Exception as error:  # noqa: BLE001 - isolation

@@ -23,7 +23,7 @@ def log_failure(error: Exception, owner: Any = None) -> None:
 
 
 def contain(turn: Any, owner: Any, error: Exception) -> None:
-    """Have what was raised for one owner cost that one alone.
+    """Give up the owner for which something was raised; the others go on.
 
     Args:
         turn: The `Turn` in which it was raised.

@@ -69,19 +69,19 @@ class Owner(ContextOwner):
         """Take ``turn.buffer[start:stop]``, which is only lent for this call."""
 
     def on_filled(self, size: int) -> None:
-        """Know that ``size`` bytes were written into what `get_buffer` gave."""
+        """Called when ``size`` bytes were written into what `get_buffer` gave."""
 
     def on_eof(self, error: OSError | None) -> None:
-        """Know that nothing more will come: end of stream, or ``error``."""
+        """Called when nothing more will come: end of stream, or ``error``."""
 
     def on_hangup(self) -> None:
-        """Know that the peer reset the connection while reading was paused.
+        """Called when the peer reset the connection while reading was paused.
 
         Bytes that came before are still readable; writing is not possible.
         """
 
     def on_half_closed(self) -> None:
-        """Know that the peer ended its direction while reading was paused.
+        """Called when the peer ended its direction while reading was paused.
 
         TCP's FIN: it may be gone, or read on. Only a write tells, which a peer
         that is gone answers with a reset. Told again after each pause.
@@ -92,13 +92,13 @@ class Owner(ContextOwner):
         raise NotImplementedError
 
     def on_writable(self) -> None:
-        """Write more: the link takes bytes again."""
+        """Called when the link takes bytes again."""
 
     def on_mark(self) -> None:
-        """Do what was put off to the end of the turn."""
+        """Called at the end of the turn; see `Turn.mark`."""
 
     def on_continue(self) -> None:
-        """Go on with input that an earlier turn had no time for."""
+        """Called to go on with input that an earlier turn had no time for."""
 
     def describe(self) -> dict[str, object]:
         """Return what log records say of it; see `logs`."""
@@ -149,17 +149,17 @@ class Link:
         raise NotImplementedError
 
     def limit_unsent(self, size: int) -> None:
-        """Have no more than ``size`` bytes be taken by `write` and not be sent yet.
+        """Limit what `write` takes and the system has not sent yet to ``size`` bytes.
 
         In vain where there is no TCP socket. What is under way does not count.
         """
 
     def want(self, read: bool, write: bool) -> None:
-        """Say whether the owner wants data, and room to write."""
+        """Set whether the owner wants data, and room to write."""
         raise NotImplementedError
 
     def shutdown(self, unread: bool = False) -> None:
-        """Say to the peer that nothing more will come (TCP's FIN).
+        """End our direction: nothing more will come (TCP's FIN).
 
         Args:
             unread: The peer may be sending still. Only TLS has to know: its
@@ -168,7 +168,7 @@ class Link:
         raise NotImplementedError
 
     def say_goodbye(self) -> None:
-        """Say what the link itself has to say at the end: TLS's close_notify.
+        """Send what the link itself has to say at the end: TLS's close_notify.
 
         Behind what was written, and nothing may be written after it. TCP goes on
         until `shutdown` or `close`. Nothing where there is no such word.
@@ -198,7 +198,7 @@ class Link:
         return 0
 
     def flushing(self) -> bool:
-        """Tell whether it has taken something that it has yet to write.
+        """Return whether it has taken something that it has yet to write.
 
         If so when the input of a link that was shut down ends, that end is
         reported again when it has written.
@@ -291,7 +291,7 @@ class Turn:
         self.window = memoryview(self.buffer)
 
     def narrow_reads(self, narrow: bool) -> None:
-        """Have links read `NARROW_SIZE` bytes at a time, or `READ_SIZE` again."""
+        """Make links read `NARROW_SIZE` bytes at a time, or `READ_SIZE` again."""
         self.narrow = self.window[:NARROW_SIZE] if narrow else None
 
     def begin(self, seconds: float = TURN_SECONDS) -> None:
@@ -305,7 +305,7 @@ class Turn:
         return self.now if self.corked is not None else self.clock()
 
     def mark(self, owner: Owner) -> None:
-        """Have `Owner.on_mark` called before the loop parks."""
+        """Schedule `Owner.on_mark` for the end of the turn, before the loop parks."""
         if not owner.marked:
             owner.marked = True
             self._marked.append(owner)
@@ -313,7 +313,7 @@ class Turn:
                 self.unpark()
 
     def put_off(self, owner: Owner) -> None:
-        """Have `Owner.on_continue` called in the next turn."""
+        """Schedule `Owner.on_continue` for the next turn."""
         if not owner.unfinished:
             owner.unfinished = True
             self._continuing.append(owner)
@@ -321,23 +321,23 @@ class Turn:
                 self.unpark()
 
     def idle(self) -> bool:
-        """Tell whether the loop may park."""
+        """Return whether the loop may park."""
         return not self._marked and not self._continuing
 
     def park(self, unpark: Callable[[], None]) -> float:
-        """Know how to wake the loop, which waits from now on; return until when."""
+        """Note how to wake the loop, which waits from now on; return until when."""
         self.unpark = unpark
         self.wake_at = self.wheel.next_deadline()
         return self.wake_at
 
     def schedule(self, timer: Timer, deadline: float) -> None:
-        """Have ``timer`` called at ``deadline``; see `Wheel.schedule`."""
+        """Schedule ``timer`` for ``deadline``; see `Wheel.schedule`."""
         self.wheel.schedule(timer, deadline)
         if self.unpark is not None and deadline < self.wake_at:
             self.unpark()
 
     def schedule_exactly(self, timer: Timer, deadline: float) -> None:
-        """Have ``timer`` called at ``deadline``; see `Wheel.schedule_exactly`."""
+        """Schedule ``timer``; see `Wheel.schedule_exactly`."""
         self.wheel.schedule_exactly(timer, deadline)
         if self.unpark is not None and deadline < self.wake_at:
             self.unpark()

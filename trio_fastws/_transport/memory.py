@@ -31,7 +31,7 @@ GIVE_BACK_SECONDS = 1.0
 
 @cache
 def keep_freed_memory() -> None:
-    """Have the allocator keep some of what is freed; once in a process is enough.
+    """Make the allocator keep some of what is freed; once in a process is enough.
 
     One block is had and freed, and never touched: glibc keeps up to twice the largest
     block that was freed, and what it gives back has to be had anew page by page, with
@@ -83,7 +83,7 @@ class Peak(Timer):
         self.planned: float = math.inf
 
     def plan(self, held: int) -> None:
-        """Know that much less is held than the most."""
+        """Plan to give memory back: much less is held than the most."""
         if self.planned == math.inf:
             self.recent = held
             self.planned = self._turn.time() + GIVE_BACK_SECONDS

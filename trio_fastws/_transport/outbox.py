@@ -102,7 +102,7 @@ class Outbox:
         return 0 if self.pending is None else len(self.pending)
 
     def takes(self) -> bool:
-        """Tell whether an item may be encoded right into the wire."""
+        """Return whether an item may be encoded right into the wire."""
         return self.pending is None and self.rest is None and self._has_room()
 
     def _has_room(self) -> bool:
@@ -203,7 +203,7 @@ class Outbox:
                 return False
 
     def block(self, link: Link) -> None:
-        """Know that the link takes no more: from now on the peer's system counts.
+        """Note that the link takes no more: from now on the peer's system counts.
 
         The link may have room again only because bytes were acknowledged that the
         peer took long ago.

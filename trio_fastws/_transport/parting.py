@@ -56,7 +56,7 @@ class Parting:
         await self.done.wait()
 
     async def say(self) -> trio.abc.Stream:
-        """Say it, and wait for the peer's; return the transport, which is open.
+        """Send it, and wait for the peer's; return the transport, which is open.
 
         RFC 8446 6.1: each party MUST send a close_notify before it closes its write
         side.
@@ -82,7 +82,7 @@ class Parting:
 
 
 async def end_output(stream: trio.abc.Stream, unread: bool) -> bool:
-    """Say that nothing more will come; return False if that closed the stream.
+    """End our direction; return False if that closed the stream.
 
     Args:
         stream: TLS has said its goodbye already, or will not.

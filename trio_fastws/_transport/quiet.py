@@ -18,7 +18,7 @@ TRIOS_OWN = 1
 
 
 def is_guest() -> bool:
-    """Tell whether another loop runs trio's (guest mode): whoever calls, to be seen.
+    """Return whether another loop runs trio's (guest mode): it is among the callers.
 
     That loop has things to do of which trio knows nothing.
     """

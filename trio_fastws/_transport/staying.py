@@ -71,7 +71,7 @@ class Stay:
             self._skipped -= 1
 
     def may_wait(self, now: float) -> bool:
-        """Tell whether the next look may wait, however long: the timer ends it."""
+        """Return whether the next look may wait, however long: the timer ends it."""
         if not self._allowed or 0.0 < self._until <= now:
             return False
         begins = self._until == 0.0
@@ -86,7 +86,7 @@ class Stay:
         return True
 
     def waited(self, now: float) -> None:
-        """Know when a wait was over."""
+        """Called after a wait, with the time: count it if it was worth it."""
         if now < self._until:
             self._brought += 1
 

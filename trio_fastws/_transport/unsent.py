@@ -23,7 +23,7 @@ _NOTSENT_LOWAT: int | None = getattr(
 
 
 def limit_unsent(sock: socket.socket | trio.socket.SocketType, size: int) -> bool:
-    """Have a socket be writable only while less than half of ``size`` is unsent.
+    """Make a socket writable only while less than half of ``size`` is unsent.
 
     Returns:
         False if it cannot be had: it is no TCP socket, or on this system.

@@ -51,7 +51,7 @@ class Timer:
         return math.inf
 
     def on_failure(self, error: Exception) -> None:
-        """Know that `on_deadline` has raised. Raises it again unless overridden."""
+        """Called when `on_deadline` has raised. Raises it again unless overridden."""
         raise error
 
 
@@ -68,7 +68,7 @@ class Wheel:
         self.exact_at: float = math.inf
 
     def schedule(self, timer: Timer, deadline: float) -> None:
-        """Have ``timer`` called at ``deadline``, or earlier if it already is due.
+        """Schedule ``timer`` for ``deadline``; one that is due earlier stays so.
 
         Never moves a timer to a later slot: see the module's docstring.
         """
@@ -95,7 +95,7 @@ class Wheel:
         head._preceding = timer
 
     def schedule_exactly(self, timer: Timer, deadline: float) -> None:
-        """Have ``timer`` called at ``deadline`` and not at the next tick.
+        """Schedule ``timer`` for ``deadline`` itself, not for the next tick.
 
         It comes in the place of the one before: there is one for each wheel.
         """
