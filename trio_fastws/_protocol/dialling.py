@@ -173,7 +173,7 @@ class ClientHandshake:
         return self._describe(False)
 
     def receive_end(self, cause: str = "") -> Refused:
-        """Return the refusal: nothing more will come, for a ``cause`` of the system's."""
+        """Return the refusal: the stream has ended, for a ``cause`` that is known or not."""
         refusal = self.give_up()
         if refusal is not None and self.decided:
             return refusal
