@@ -173,7 +173,7 @@ class ClientHandshake:
         return self._describe(False)
 
     def receive_end(self, cause: str = "") -> Refused:
-        """Return the refusal: the stream has ended, for a ``cause`` that is known or not."""
+        """Return the refusal when nothing more comes; ``cause`` is why, if known."""
         refusal = self.give_up()
         if refusal is not None and self.decided:
             return refusal
