@@ -175,6 +175,10 @@ class Peer:
         await self.stream.aclose()
 
 
-async def dial(port: int) -> Peer:
-    """Connect to a server on this machine."""
-    return Peer(await trio.open_tcp_stream("127.0.0.1", port))
+async def dial(port: int, rcvbuf: int | None = None) -> Peer:
+    """Connect to a server on this machine, with a receive buffer of that size."""
+    sock = trio.socket.socket()
+    if rcvbuf is not None:
+        sock.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, rcvbuf)
+    await sock.connect(("127.0.0.1", port))
+    return Peer(trio.SocketStream(sock))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 from random import Random
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 import trio
 
 from tests.deflated import OFFER, Wire
-from tests.raw import Keeper, serving
+from tests.raw import Keeper, serving, socket_pair
 from trio_fastws import PerMessageDeflate, Timeouts, open_websocket
 
 # How we may be asked to compress, and what of a peer's window is shared.
@@ -65,7 +64,8 @@ async def linked(side: str, deflate: Any, *, small: bool = False, **options: Any
             yield await keeper.next(), peer
         return
     options.setdefault("timeouts", Timeouts(ping_interval=None))
-    ours, theirs = await tcp_pair(small)
+    size = 16 * 1024 if small else None
+    ours, theirs = socket_pair(True, size, size)
     peer = Wire(theirs, client=False)
     welcomed = trio.Event()
 
@@ -83,21 +83,6 @@ async def linked(side: str, deflate: Any, *, small: bool = False, **options: Any
                 yield ws, peer
             finally:
                 theirs.socket.close()
-
-
-async def tcp_pair(small: bool) -> tuple[trio.SocketStream, trio.SocketStream]:
-    """Return two connected streams, from the first to the second soon full."""
-    listener, theirs, ours = (trio.socket.socket() for _ in range(3))
-    with listener:
-        if small:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
-            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)
-        await listener.bind(("127.0.0.1", 0))
-        listener.listen(1)
-        await ours.connect(listener.getsockname())
-        theirs.close()
-        theirs, _ = await listener.accept()
-    return trio.SocketStream(ours), trio.SocketStream(theirs)
 
 
 class Story:

@@ -14,7 +14,7 @@ from functools import partial
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.bare import BINARY, PING, TEXT, Peer, frame
+from tests.bare import BINARY, PING, TEXT, Peer, dial, frame
 
 # What a message may be that is not what a server expects.
 WRONG = (
@@ -79,11 +79,7 @@ async def stand(port: int, manners: Manners) -> None:
 
 
 async def _arrive(port: int, manners: Manners, rcvbuf: int | None = None) -> Peer:
-    sock = trio.socket.socket()
-    if rcvbuf is not None:
-        sock.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, rcvbuf)
-    await sock.connect(("127.0.0.1", port))
-    peer = Peer(trio.SocketStream(sock))
+    peer = await dial(port, rcvbuf)
     await peer.shake(target=manners.path)
     await peer.send(manners.hello)
     return peer

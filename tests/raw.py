@@ -276,19 +276,26 @@ class Writes:
 
 
 def socket_pair(
-    tcp: bool, send_buffer: int = 64 * 1024
+    tcp: bool,
+    send_buffer: int | None = 64 * 1024,
+    receive_buffer: int | None = 16 * 1024,
 ) -> tuple[trio.SocketStream, trio.SocketStream]:
-    """Return both ends of a connection, whose buffers are small."""
+    """Return both ends of a connection.
+
+    From the first to the second its buffers are small; None: as the system has them.
+    """
     if tcp:
         with socket.socket() as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+            if receive_buffer is not None:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
             listener.bind(("127.0.0.1", 0))
             listener.listen()
             ours = socket.create_connection(listener.getsockname())
             theirs, _ = listener.accept()
     else:
         ours, theirs = socket.socketpair()
-    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+    if send_buffer is not None:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     streams = []
     for sock in (ours, theirs):
         sock.setblocking(False)

@@ -144,46 +144,35 @@ def test_a_signal_ends_the_opening_handshake() -> None:
                 assert wait_for(process) == (1, "", "trio-fastws: interrupted\n")
 
 
-def test_stdin_may_be_closed(echo) -> None:
-    done = subprocess.run(
-        ["sh", "-c", 'exec "$0" "$@" <&-', *PROGRAM, "dial", echo, "--expect", "0"],
+def dial_without(closing: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run `dial` with something closed by a shell's redirection."""
+    return subprocess.run(
+        ["sh", "-c", f'exec "$0" "$@" {closing}', *PROGRAM, "dial", *words],
         cwd=ROOT,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=25,
         check=False,
     )
+
+
+def test_stdin_may_be_closed(echo) -> None:
+    done = dial_without("<&-", echo, "--expect", "0")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize("texts", [("a",), ()])
 def test_stdout_may_be_closed(echo, texts) -> None:
     send = [word for text in texts for word in ("--send", text)]
-    words = [*PROGRAM, "dial", echo, *send, "--expect", str(len(texts))]
-    done = subprocess.run(
-        ["sh", "-c", 'exec "$0" "$@" >&-', *words],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=25,
-        check=False,
-    )
+    done = dial_without(">&-", echo, *send, "--expect", str(len(texts)))
     line = "trio-fastws: cannot write to stdout: Bad file descriptor\n"
     assert (done.returncode, done.stderr) == ((1, line) if texts else (0, ""))
 
 
 def test_stderr_may_be_closed(echo) -> None:
-    words = [*PROGRAM, "dial", echo, "--ping", "--send", "a", "--expect", "1"]
-    done = subprocess.run(
-        ["sh", "-c", 'exec "$0" "$@" 2>&-', *words],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=25,
-        check=False,
-    )
+    words = ("--ping", "--send", "a", "--expect", "1")
+    done = dial_without("2>&-", echo, *words)
     # What belongs on stderr does not go to stdout instead.
     assert (done.returncode, done.stdout) == (0, "a\n")
 

@@ -322,10 +322,7 @@ async def test_peer_that_leaves_meanwhile_cancels_it(
 async def test_large_answer_goes_out_whole_to_a_slow_reader(transport, serve) -> None:
     body = bytes(range(256)) * 40_000
     server = await serve(echo, on_request=lambda _: Response(200, (), body))
-    with trio.socket.socket() as sock:
-        sock.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, 4096)
-        await sock.connect(("127.0.0.1", server.port))
-        peer = Peer(trio.SocketStream(sock))
+    async with await dial(server.port, rcvbuf=4096) as peer:
         await peer.send(plain())
         await wait_all_tasks_blocked()
         await peer.read_head()
@@ -406,15 +403,14 @@ async def test_page_that_the_system_holds_goes_out_whole(
         timeouts=await_all,
         **options,
     )
-    with trio.socket.socket() as sock:
-        sock.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, 8192)
-        await sock.connect(("127.0.0.1", server.port))
-        stream = trio.SocketStream(sock)
+    async with await dial(server.port, rcvbuf=8192) as peer:
         if kind == "TLS":
-            stream = trio.SSLStream(
-                stream, client_tls, server_hostname="localhost", https_compatible=True
+            peer.stream = trio.SSLStream(
+                peer.stream,
+                client_tls,
+                server_hostname="localhost",
+                https_compatible=True,
             )
-        peer = Peer(stream)
         await peer.send(plain())
         assert await read_slowly(peer, 0.5, 3000) > len(body)
     assert trio.current_time() > 30

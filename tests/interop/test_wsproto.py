@@ -25,8 +25,7 @@ from wsproto.events import (
 )
 from wsproto.extensions import PerMessageDeflate as Extension
 
-from tests.deflate_cases import tcp_pair
-from tests.raw import serving
+from tests.raw import serving, socket_pair
 from trio_fastws import (
     Limits,
     PerMessageDeflate,
@@ -110,7 +109,7 @@ async def linked(side: str, handler: Any, **options: Any) -> Any:
             await peer.shake()
             yield peer
         return
-    ours, theirs = await tcp_pair(small=False)
+    ours, theirs = socket_pair(True, None, None)
 
     async def dial() -> None:
         url = "ws://127.0.0.1/"
