@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, cast
 
 from trio_fastws._protocol.request import parse_request
-from trio_fastws._transport.logs import show_path
+from trio_fastws._transport.logs import PATH_LENGTH, show_path
 
 
 def get_path(request: Any) -> str | None:
@@ -21,14 +20,19 @@ def get_path(request: Any) -> str | None:
     """
     if request is None or type(request) is str:
         return request
-    if type(request) is bytes:
-        target = request.split(b" ", 2)[1].decode("latin-1")
-        path = target.partition("?")[0]
-        if path[:1] != "/":  # an absolute URL
-            path = parse_request(request, len(request), len(request)).path
-    else:
-        path = request.path
-    return sys.intern(show_path(path))
+    if type(request) is not bytes:
+        return show_path(request.path)
+    path = request.split(b" ", 2)[1].partition(b"?")[0]
+    if path[:1] != b"/":  # an absolute URL
+        return show_path(parse_request(request, len(request), len(request)).path)
+    # One byte more than is shown tells that it was cut.
+    return _show(path[: PATH_LENGTH + 1])
+
+
+# Read for each connection, out of few.
+@lru_cache(maxsize=256)
+def _show(path: bytes) -> str:
+    return show_path(path.decode("latin-1"))
 
 
 def name_of(function: Any) -> str:

@@ -28,7 +28,8 @@ cdef extern from "<sys/socket.h>" nogil:
 
     ctypedef unsigned int socklen_t
     cdef struct sockaddr:
-        pass
+        unsigned short sa_family
+    int AF_INET
     int MSG_NOSIGNAL
     int SOCK_NONBLOCK
     int SOCK_CLOEXEC
@@ -220,7 +221,14 @@ cpdef peer_address(int fd):
     """See `calls.peer_address`."""
     cdef char name[128]  # sockaddr_storage
     cdef socklen_t size = sizeof(name)
+    cdef unsigned char *parts
     if c_getpeername(fd, <sockaddr *> name, &size) == 0:
+        parts = <unsigned char *> name
+        if (<sockaddr *> name).sa_family == AF_INET:
+            # As `to_address` reads it. It is asked at the end of each connection, of
+            # which most are these.
+            host = f"{parts[4]}.{parts[5]}.{parts[6]}.{parts[7]}"
+            return host, parts[2] << 8 | parts[3]
         return to_address(name[:min(size, <socklen_t> sizeof(name))])
     for wanted in SIZES:
         size = wanted
