@@ -16,11 +16,10 @@ from trio_fastws._transport.lingering import END_SECONDS, Linger
 from trio_fastws._transport.links import Link, Owner
 from trio_fastws._transport.logs import log
 
+from ._liveness import LOOKS
+
 if TYPE_CHECKING:
     from ._reception import Reception
-
-# How often the system is asked, before a deadline, what the peer's has taken.
-LOOKS = 4
 
 
 class Answer(Owner):

@@ -1,6 +1,5 @@
 cimport cython
 
-from trio_fastws._protocol.endpoint cimport Endpoint
 from trio_fastws._protocol.flag cimport flag
 from trio_fastws._transport.lingering cimport Linger
 from trio_fastws._transport.links cimport Link, Turn
@@ -33,9 +32,7 @@ cdef class Connection(Pressure):
     @cython.locals(link=Link)
     cpdef on_eof(self, error)
     cpdef abort(self, reason)
-    @cython.locals(
-        service=Service, turn=Turn, link=Link, endpoint=Endpoint, left=double,
-    )
+    @cython.locals(service=Service, turn=Turn, link=Link, left=double)
     cdef _finish(self, bint lingering)
     cdef _wake_all(self)
     cdef _wake_senders(self)

@@ -3,7 +3,6 @@ cimport cython
 from trio_fastws._transport.outbox cimport Outbox
 
 from ._inbox cimport Inbox
-from ._service cimport Service
 
 # Numbers of the module as C has them: not seen from Python.
 cdef int BY_BUDGET
@@ -13,7 +12,7 @@ cdef Py_ssize_t FLOOR
 cdef class Holding(Inbox):
     cdef _on_end(self, event)
     cdef _settle(self)
-    @cython.locals(held=Py_ssize_t, outbox=Outbox, service=Service)
+    @cython.locals(held=Py_ssize_t, outbox=Outbox)
     cdef account(self)
     @cython.locals(outbox=Outbox)
     cdef bint is_draining(self, double since) except? -1

@@ -31,14 +31,12 @@ LOOKS = 4
 STALL_LOOKS = 2
 # And once early, if it was not known at first where the peer was.
 EARLY = 16
+LOST = "the connection was lost without a Close frame"
 
 
 def first_look(outbox: Outbox, seconds: float) -> float:
     """Return when to look at a stalled outbox that may stall for so long."""
     return outbox.since + seconds / (EARLY if outbox.acknowledged < 0 else STALL_LOOKS)
-
-
-LOST = "the connection was lost without a Close frame"
 
 
 class Probe:

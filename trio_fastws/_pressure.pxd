@@ -5,7 +5,6 @@ from trio_fastws._transport.links cimport Link, Turn
 from trio_fastws._transport.outbox cimport Outbox
 
 from ._input cimport Input
-from ._service cimport Service
 
 # Numbers of the module as C has them: not seen from Python.
 cdef int BY_OUTBOX, WHEN_EMPTY

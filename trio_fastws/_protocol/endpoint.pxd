@@ -1,7 +1,6 @@
 cimport cython
 
 from ._xor cimport unmask
-from .agreement cimport Agreement
 from .deflate cimport DeflateContext
 from .encoder cimport MessageEncoder
 from .frames cimport encode_frame
@@ -20,7 +19,6 @@ cdef class Endpoint(MessageEncoder):
     @cython.locals(at=Py_ssize_t, available=Py_ssize_t, take=Py_ssize_t, payload=bytes, whole=bytearray)
     cdef _read_control(self)
     cdef _read_close(self, bytes payload)
-    cdef _fail(self, int code, str reason)
     cpdef end(self)
     cpdef fail(self, int code, str reason)
     cpdef bint ends_transport(self)

@@ -98,9 +98,9 @@ class Endpoint(MessageEncoder):
         try:
             return self._next()
         except ProtocolError as error:
-            return self._fail(error.close_code, error.reason)
+            return self.fail(error.close_code, error.reason)
         except (MemoryError, OverflowError):
-            return self._fail(1009, f"no memory for a frame of {self._length} bytes")
+            return self.fail(1009, f"no memory for a frame of {self._length} bytes")
 
     def _next(self) -> Event | None:
         while True:
@@ -189,9 +189,16 @@ class Endpoint(MessageEncoder):
             reply = self._encode_control(CLOSE, payload)
         return Close(code, reason, reply)
 
-    def _fail(self, code: int, reason: str) -> Failure:
-        # RFC 6455 7.1.7: fail the connection: a Close with a code, and MUST NOT
-        # continue to process data from the peer.
+    def fail(self, code: int, reason: str) -> Failure:
+        """Fail the connection, for a reason of its owner's too; see `Failure`.
+
+        RFC 6455 7.1.7: a Close with a code, and MUST NOT continue to process data
+        from the peer.
+
+        Args:
+            code: Of the Close.
+            reason: At most 123 bytes.
+        """
         self.failed = True
         self._drop_message()
         self._release()
@@ -210,15 +217,6 @@ class Endpoint(MessageEncoder):
         self._release()
         if self.deflate is not None:
             self.deflate.end()
-
-    def fail(self, code: int, reason: str) -> Failure:
-        """Fail the connection for a reason of its owner's; see `Failure`.
-
-        Args:
-            code: Of the Close.
-            reason: At most 123 bytes.
-        """
-        return self._fail(code, reason)
 
     def ends_transport(self) -> bool:
         """Return whether this side closes the transport, now that it is over.
