@@ -217,23 +217,26 @@ cpdef Py_ssize_t send(int fd, list parts, Py_ssize_t size) except? -2:
     return done
 
 
+cdef _read_name(char *name, Py_ssize_t size):
+    cdef unsigned char *parts = <unsigned char *> name
+    if (<sockaddr *> name).sa_family == AF_INET:
+        # As `to_address` reads it. It is asked at the end of each connection, and
+        # most are these.
+        host = f"{parts[4]}.{parts[5]}.{parts[6]}.{parts[7]}"
+        return host, parts[2] << 8 | parts[3]
+    return to_address(name[:size])
+
+
 cpdef peer_address(int fd):
     """See `calls.peer_address`."""
     cdef char name[128]  # sockaddr_storage
     cdef socklen_t size = sizeof(name)
-    cdef unsigned char *parts
     if c_getpeername(fd, <sockaddr *> name, &size) == 0:
-        parts = <unsigned char *> name
-        if (<sockaddr *> name).sa_family == AF_INET:
-            # As `to_address` reads it. It is asked at the end of each connection, of
-            # which most are these.
-            host = f"{parts[4]}.{parts[5]}.{parts[6]}.{parts[7]}"
-            return host, parts[2] << 8 | parts[3]
-        return to_address(name[:min(size, <socklen_t> sizeof(name))])
+        return _read_name(name, min(size, <socklen_t> sizeof(name)))
     for wanted in SIZES:
         size = wanted
         if c_getsockopt(fd, SOL_SOCKET, SO_PEERNAME, name, &size) == 0:
-            return to_address(name[:min(size, <socklen_t> wanted)])
+            return _read_name(name, min(size, <socklen_t> wanted))
     return None
 
 
