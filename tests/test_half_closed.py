@@ -11,7 +11,7 @@ from trio.testing import (
 )
 
 from tests.bare import BINARY, Peer, close, frame
-from trio_fastws import Sending, Timeouts, open_websocket
+from trio_fastws import Limits, Sending, Timeouts, open_websocket
 
 PAYLOAD = bytes(100_000)
 
@@ -55,6 +55,28 @@ async def test_a_peer_that_ends_tcp_and_does_not_read_has_its_time_and_no_more(
     await ws.wait_closed()
     assert 4 <= trio.current_time() - started < 4.1
     assert ws.close_code == 4001
+
+
+async def test_what_was_queued_and_our_own_close_go_out_though_no_answer_will_come(
+    transport, connect
+) -> None:
+    # While nobody receives, nobody sees the FIN; to close is to read on.
+    ws, peer = await connect(limits=Limits(receive_buffer=len(PAYLOAD)))
+    await peer.send(frame(BINARY, PAYLOAD))
+    await wait_all_tasks_blocked(0.01)
+    await peer.stream.send_eof()
+    await wait_all_tasks_blocked(0.01)
+    messages = [b"first", b"second", PAYLOAD]
+    for message in messages:
+        await ws.send(message)
+    await ws.aclose(4000)
+    assert ws.close_code == 1006
+    received = await peer.rest()
+    wanted = [frame(BINARY, message, masked=False) for message in messages]
+    # A Ping has asked whether it still reads.
+    assert received.removeprefix(b"\x89\x00") == (
+        b"".join(wanted) + close(4000, masked=False)
+    )
 
 
 # The answer and the FIN are handled by two tasks, which trio runs in any order.

@@ -205,15 +205,18 @@ class Connection(Pressure):
         """See `Owner.on_eof`."""
         link = self.link
         if (
-            self._ending
+            self._closing
             and error is None
             and link is not None
             and not link.broken
             and (self._outbox is not None or link.flushing())
         ):
-            # Our answer to its Close, and what is committed before that, are on
-            # their way still: a FIN does not say that nobody reads them.
+            # A Close, and what is queued or committed before it, are on their way
+            # still: a FIN does not say that nobody reads them.
             self._peer_ended = True
+            if not self._ending:  # and no Close of its own will come
+                self._set_result(1006, LOST)
+                self._begin_ending()
             self._settle()
             return
         cause = "" if error is None else f" ({error.strerror or error})"
