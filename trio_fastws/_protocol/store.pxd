@@ -3,7 +3,7 @@ cimport cython
 from ._xor cimport reserve
 
 # Numbers of the module as C has them: not seen from Python.
-cdef Py_ssize_t TRUSTED
+cdef Py_ssize_t LEAST, TRUSTED
 
 
 cdef class BinaryStore:

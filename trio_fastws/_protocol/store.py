@@ -12,6 +12,9 @@ from io import BytesIO
 
 from .mask import reserve
 
+# So much room a message has at once: most need no more, and who announces more, to send
+# a byte of it, gets no more.
+LEAST = 16 * 1024
 # Until so much has come, a message has no more than twice the room that it fills. So
 # much at once, in one read, is what a peer sends that really has a large message; to
 # copy it once more takes 5 us.
@@ -33,7 +36,7 @@ class BinaryStore:
     __slots__ = ("_bytes", "_view", "room")
 
     def __init__(self) -> None:
-        self._bytes = BytesIO()
+        self._bytes: BytesIO | None = None
         # What `get_buffer` gave.
         self._view: memoryview | None = None
         self.room: int = 0
@@ -57,21 +60,23 @@ class BinaryStore:
             else:
                 self.room = need
         store = self._bytes
+        if store is None:
+            store = self._bytes = BytesIO()
         store.seek(at)
         store.write(data)
 
     def _grow(self, at: int, room: int) -> None:
-        # Into another one: that which fails to grow loses what it has.
-        held = self._bytes.getbuffer()
-        # What it holds at first is never seen: it is written over from its start,
-        # or cut off. After pieces that were given away it would not be.
-        if len(held) < at:
-            store = BytesIO(bytes(room))
+        # Into another one: that which fails to grow loses what it has. What it holds at
+        # first is never seen: it is written over from its start, or cut off. After
+        # pieces that were given away it would not be.
+        store = self._bytes
+        if store is None:
+            self._bytes = BytesIO(bytes(room) if at else reserve(room))
         else:
-            store = BytesIO(reserve(room))
-        store.write(held[:at])
-        held.release()
-        self._bytes = store
+            held = store.getbuffer()
+            self._bytes = BytesIO(reserve(room))
+            self._bytes.write(held[:at])
+            held.release()
         self.room = room
 
     def get_buffer(self, at: int, expected: int) -> memoryview | None:
@@ -91,6 +96,7 @@ class BinaryStore:
                 self._grow(at, room)
             except (MemoryError, OverflowError):
                 return None
+        assert self._bytes is not None
         held = self._bytes.getbuffer()
         view = held[at : min(expected, self.room)]
         held.release()
@@ -118,6 +124,8 @@ class BinaryStore:
         """Return the message, which has ``size`` bytes; the store is of no use then."""
         self.take_back()
         store = self._bytes
+        if store is None:
+            return bytes(size)
         # There may be room for more behind what was received.
         store.truncate(size)
         return store.getvalue()
@@ -125,7 +133,7 @@ class BinaryStore:
 
 def get_room(arrived: int, expected: int) -> int:
     """Return how much room a message gets of which so much has come."""
-    room = 2 * arrived
+    room = max(LEAST, 2 * arrived)
     if arrived >= STAGE:
         room = max(room, min(16 * arrived, TRUSTED))
     return min(room, expected)
