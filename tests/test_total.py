@@ -9,7 +9,7 @@ import trio
 import trio.testing
 from trio.testing import wait_all_tasks_blocked
 
-from tests.bare import BINARY, CLOSE, TEXT, Peer, close, frame
+from tests.bare import BINARY, CLOSE, TEXT, Peer, close, dial, frame
 from trio_fastws import (
     ConnectionBroken,
     EventHandler,
@@ -354,6 +354,48 @@ async def test_a_peer_that_reads_is_not_closed_for_what_is_on_its_way(
             await trio.sleep(1)
         assert server.statistics().closed_for_total == 1
         assert server.statistics().connections >= 1
+
+
+@pytest.mark.parametrize("handler", [Echo(), unread])
+async def test_nothing_is_held_for_peers_that_are_gone(
+    transport, serve, autojump_clock, handler
+) -> None:
+    # They reset their connections while they are held back.
+    server = await serve(handler, limits=SMALL)
+    peers = []
+    for _ in range(12):
+        peers.append(await dial(server.port))
+        await peers[-1].shake()
+        await peers[-1].send(part(100_000))
+    while not server.statistics().paused_for_total:
+        await trio.lowlevel.checkpoint()
+    start = trio.current_time()
+    for peer in peers:
+        await peer.reset()
+    while server.statistics().connections:
+        await trio.lowlevel.checkpoint()
+    assert trio.current_time() == start
+    assert server.statistics().bytes_held == 0
+    assert server.statistics().closed_for_total == 0
+
+
+async def test_who_is_gone_while_favoured_is_not_held_back(
+    transport, serve, autojump_clock
+) -> None:
+    # The first ones are read from; then they are reset, with bytes left that nobody
+    # has received, and it is the others' turn.
+    server = await serve(unread, limits=Limits(total=MiB, receive_buffer=1000))
+    peers = []
+    for _ in range(12):
+        peers.append(await dial(server.port))
+        await peers[-1].shake()
+        await peers[-1].send(frame(BINARY, bytes(90_000)) + part(90_000))
+    await settle(server)
+    for peer in peers:
+        await peer.reset()
+    await trio.sleep(20)
+    assert server.statistics().connections == 0
+    assert server.statistics().bytes_held == 0
 
 
 # --- one message ------------------------------------------------------------

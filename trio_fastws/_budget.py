@@ -197,12 +197,13 @@ class Budget(Timer):
         elif held == 0:
             self._holders -= 1
         peak = self._peak
+        peak.held = self.held
         if held > before:
             if self.held > peak.recent:
                 peak.recent = self.held
                 peak.most = max(peak.most, self.held)
         elif peak.most - self.held >= WORTH_GIVING_BACK:
-            peak.plan(self.held)
+            peak.plan()
         if self._pressed or self.held > self._soft:
             self._judge(holder, held > before)
 
@@ -282,10 +283,11 @@ class Budget(Timer):
             self._count(False)
             case.favoured = 0.0
             case.tried = True
-            if holder.hold_back():
-                self._queue[holder] = case
-            else:
-                del self._cases[holder]
+            self._queue[holder] = case
+            if not holder.hold_back():
+                # Its case may be closed already: to be held back ends what is gone.
+                self._queue.pop(holder, None)
+                self._cases.pop(holder, None)
 
     def _scan(self) -> None:
         # For those that hold much and say nothing more, bounded.

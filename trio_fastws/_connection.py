@@ -231,7 +231,8 @@ class Connection(Pressure):
         """
         if self._hung or self._finished:
             return
-        if self._closing:
+        if self._closing or self._paused & BY_BUDGET:
+            # There is no memory for what the peer has left behind.
             self.abort(LOST)
             return
         self._hung = True
@@ -243,7 +244,7 @@ class Connection(Pressure):
         if self._paused != 0:
             turn.schedule(self, turn.time() + self._service.close_seconds / LOOKS)
             if self._service.handler is None:
-                self._resume(self._paused & ~BY_BUDGET)
+                self._resume(self._paused)
             else:
                 self._resume(BY_OUTBOX)
 

@@ -12,6 +12,7 @@ cdef Py_ssize_t FLOOR
 cdef class Holding(Inbox):
     cdef _on_end(self, event)
     cdef _settle(self)
+    cpdef abort(self, reason)
     @cython.locals(held=Py_ssize_t, outbox=Outbox)
     cdef account(self)
     @cython.locals(outbox=Outbox)

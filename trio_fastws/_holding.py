@@ -12,6 +12,7 @@ from typing import Any
 
 from ._budget import FLOOR
 from ._inbox import BY_BUDGET, Inbox
+from ._liveness import LOST
 
 
 class Holding(Inbox):
@@ -27,6 +28,9 @@ class Holding(Inbox):
     def _settle(self) -> None:
         """Finish, if that only waited for the last bytes to be written."""
 
+    def abort(self, reason: str) -> None:
+        """Give the connection up without another word to the peer."""
+
     # --- the budget ---------------------------------------------------------
 
     def account(self) -> None:
@@ -41,7 +45,10 @@ class Holding(Inbox):
             self._service.budget.charge(self, held)
 
     def hold_back(self) -> bool:
-        """See `Holder.hold_back`."""
+        """See `Holder.hold_back`; for a peer that is gone nothing is held."""
+        if self._hung:
+            self.abort(LOST)
+            return False
         self._pause(BY_BUDGET)
         return self._paused & BY_BUDGET != 0
 

@@ -9,8 +9,9 @@ cdef double GIVE_BACK_SECONDS
 @cython.final
 cdef class Peak(Timer):
     cdef object _turn
+    cdef public Py_ssize_t held
     cdef public Py_ssize_t most
     cdef public Py_ssize_t recent
     cdef public double planned
 
-    cpdef plan(self, Py_ssize_t held)
+    cpdef plan(self)

@@ -68,24 +68,26 @@ class Peak(Timer):
     """The most that was held, and whether freed memory is to be given back.
 
     Attributes:
+        held: Now.
         most: Since memory was given back.
         recent: Since it was planned to be.
         planned: When that will be; ``math.inf`` if it is not.
     """
 
-    __slots__ = ("_turn", "most", "planned", "recent")
+    __slots__ = ("_turn", "held", "most", "planned", "recent")
 
     def __init__(self, turn: Turn) -> None:
         self._init_timer()
         self._turn: Turn = turn
+        self.held: int = 0
         self.most: int = 0
         self.recent: int = 0
         self.planned: float = math.inf
 
-    def plan(self, held: int) -> None:
+    def plan(self) -> None:
         """Plan to give memory back: much less is held than the most."""
         if self.planned == math.inf:
-            self.recent = held
+            self.recent = self.held
             self.planned = self._turn.time() + GIVE_BACK_SECONDS
             self._turn.schedule(self, self.planned)
 
@@ -98,4 +100,7 @@ class Peak(Timer):
         if self.most - self.recent >= WORTH_GIVING_BACK:
             self.most = self.recent
             give_back()
-        return math.inf
+        if self.most - self.held >= WORTH_GIVING_BACK:
+            self.recent = self.held
+            self.planned = now + GIVE_BACK_SECONDS
+        return self.planned
