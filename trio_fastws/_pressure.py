@@ -102,7 +102,7 @@ class Pressure(Input):
             self._owed = WHEN_EMPTY
 
     def _is_drained(self, outbox: Outbox | None) -> bool:
-        # Whether whoever is to be told would find room, and nobody before him.
+        # Whether whoever is to be told would find room, and nobody first.
         if outbox is not None and (
             self._owed == WHEN_EMPTY
             or outbox.size() > self._service.low_water
