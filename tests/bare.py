@@ -177,8 +177,13 @@ class Peer:
 
 async def dial(port: int, rcvbuf: int | None = None) -> Peer:
     """Connect to a server on this machine, with a receive buffer of that size."""
+    if rcvbuf is None:
+        return Peer(await trio.open_tcp_stream("127.0.0.1", port))
     sock = trio.socket.socket()
-    if rcvbuf is not None:
+    try:
         sock.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, rcvbuf)
-    await sock.connect(("127.0.0.1", port))
+        await sock.connect(("127.0.0.1", port))
+    except BaseException:
+        sock.close()
+        raise
     return Peer(trio.SocketStream(sock))
