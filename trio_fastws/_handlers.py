@@ -62,7 +62,7 @@ class Handlers:
                 await trio.lowlevel.checkpoint_if_cancelled()
                 scope.shield = True
                 self._groups.append(group)
-        self._groups.remove(group)
+        self._groups = [other for other in self._groups if other.scope is not scope]
 
     def _use(self, group: _Group, tasks: int) -> None:
         if self._current is not None:

@@ -23,6 +23,4 @@ cdef class PreparedMessage:
 
 
 cpdef tuple to_payload(message)
-
-@cython.locals(prepared=PreparedMessage)
 cpdef tuple to_item(message)
