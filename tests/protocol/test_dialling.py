@@ -238,10 +238,12 @@ def test_of_a_body_64_kib_are_kept(head: bytes) -> None:
 
 def test_chunks_are_counted_together() -> None:
     data = b"HTTP/1.1 500 Oops\r\n" + CHUNKED + b"\r\n"
-    outcome = run(begin(), [data, *[b"8000\r\n" + b"x" * 0x8000 + b"\r\n"] * 3])
-    assert isinstance(outcome, Refused)
-    assert outcome.response is not None
-    assert outcome.response.body == b"x" * 65536
+    chunks = [b"8000\r\n" + b"x" * 0x8000 + b"\r\n"] * 3
+    for parts in ([data, *chunks], [data + b"".join(chunks)]):
+        outcome = run(begin(), parts)
+        assert isinstance(outcome, Refused)
+        assert outcome.response is not None
+        assert outcome.response.body == b"x" * 65536
 
 
 # --- what a refusal says -----------------------------------------------------

@@ -158,6 +158,10 @@ def test_a_message_of_unknown_size_gets_room_as_it_comes() -> None:
     assert endpoint.held() <= 2 * endpoint.buffered
 
 
+def test_what_was_given_away_in_pieces_counts_as_zeros() -> None:
+    assert module.BinaryStore().take(3) == bytes(3)
+
+
 def test_what_is_held_is_counted_and_let_go() -> None:
     endpoint = Endpoint(Role.SERVER)
     assert endpoint.held() == 0

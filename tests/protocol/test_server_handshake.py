@@ -264,7 +264,11 @@ def test_an_upgrade_needs_1_1() -> None:
         error = refused(request)
         assert error.status == 426
         assert error.reason.startswith("a WebSocket needs HTTP/1.1")
+        assert "proxy_http_version" in error.reason
         assert ("Upgrade", "websocket") in error.headers
+    # Nobody has asked for a WebSocket here, and no proxy has changed it.
+    page = refused(Request("GET", "/chat", {"Host": "a"}, http_version="1.0"))
+    assert (page.status, "proxy" in page.reason) == (426, False)
 
 
 def test_an_upgrade_that_lost_its_header_on_the_way_is_one() -> None:
