@@ -176,7 +176,7 @@ async def test_hooks_may_take_more_and_name_it_as_they_like(serve) -> None:
     handler = make(
         on_message=lambda self, sock, data, extra=1: None,
         on_open=lambda *args: None,
-        on_close=partial(lambda number, ws: None, 1),
+        on_close=staticmethod(partial(lambda number, ws: None, 1)),
         on_drain=staticmethod(print),
     )
     await serve(handler)

@@ -67,7 +67,7 @@ class Server:
         self.negotiator = negotiator
         self._handler = handler
         # Of all its tasks: trio would make one for each.
-        self.handler_name = name_of(handler)
+        self.handler_name: str = name_of(handler)
         self._listeners: list[Listener] = []
         self._addresses: list[Any] = []
         # Set by `run`.

@@ -21,6 +21,7 @@ from ._naming import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextvars import Context
 
 PosArgT = TypeVarTuple("PosArgT")
 
@@ -95,7 +96,7 @@ class TaskOwner(Connection):
 
     def adopt_context(self) -> None:
         """Make the current task's context variables those of the connection."""
-        self.context = trio.lowlevel.current_task().context
+        self.context: Context | None = trio.lowlevel.current_task().context
 
     def _failed(self, where: str, group: ExceptionGroup[Exception]) -> None:
         # `except*` lets what is no failure, Cancelled, go on its way.

@@ -244,7 +244,7 @@ class Endpoint(MessageEncoder):
             ValueError: See `check_close`.
         """
         check_close(code, reason)
-        self.close_sent = True
+        self.close_sent: bool = True
         text = reason.encode()
         return self._encode_control(CLOSE, bytes((code >> 8, code & 0xFF)) + text)
 
