@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from feeds import messages
 
-from trio_fastws._protocol.agreement import STEP, Agreement
 from trio_fastws._protocol.codes import Role
-from trio_fastws._protocol.deflate import INPUT_STEP, DeflateContext
-from trio_fastws._protocol.extension import DeflateParameters
+from trio_fastws._protocol.deflate.agreement import STEP, Agreement
+from trio_fastws._protocol.deflate.context import INPUT_STEP, DeflateContext
+from trio_fastws._protocol.deflate.negotiation import DeflateParameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import trio_fastws
-from trio_fastws._pure import HOT
+from trio_fastws._build import HOT
 
 ROOT = Path(__file__).resolve().parent.parent
 # Modules of C alone: without their extensions there is nothing to import.
@@ -106,7 +106,7 @@ def test_the_build_compiles_what_the_package_calls_hot():
 @pytest.mark.parametrize("value", ["1", "yes"])
 def test_the_pure_switch_ignores_extensions(value: str):
     program = (
-        "import trio_fastws, trio_fastws._pure as pure, importlib, sys\n"
+        "import trio_fastws, trio_fastws._build as pure, importlib, sys\n"
         f"leaves = {['trio_fastws.' + name for name in LEAVES]}\n"
         "for name in pure.HOT:\n"
         "    if 'trio_fastws.' + name not in leaves:\n"

@@ -20,7 +20,7 @@ from trio_fastws import (
     Timeouts,
     open_websocket,
 )
-from trio_fastws._chat import (
+from trio_fastws._cli.chat import (
     NAME_LENGTH,
     SENDING,
     TEXT_LENGTH,

@@ -11,8 +11,8 @@ import trio
 
 from tests.programs import ROOT
 from trio_fastws import ConnectionBroken
-from trio_fastws._cli import main
-from trio_fastws._cli_words import CommandFailed, clean, explain
+from trio_fastws._cli.main import main
+from trio_fastws._cli.words import CommandFailed, clean, explain
 
 # --- the command line --------------------------------------------------------
 

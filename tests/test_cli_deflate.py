@@ -10,8 +10,8 @@ import trio
 
 from tests.programs import PROGRAM, ROOT, dial, serving
 from trio_fastws import PerMessageDeflate, WebSocket, open_websocket
-from trio_fastws._cli import main
-from trio_fastws._cli_deflate import parse_deflate
+from trio_fastws._cli.deflate import parse_deflate
+from trio_fastws._cli.main import main
 
 TEXT = "the same words " * 40
 SAY = ("--send", TEXT, "--send", TEXT, "--expect", "2")

@@ -14,7 +14,7 @@ import trio
 from tests.bare import Peer
 from tests.programs import PROGRAM, ROOT, dial, running, serving, wait_for
 from trio_fastws import WebSocket
-from trio_fastws._cli import main
+from trio_fastws._cli.main import main
 
 # --- dial: lines in, messages out --------------------------------------------
 

@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect, unix_connect
 
 from tests.programs import PROGRAM, dial, running, serving, wait_for
-from trio_fastws._cli import main
+from trio_fastws._cli.main import main
 
 HANDLERS = ("callback", "async")
 

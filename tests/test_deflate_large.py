@@ -13,11 +13,7 @@ from tests.deflate_cases import Story, deflating, dial, each_way, linked
 from tests.deflate_large import DENSE, JSON, Hooks, both_handlers
 from tests.deflated import Wire
 from tests.raw import TEXT, Keeper, serving
-from trio_fastws import (
-    EventHandler,
-    PreparedMessage,
-    Sending,
-)
+from trio_fastws import EventHandler, PreparedMessage, Sending
 
 pytestmark = pytest.mark.usefixtures("transport")
 

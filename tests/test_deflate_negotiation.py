@@ -22,7 +22,7 @@ from trio_fastws import (
     open_websocket,
     upgrade,
 )
-from trio_fastws._deflate import MOST_AGREEMENTS, Negotiator
+from trio_fastws._config.compression import MOST_AGREEMENTS, Negotiator
 from trio_fastws._protocol.codes import Role
 
 PMD = "permessage-deflate"

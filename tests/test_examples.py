@@ -83,8 +83,8 @@ def test_a_ticker_reaches_who_can_inflate_and_who_cannot() -> None:
 
 
 def test_the_chat_is_the_one_in_the_package() -> None:
-    chat, package = EXAMPLES / "chat", ROOT / "trio_fastws" / "_chat"
-    assert (chat / "room.py").samefile(package / "__init__.py")
+    chat, package = EXAMPLES / "chat", ROOT / "trio_fastws" / "_cli"
+    assert (chat / "room.py").samefile(package / "chat.py")
     assert (chat / "page.html").samefile(package / "page.html")
 
 

@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
-import trio_fastws._input as inputs
+import trio_fastws._connection.input as inputs
 from tests.bare import PING, PONG, TEXT, Peer, frame, head, plain
 from tests.conftest import MemoryListener
 from tests.raw import masked, serving

@@ -19,10 +19,10 @@ from trio_fastws import (
     Server,
     Timeouts,
     WebSocket,
-    _handlers as handlers,
-    _scopes as scopes,
     serve_websocket,
 )
+from trio_fastws._server import nurseries as handlers
+from trio_fastws._transport import lifetimes as scopes
 
 GOODBYE = (1001, "the server is shutting down")
 

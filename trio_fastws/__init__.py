@@ -5,43 +5,43 @@ Serve with `serve_websocket`, dial with `open_websocket`; both give a
 the rest; this is the whole public face.
 """
 
-from . import _pure as _pure  # isort: skip - before any module that may be compiled
-from ._client import open_websocket as open_websocket
-from ._exceptions import (
-    ConnectionBroken as ConnectionBroken,
-    HandshakeRefused as HandshakeRefused,
-)
-from ._handler import EventHandler as EventHandler
-from ._options import (
+from ._build import COMPILED as COMPILED  # isort: skip - it chooses the build
+from trio_fastws._client.client import open_websocket as open_websocket
+from trio_fastws._config.options import (
     Limits as Limits,
     PerMessageDeflate as PerMessageDeflate,
     Sending as Sending,
     Timeouts as Timeouts,
 )
-from ._protocol.codes import CloseCode as CloseCode
-from ._protocol.extension import DeflateParameters as DeflateParameters
-from ._protocol.handshake import (
-    HandshakeError as HandshakeError,
-    Headers as Headers,
-    InvalidURL as InvalidURL,
-    Request as Request,
-    Response as Response,
-)
-from ._protocol.prepared import PreparedMessage as PreparedMessage
-from ._pure import COMPILED as COMPILED
-from ._serve import serve_websocket as serve_websocket
-from ._server import Server as Server
-from ._statistics import (
-    ServerStatistics as ServerStatistics,
-    Statistics as Statistics,
-)
-from ._streams import (
+from trio_fastws._connection.handler import EventHandler as EventHandler
+from trio_fastws._connection.pieces import (
     IncomingMessage as IncomingMessage,
     OutgoingMessage as OutgoingMessage,
 )
-from ._upgrade import upgrade as upgrade
+from trio_fastws._connection.statistics import (
+    ServerStatistics as ServerStatistics,
+    Statistics as Statistics,
+)
+from trio_fastws._connection.websocket import WebSocket as WebSocket
+from trio_fastws._protocol.codes import CloseCode as CloseCode
+from trio_fastws._protocol.deflate.negotiation import (
+    DeflateParameters as DeflateParameters,
+)
+from trio_fastws._protocol.errors import HandshakeError as HandshakeError
+from trio_fastws._protocol.handshake.headers import Headers as Headers
+from trio_fastws._protocol.handshake.request import Request as Request
+from trio_fastws._protocol.handshake.response import Response as Response
+from trio_fastws._protocol.handshake.url import InvalidURL as InvalidURL
+from trio_fastws._protocol.prepared import PreparedMessage as PreparedMessage
+from trio_fastws._server.serve import serve_websocket as serve_websocket
+from trio_fastws._server.server import Server as Server
+from trio_fastws._server.upgrade import upgrade as upgrade
+
+from ._exceptions import (
+    ConnectionBroken as ConnectionBroken,
+    HandshakeRefused as HandshakeRefused,
+)
 from ._version import __version__ as __version__
-from ._websocket import WebSocket as WebSocket
 
 # A traceback names an exception as one catches it.
 for _error in (ConnectionBroken, HandshakeError, HandshakeRefused, InvalidURL):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import trio
 
 if TYPE_CHECKING:
-    from trio_fastws._protocol.handshake import Response
+    from trio_fastws._protocol.handshake.response import Response
 
 Error = TypeVar("Error", bound=Exception)
 # Where an exception says which connection's end it tells.

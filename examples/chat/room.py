@@ -1,1 +1,1 @@
-../../trio_fastws/_chat/__init__.py
+../../trio_fastws/_cli/chat.py

@@ -16,11 +16,11 @@ from tests.protocol.wire import (
     three_ways,
 )
 from tests.protocol.zlib_peer import FULL, RSV1, Message, Way
-from trio_fastws._protocol.agreement import Agreement
 from trio_fastws._protocol.codes import Role
+from trio_fastws._protocol.deflate.agreement import Agreement
+from trio_fastws._protocol.deflate.negotiation import DeflateParameters
 from trio_fastws._protocol.endpoint import Endpoint
 from trio_fastws._protocol.events import WORKING
-from trio_fastws._protocol.extension import DeflateParameters
 
 
 def as_bytes(message: Message) -> bytes:

@@ -7,20 +7,17 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from trio_fastws._protocol.handshake import (
-    HandshakeError,
-    Response,
-    accept_key,
+from trio_fastws._protocol.errors import HandshakeError
+from trio_fastws._protocol.handshake.accept_key import accept_key, generate_key
+from trio_fastws._protocol.handshake.client import build_request, check_accept
+from trio_fastws._protocol.handshake.headers import MAX_ELEMENTS
+from trio_fastws._protocol.handshake.request import parse_request
+from trio_fastws._protocol.handshake.response import Response, parse_response
+from trio_fastws._protocol.handshake.server import (
     build_accept,
-    build_request,
-    check_accept,
     check_upgrade,
     choose_subprotocol,
-    generate_key,
-    parse_request,
-    parse_response,
 )
-from trio_fastws._protocol.headers import MAX_ELEMENTS
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = {

@@ -25,8 +25,8 @@ from hypothesis.stateful import (
 from tests.protocol.deflating import as_bytes, for_side, send
 from tests.protocol.wire import PING
 from tests.protocol.zlib_peer import Message, Reader, Way
-from trio_fastws._protocol.agreement import Agreement
 from trio_fastws._protocol.codes import Role
+from trio_fastws._protocol.deflate.agreement import Agreement
 from trio_fastws._protocol.endpoint import Endpoint
 from trio_fastws._protocol.prepared import PreparedMessage
 

@@ -27,8 +27,9 @@ from tests.protocol.test_differential import (
 )
 from tests.protocol.wire import BINARY, CONTINUATION, PING, TEXT, parse
 from tests.protocol.zlib_peer import RSV1, STYLES, Deflater, Way
-from trio_fastws._protocol import agreement, endpoint, prepared
+from trio_fastws._protocol import endpoint, prepared
 from trio_fastws._protocol.codes import Role
+from trio_fastws._protocol.deflate import agreement
 
 pytestmark = pytest.mark.skipif(
     PURE, reason="the pure build runs: there is no compiled one to compare it with"

@@ -13,8 +13,8 @@ from tests.protocol.counting import Counting
 from tests.protocol.deflating import agreed, cut, send
 from tests.protocol.wire import BINARY, CONTINUATION, PING, TEXT, parse
 from tests.protocol.zlib_peer import RSV1, TAIL, Reader, Way
-from trio_fastws._protocol.agreement import STEP
 from trio_fastws._protocol.codes import Role
+from trio_fastws._protocol.deflate.agreement import STEP
 from trio_fastws._protocol.endpoint import Endpoint
 
 ROLES = list(Role)

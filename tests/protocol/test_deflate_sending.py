@@ -24,8 +24,8 @@ from tests.protocol.zlib_peer import (
     Reader,
     Way,
 )
-from trio_fastws._protocol.agreement import Agreement
 from trio_fastws._protocol.codes import Role
+from trio_fastws._protocol.deflate.agreement import Agreement
 from trio_fastws._protocol.endpoint import Endpoint
 
 ROLES = list(Role)

@@ -12,8 +12,8 @@ from tests.protocol.counting import Counting
 from tests.protocol.deflating import agreed, as_bytes, for_side, receive, send
 from tests.protocol.wire import BINARY, TEXT, frame
 from tests.protocol.zlib_peer import FULL, Message, Reader, Way
-from trio_fastws._protocol.agreement import SHARED_STEPS, STEP, Agreement
 from trio_fastws._protocol.codes import Role
+from trio_fastws._protocol.deflate.agreement import SHARED_STEPS, STEP, Agreement
 from trio_fastws._protocol.endpoint import Endpoint
 from trio_fastws._protocol.prepared import PreparedMessage
 

@@ -12,16 +12,11 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from trio_fastws._protocol.extension import DeflateParameters
-from trio_fastws._protocol.handshake import (
-    Accepted,
-    ClientHandshake,
-    HandshakeError,
-    Refused,
-    encode_response,
-    parse_response,
-    parse_url,
-)
+from trio_fastws._protocol.deflate.negotiation import DeflateParameters
+from trio_fastws._protocol.errors import HandshakeError
+from trio_fastws._protocol.handshake.dialling import Accepted, ClientHandshake, Refused
+from trio_fastws._protocol.handshake.response import encode_response, parse_response
+from trio_fastws._protocol.handshake.url import parse_url
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 URL = parse_url("ws://example.com/chat?x=y")

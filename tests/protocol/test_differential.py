@@ -30,7 +30,7 @@ from tests.protocol.wire import (
     parse,
     plain,
 )
-from trio_fastws._protocol import endpoint as compiled, mask as compiled_mask
+from trio_fastws._protocol import endpoint as compiled, masking as compiled_mask
 
 PURE = (compiled.__file__ or "").endswith(tuple(SOURCE_SUFFIXES))
 pytestmark = pytest.mark.skipif(

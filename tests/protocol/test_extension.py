@@ -8,14 +8,14 @@ from itertools import product
 import pytest
 from hypothesis import assume, given, strategies as st
 
-from trio_fastws._protocol.errors import HandshakeError
-from trio_fastws._protocol.extension import (
+from trio_fastws._protocol.deflate.negotiation import (
     DeflateParameters,
     accept_offer,
     build_offer,
     check_answer,
 )
-from trio_fastws._protocol.headers import is_extension_list, split_list
+from trio_fastws._protocol.errors import HandshakeError
+from trio_fastws._protocol.handshake.headers import is_extension_list, split_list
 
 PMD = "permessage-deflate"
 SERVER_FRESH = "server_no_context_takeover"

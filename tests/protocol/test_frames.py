@@ -29,7 +29,7 @@ from tests.protocol.zlib_peer import stored
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.endpoint import Endpoint
 from trio_fastws._protocol.frames import MaskingKeys, encode_frame
-from trio_fastws._protocol.mask import JOIN_BELOW
+from trio_fastws._protocol.masking import JOIN_BELOW
 
 ROLES = list(Role)
 # Both sides of every change of the length's form, and of the size from which a

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from trio_fastws._protocol.handshake import (
-    HandshakeError,
-    find_head_end,
-    parse_request,
-    parse_response,
-)
+from trio_fastws._protocol.errors import HandshakeError
+from trio_fastws._protocol.handshake.http_head import find_head_end
+from trio_fastws._protocol.handshake.request import parse_request
+from trio_fastws._protocol.handshake.response import parse_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,20 +5,18 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from trio_fastws._protocol.handshake import (
+from trio_fastws._protocol.handshake.accept_key import generate_key
+from trio_fastws._protocol.handshake.client import build_request
+from trio_fastws._protocol.handshake.headers import (
     Headers,
-    Request,
-    Response,
-    build_accept,
-    build_request,
-    generate_key,
-)
-from trio_fastws._protocol.headers import (
     has_token,
     is_extension_list,
     is_token_list,
     split_list,
 )
+from trio_fastws._protocol.handshake.request import Request
+from trio_fastws._protocol.handshake.response import Response
+from trio_fastws._protocol.handshake.server import build_accept
 
 PAIRS = (("Host", "a"), ("Set-Cookie", "x=1"), ("set-cookie", "y=2"))
 

@@ -7,8 +7,7 @@ import base64
 import pytest
 from hypothesis import given, strategies as st
 
-from trio_fastws._protocol.handshake import accept_key, generate_key
-from trio_fastws._protocol.keys import is_key
+from trio_fastws._protocol.handshake.accept_key import accept_key, generate_key, is_key
 
 
 def test_the_example_of_the_rfc() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.protocol.wire import KEY, xor
-from trio_fastws._protocol.mask import (
+from trio_fastws._protocol.masking import (
     make_frame,
     make_header,
     unmask,

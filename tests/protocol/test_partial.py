@@ -7,8 +7,9 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, strategies as st
 
-from trio_fastws._protocol.handshake import HandshakeError, parse_request
-from trio_fastws._protocol.partial import PartialHead
+from trio_fastws._protocol.errors import HandshakeError
+from trio_fastws._protocol.handshake.accepting import PartialHead
+from trio_fastws._protocol.handshake.request import parse_request
 
 HEAD = (
     b"GET /chat?room=1 HTTP/1.1\r\nHost: a:1\r\nConnection: keep-alive, Upgrade\r\n"

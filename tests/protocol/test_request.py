@@ -5,13 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import example, given, strategies as st
 
-from trio_fastws._protocol.handshake import (
-    HandshakeError,
-    Headers,
-    Request,
-    find_head_end,
-    parse_request,
-)
+from trio_fastws._protocol.errors import HandshakeError
+from trio_fastws._protocol.handshake.headers import Headers
+from trio_fastws._protocol.handshake.http_head import find_head_end
+from trio_fastws._protocol.handshake.request import Request, parse_request
 
 BROWSER = (
     b"GET /chat?room=1&x=%2F HTTP/1.1\r\n"

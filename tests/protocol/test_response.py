@@ -7,9 +7,9 @@ import dataclasses
 import pytest
 from hypothesis import given, strategies as st
 
-from trio_fastws._protocol.handshake import (
-    HandshakeError,
-    Headers,
+from trio_fastws._protocol.errors import HandshakeError
+from trio_fastws._protocol.handshake.headers import Headers
+from trio_fastws._protocol.handshake.response import (
     Response,
     encode_response,
     parse_response,

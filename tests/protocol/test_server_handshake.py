@@ -6,18 +6,19 @@ import re
 
 import pytest
 
-from trio_fastws._protocol.handshake import (
-    HandshakeError,
-    Request,
+from trio_fastws._protocol.errors import HandshakeError
+from trio_fastws._protocol.handshake.request import Request, parse_request
+from trio_fastws._protocol.handshake.response import (
+    encode_response,
+    parse_response,
+    refuse,
+)
+from trio_fastws._protocol.handshake.server import (
     build_accept,
     check_origin,
     check_upgrade,
     choose_subprotocol,
-    encode_response,
     is_upgrade,
-    parse_request,
-    parse_response,
-    refuse,
 )
 
 VALID = {

@@ -5,14 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from trio_fastws._protocol.handshake import (
-    URL,
-    InvalidURL,
-    Request,
-    build_request,
-    generate_key,
-    parse_url,
-)
+from trio_fastws._protocol.handshake.accept_key import generate_key
+from trio_fastws._protocol.handshake.client import build_request
+from trio_fastws._protocol.handshake.request import Request
+from trio_fastws._protocol.handshake.url import URL, InvalidURL, parse_url
 
 
 @pytest.mark.parametrize(

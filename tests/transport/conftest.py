@@ -13,7 +13,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from tests.transport.support import Clock, Pumped, Recorder
 from trio_fastws._transport import loop as loops
-from trio_fastws._transport.dispatcher import Dispatcher, SocketLink
+from trio_fastws._transport.epoll import Dispatcher, SocketLink
 from trio_fastws._transport.loop import Loop, new_turn
 
 Pair = tuple[socket.socket, socket.socket]

@@ -6,10 +6,10 @@ import socket
 
 import trio
 
-from trio_fastws._transport.links import Link, Owner, Turn
+from trio_fastws._connection.outbox import Outbox
+from trio_fastws._transport.contract import Link, Owner, Turn
 from trio_fastws._transport.loop import plain_loop
-from trio_fastws._transport.outbox import Outbox
-from trio_fastws._transport.streams import StreamLink
+from trio_fastws._transport.stream_link import StreamLink
 
 
 class Clock:

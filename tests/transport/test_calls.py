@@ -12,8 +12,8 @@ import threading
 import pytest
 
 from tests.transport.support import read_all, reset
-from trio_fastws._transport import calls
-from trio_fastws._transport.calls import JOIN_BELOW, MAX_PARTS
+from trio_fastws._transport import syscalls as calls
+from trio_fastws._transport.syscalls import JOIN_BELOW, MAX_PARTS
 
 EPOLLIN, EPOLLOUT, EPOLLET = 1, 4, 1 << 31
 

@@ -14,8 +14,8 @@ from tests.transport.support import (
     read_all,
     reset,
 )
-from trio_fastws._transport.calls import EPOLLIN, EPOLLOUT
-from trio_fastws._transport.links import READ_SIZE
+from trio_fastws._transport.contract import READ_SIZE
+from trio_fastws._transport.syscalls import EPOLLIN, EPOLLOUT
 
 QUIET = 3  # turns in which nothing must happen any more
 

@@ -9,9 +9,9 @@ import os
 import pytest
 
 from tests.transport.support import Clock, Recorder, Sink, read_all, reset
-from trio_fastws._transport.dispatcher import SocketLink
-from trio_fastws._transport.lingering import END_SECONDS, Linger
-from trio_fastws._transport.links import Link, Owner, Turn
+from trio_fastws._transport.contract import Link, Owner, Turn
+from trio_fastws._transport.epoll import SocketLink
+from trio_fastws._transport.linger import END_SECONDS, Linger
 from trio_fastws._transport.wheel import Timer
 
 

@@ -10,10 +10,10 @@ import socket
 import pytest
 
 from tests.transport.support import Clock
-from trio_fastws._transport import calls
-from trio_fastws._transport.calls import EPOLLIN
-from trio_fastws._transport.links import Owner
+from trio_fastws._transport import syscalls as calls
+from trio_fastws._transport.contract import Owner
 from trio_fastws._transport.listening import BATCH, REST_SECONDS, Listener
+from trio_fastws._transport.syscalls import EPOLLIN
 
 
 class Tap:

@@ -11,8 +11,8 @@ from trio.testing import wait_all_tasks_blocked
 
 from tests.transport.support import Recorder, Sender, Signal, pattern, read_all
 from trio_fastws._transport import loop as loops
-from trio_fastws._transport.dispatcher import Dispatcher, SocketLink
-from trio_fastws._transport.links import Turn
+from trio_fastws._transport.contract import Turn
+from trio_fastws._transport.epoll import Dispatcher, SocketLink
 from trio_fastws._transport.loop import dispatcher_loop, new_turn, plain_loop
 from trio_fastws._transport.wheel import Timer
 

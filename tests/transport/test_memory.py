@@ -7,7 +7,7 @@ import math
 import pytest
 
 from trio_fastws._transport import memory
-from trio_fastws._transport.links import Turn
+from trio_fastws._transport.contract import Turn
 
 MiB = 2**20
 

@@ -11,7 +11,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.transport.support import Sender, Signal, read_all
-from trio_fastws._transport.dispatcher import SocketLink
+from trio_fastws._transport.epoll import SocketLink
 
 
 class Forced:

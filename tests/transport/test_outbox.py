@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.transport.support import Sender, Sink, pattern, read_all
-from trio_fastws._transport.calls import JOIN_BELOW, MAX_PARTS
-from trio_fastws._transport.dispatcher import SocketLink
-from trio_fastws._transport.outbox import ITEM_OVERHEAD, WIRE_SIZE
+from trio_fastws._connection.outbox import ITEM_OVERHEAD, WIRE_SIZE
+from trio_fastws._transport.epoll import SocketLink
+from trio_fastws._transport.syscalls import JOIN_BELOW, MAX_PARTS
 
 
 @pytest.fixture

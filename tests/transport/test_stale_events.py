@@ -6,7 +6,7 @@ import os
 import socket
 
 from tests.transport.support import Recorder, events_of
-from trio_fastws._transport.dispatcher import SocketLink
+from trio_fastws._transport.epoll import SocketLink
 
 
 def test_a_link_is_unregistered_before_its_descriptor_is_closed(

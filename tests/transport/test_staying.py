@@ -11,8 +11,8 @@ import pytest
 import trio
 
 from tests.transport.support import Clock, Recorder
-from trio_fastws._transport import calls
-from trio_fastws._transport.dispatcher import Dispatcher, SocketLink
+from trio_fastws._transport import syscalls as calls
+from trio_fastws._transport.epoll import Dispatcher, SocketLink
 from trio_fastws._transport.loop import new_turn
 
 

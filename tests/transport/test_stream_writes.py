@@ -7,7 +7,7 @@ import trio
 from trio.testing import lockstep_stream_pair, wait_all_tasks_blocked
 
 from tests.transport.support import Failing, Recorder, Sender, pattern, read_until
-from trio_fastws._transport.streams import WRITE_SIZE, StreamLink
+from trio_fastws._transport.stream_link import WRITE_SIZE, StreamLink
 
 
 class Plain(trio.abc.Stream):

@@ -7,7 +7,7 @@ import trio
 from trio.testing import lockstep_stream_pair, wait_all_tasks_blocked
 
 from tests.transport.support import Failing, Recorder, pattern, read_until
-from trio_fastws._transport.links import READ_SIZE
+from trio_fastws._transport.contract import READ_SIZE
 
 
 async def test_data_comes_in_order(pump) -> None:

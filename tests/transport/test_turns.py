@@ -7,9 +7,13 @@ import math
 import pytest
 
 from tests.transport.support import Recorder, events_of, reset
-from trio_fastws._transport import dispatcher as dispatchers, links, wheel as wheels
-from trio_fastws._transport.calls import MAX_EVENTS
-from trio_fastws._transport.links import TURN_SECONDS
+from trio_fastws._transport import (
+    contract as links,
+    epoll as dispatchers,
+    wheel as wheels,
+)
+from trio_fastws._transport.contract import TURN_SECONDS
+from trio_fastws._transport.syscalls import MAX_EVENTS
 from trio_fastws._transport.wheel import Timer
 
 

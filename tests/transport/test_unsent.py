@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from tests.transport.support import Sender, Sink, pattern, read_all
-from trio_fastws._transport.dispatcher import SocketLink
-from trio_fastws._transport.outbox import Outbox
-from trio_fastws._transport.streams import WRITE_SIZE
+from trio_fastws._connection.outbox import Outbox
+from trio_fastws._transport.epoll import SocketLink
+from trio_fastws._transport.stream_link import WRITE_SIZE
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux")
 

@@ -1,9 +1,9 @@
 cimport cython
 
 from .flag cimport flag
-from .agreement cimport Agreement
-from .compressed cimport CompressedParser
-from .deflate cimport DeflateContext
+from trio_fastws._protocol.deflate.agreement cimport Agreement
+from .inflating cimport CompressedParser
+from trio_fastws._protocol.deflate.context cimport DeflateContext
 from .frames cimport encode_frames, encode_slice
 from .prepared cimport PreparedMessage
 

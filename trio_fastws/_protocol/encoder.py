@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .codes import FIN, RSV1, Role
-from .compressed import CompressedParser
 from .frames import encode_frames, encode_slice
+from .inflating import CompressedParser
 
 if TYPE_CHECKING:
     from .prepared import PreparedMessage

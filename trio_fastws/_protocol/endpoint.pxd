@@ -1,7 +1,7 @@
 cimport cython
 
 from ._xor cimport unmask
-from .deflate cimport DeflateContext
+from trio_fastws._protocol.deflate.context cimport DeflateContext
 from .encoder cimport MessageEncoder
 from .frames cimport encode_frame
 

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trio_fastws._protocol.deflate.context import DeflateContext
+
 from .codes import CLOSE, FIN, PING, PONG, Role, allowed_on_wire
-from .deflate import DeflateContext
 from .encoder import MessageEncoder
 from .errors import ProtocolError
 from .events import (
@@ -28,10 +29,10 @@ from .events import (
     Pong as Pong,
 )
 from .frames import HEADROOM, encode_frame
-from .mask import unmask
+from .masking import unmask
 
 if TYPE_CHECKING:
-    from .agreement import Agreement
+    from trio_fastws._protocol.deflate.agreement import Agreement
 
 SERVER = int(Role.SERVER)
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from .codes import FIN
 from .errors import ProtocolError
-from .mask import JOIN_BELOW, make_frame, make_header
+from .masking import JOIN_BELOW, make_frame, make_header
 
 if TYPE_CHECKING:
     from .codes import Role

@@ -2,7 +2,7 @@ cimport cython
 
 from .flag cimport flag
 from ._xor cimport unmask, unmask_in_place, unmask_text
-from .deflate cimport DeflateContext
+from trio_fastws._protocol.deflate.context cimport DeflateContext
 from .frames cimport FrameParser
 from .store cimport BinaryStore
 

@@ -19,13 +19,14 @@ from .codes import BINARY, CONTINUATION, TEXT
 from .errors import ProtocolError
 from .events import Piece
 from .frames import FrameParser
-from .mask import unmask, unmask_in_place, unmask_text
+from .masking import unmask, unmask_in_place, unmask_text
 from .store import DIRECT_FROM as DIRECT_FROM, STAGE as STAGE, BinaryStore
 from .utf8 import TextDecoder
 
 if TYPE_CHECKING:
+    from trio_fastws._protocol.deflate.context import DeflateContext
+
     from .codes import Role
-    from .deflate import DeflateContext
     from .events import Working
 
 

@@ -1,6 +1,6 @@
 cimport cython
 
-from .agreement cimport Agreement
+from trio_fastws._protocol.deflate.agreement cimport Agreement
 from .frames cimport encode_frame, encode_frames, encode_slice
 
 # Numbers of the module as C has them: not seen from Python.

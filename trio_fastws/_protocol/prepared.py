@@ -16,7 +16,8 @@ from .frames import encode_frame, encode_frames, encode_slice
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .agreement import Agreement
+    from trio_fastws._protocol.deflate.agreement import Agreement
+
     from .buffers import Buffer
 
 SERVER = int(Role.SERVER)

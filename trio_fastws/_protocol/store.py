@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from io import BytesIO
 
-from .mask import reserve
+from .masking import reserve
 
 # So much room a message has at once: most need no more, and who announces more, to send
 # a byte of it, gets no more.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import codecs
 
-from .mask import text_size
+from .masking import text_size
 
 # So many parts of text are joined: a part of a few characters takes sixty bytes.
 JOIN_PARTS = 256

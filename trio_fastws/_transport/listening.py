@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from . import calls
-from .calls import EPOLLIN
-from .dispatcher import Dispatcher
+from . import syscalls as calls
+from .contract import Link, Owner
+from .epoll import Dispatcher
 from .failing import log_failure
-from .links import Link, Owner
 from .logs import logger
+from .syscalls import EPOLLIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -30,10 +30,10 @@ from trio.lowlevel import (
     wait_task_rescheduled,
 )
 
-from .dispatcher import Dispatcher
-from .links import Turn
+from .contract import Turn
+from .epoll import Dispatcher
 from .quiet import Quiet, is_guest
-from .ready import READY
+from .wakeup import READY
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

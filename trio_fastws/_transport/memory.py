@@ -19,7 +19,7 @@ from .wheel import Timer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .links import Turn
+    from .contract import Turn
 
 # Half of the freed memory that the allocator should keep for the next messages.
 KEPT_FREE = 8 * 2**20

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from .calls import new_timer, set_timer
+from .syscalls import new_timer, set_timer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

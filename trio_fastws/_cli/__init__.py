@@ -1,0 +1,1 @@
+"""The program ``trio-fastws``, on the public face alone."""

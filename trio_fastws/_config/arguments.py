@@ -1,0 +1,129 @@
+"""What callers give to `serve_websocket`, `open_websocket` and `upgrade`, checked.
+
+A mistake raises at the call, where it can be mended: not for the first peer, in
+a log, and not inside the scopes of a server that runs already.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from trio_fastws._protocol.handshake.headers import is_token
+
+from .options import Limits, PerMessageDeflate, Sending, Timeouts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# Without its parameter, which pyright would miss.
+_PATTERN: Any = re.Pattern
+# RFC 6454 6.2, as browsers write it: lower case, nothing behind host and port.
+_ORIGIN = re.compile(r"null|[a-z][a-z0-9+.-]*://[^/?#A-Z]*")
+
+
+def fill_in(
+    limits: Limits | None, timeouts: Timeouts | None, sending: Sending | None
+) -> tuple[Limits, Timeouts, Sending]:
+    """Return the options, the defaults for what is None.
+
+    Raises:
+        TypeError: One is not of its class.
+    """
+    _check_kind("limits", limits, Limits)
+    _check_kind("timeouts", timeouts, Timeouts)
+    _check_kind("sending", sending, Sending)
+    return limits or Limits(), timeouts or Timeouts(), sending or Sending()
+
+
+def check_deflate(deflate: object) -> None:
+    """Raise TypeError if that is neither None nor compression's options."""
+    _check_kind("deflate", deflate, PerMessageDeflate)
+
+
+def _check_kind(name: str, value: object, kind: type) -> None:
+    if value is not None and not isinstance(value, kind):
+        raise TypeError(f"{name} must be a {kind.__name__}, not {value!r}")
+
+
+def check_tls(tls: object) -> None:
+    """Raise TypeError if that is neither None nor a context."""
+    if tls is not None and not isinstance(tls, ssl.SSLContext):
+        raise TypeError(f"tls must be an ssl.SSLContext, not {tls!r}")
+
+
+def check_server_tls(tls: ssl.SSLContext | None) -> None:
+    """Raise if that is neither None nor a context that can serve."""
+    check_tls(tls)
+    if tls is not None and tls.protocol == ssl.PROTOCOL_TLS_CLIENT:
+        # Else each connection would learn of it, and nobody at the start.
+        raise ValueError("tls is a context for clients; use PROTOCOL_TLS_SERVER")
+
+
+def check_port(port: object) -> None:
+    """Raise if that is not a TCP port."""
+    if isinstance(port, bool) or not isinstance(port, int):
+        raise TypeError(f"port must be an int, not {port!r}")
+    if not 0 <= port <= 65535:
+        raise ValueError(f"port is {port}; it must be 0 to 65535")
+
+
+def check_listeners(listeners: Iterable[Any]) -> tuple[trio.abc.Listener[Any], ...]:
+    """Return the listeners, which are all listeners, and one at least."""
+    if isinstance(listeners, trio.abc.Listener):
+        raise TypeError("listeners is a list of listeners, not a listener")
+    listeners = tuple(listeners)
+    for listener in listeners:
+        if not isinstance(listener, trio.abc.Listener):
+            raise TypeError(f"listeners holds {listener!r}, which is no Listener")
+    if not listeners:
+        raise ValueError("listeners is empty")
+    return listeners
+
+
+def check_subprotocols(subprotocols: Any) -> Any:
+    """Return a function of subprotocols as it is, and names as a tuple."""
+    if callable(subprotocols):
+        return subprotocols
+    if isinstance(subprotocols, str):
+        raise TypeError(f"subprotocols is a list of names, not {subprotocols!r}")
+    names = tuple(subprotocols)
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"subprotocols holds {name!r}, which is no str")
+        if not is_token(name):
+            raise ValueError(f"subprotocol {name!r} is not a token (RFC 6455 4.1)")
+    return names
+
+
+def check_origins(origins: Iterable[Any] | None) -> tuple[Any, ...] | None:
+    """Return the origins as a tuple, each of which may come from a browser."""
+    if origins is None:
+        return None
+    if isinstance(origins, str):
+        raise TypeError(f"origins is a list of origins, not {origins!r}")
+    origins = tuple(origins)
+    for origin in origins:
+        if isinstance(origin, _PATTERN):
+            if not isinstance(origin.pattern, str):
+                raise TypeError(f"origins holds {origin!r}, a pattern for bytes")
+        elif isinstance(origin, str):
+            if _ORIGIN.fullmatch(origin) is None:
+                raise ValueError(
+                    f"origin {origin!r} would match no browser; "
+                    "they write 'https://example.com' or 'http://localhost:8000'"
+                )
+        elif origin is not None:
+            raise TypeError(
+                f"origins holds {origin!r}, which is no str, pattern or None"
+            )
+    return origins
+
+
+def check_callable(name: str, function: object) -> None:
+    """Raise TypeError if that is neither None nor a function."""
+    if function is not None and not callable(function):
+        raise TypeError(f"{name} must be a function, not {function!r}")

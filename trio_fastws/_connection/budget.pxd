@@ -1,0 +1,79 @@
+cimport cython
+
+from trio_fastws._transport.contract cimport Owner, Turn
+from trio_fastws._transport.memory cimport Peak
+from trio_fastws._transport.wheel cimport Timer
+
+# Numbers of the module as C has them: not seen from Python.
+cdef Py_ssize_t WORTH_GIVING_BACK
+cdef Py_ssize_t MOST_FAVOURED, AT_ONCE, SCANNED, JUDGED
+cdef double FAVOUR_SECONDS, TICK_SECONDS
+
+
+cdef class Holder(Owner):
+    cdef public Py_ssize_t charged
+
+    cdef _init_holder(self)
+    cdef account(self)
+    cdef bint hold_back(self) except? -1
+    cdef bint let_go(self) except? -1
+    cdef bint is_draining(self, double since) except? -1
+    cdef bint is_one_message(self, Py_ssize_t size) except? -1
+    cdef give_up(self, int code, str reason)
+
+
+@cython.final
+cdef class Case:
+    cdef double since
+    cdef double favoured
+    cdef bint tried
+
+
+@cython.final
+cdef class Budget(Timer):
+    cdef readonly Py_ssize_t total
+    cdef readonly Py_ssize_t held
+    cdef readonly Py_ssize_t closed
+    cdef readonly int step
+    cdef Py_ssize_t _soft
+    cdef Py_ssize_t _tight
+    cdef Py_ssize_t _holders
+    cdef double _seconds
+    cdef Turn _turn
+    cdef list _connections
+    cdef Py_ssize_t _cursor
+    cdef Py_ssize_t _most
+    cdef bint _pressed
+    cdef bint _warned
+    cdef object _cases
+    cdef object _queue
+    cdef dict _favoured
+    cdef Py_ssize_t _good
+    cdef Py_ssize_t _bad
+    cdef Peak _peak
+
+    cpdef count_paused(self)
+    @cython.locals(before=Py_ssize_t, peak=Peak)
+    cdef charge(self, Holder holder, Py_ssize_t held)
+    @cython.locals(left=double)
+    cdef Py_ssize_t get_share(self) except -1
+    cdef _judge(self, Holder holder, bint grew)
+    @cython.locals(case=Case)
+    cdef _open_case(self, Holder holder)
+    cdef _close_case(self, Holder holder, bint good)
+    cdef _count(self, bint good)
+    @cython.locals(most=Py_ssize_t)
+    cdef bint _may_favour(self) except? -1
+    @cython.locals(holder=Holder, case=Case)
+    cdef _favour_next(self)
+    @cython.locals(holder=Holder, case=Case)
+    cdef _end_favours(self, double now)
+    @cython.locals(share=Py_ssize_t, start=Py_ssize_t, holder=Holder)
+    cdef _scan(self)
+    @cython.locals(holder=Holder, case=Case)
+    cdef _end_cases(self, double now)
+    cdef bint _may_go_on(self, Case case) except? -1
+    cdef _close(self, Holder holder)
+    cdef _relax(self)
+    cdef _set_pressed(self, bint pressed)
+    cpdef close(self)

@@ -1,0 +1,65 @@
+"""What users give a server: hooks instead of a task, and answers to requests."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from trio_fastws._protocol.handshake.request import Request
+from trio_fastws._protocol.handshake.response import Response
+
+if TYPE_CHECKING:
+    from .websocket import WebSocket
+
+# What a server may ask its user about a request; see `serve_websocket`.
+OnRequest = Callable[[Request], Response | Awaitable[Response | None] | None]
+ChooseSubprotocol = Callable[[Request, tuple[str, ...]], str | None]
+
+
+class EventHandler:
+    """Hooks that the dispatcher calls: the fastest and leanest way to serve.
+
+    Subclass it, override what you need, and pass an instance to
+    `serve_websocket`; it serves all connections. Hooks are plain functions:
+    they must not block, and everything they send leaves in one write after the
+    hook's batch. They never nest: what a hook sends or closes only takes effect
+    after it has returned. They are protected from KeyboardInterrupt. An
+    exception in a hook is logged and closes that connection with code 1011.
+
+    In a hook `WebSocket.send_nowait`, `WebSocket.close_nowait`,
+    `WebSocket.start_soon` and `WebSocket.pause_reading` may be called, on this
+    connection and on others. What is sent to another one that is closing or gone is
+    dropped and counted. Context variables that a hook sets are seen by what is called
+    for this connection later, and by nobody else.
+    """
+
+    def on_open(self, ws: WebSocket) -> None:
+        """Called when the opening handshake is done; ``ws.request`` is there."""
+
+    def on_message(self, ws: WebSocket, message: str | bytes) -> None:
+        """Called with each message: ``str`` for text, ``bytes`` for binary.
+
+        Looked up once, when serving begins; the others whenever they are called.
+        """
+
+    def on_ping(self, ws: WebSocket, payload: bytes) -> None:
+        """Called with a Ping's payload. It has been answered (RFC 6455 5.5.2)."""
+
+    def on_pong(self, ws: WebSocket, payload: bytes) -> None:
+        """Called with a Pong's payload, asked for or not (RFC 6455 5.5.3)."""
+
+    def on_drain(self, ws: WebSocket) -> None:
+        """Called when there is room to send again; once, not before it is needed.
+
+        After a `trio.WouldBlock` of `WebSocket.send_nowait`, whatever the reason:
+        when what waits has fallen to `Sending.low_water` (and below
+        `Sending.max_messages`), and no task is before you. After a peer that took
+        less than there was, if nothing was refused: when it has taken everything.
+        """
+
+    def on_close(self, ws: WebSocket) -> None:
+        """Called when it is over: the last hook of a connection, once.
+
+        ``ws.close_code`` and ``ws.close_reason`` say how. Not called for a
+        connection whose `on_open` was never called.
+        """

@@ -1,0 +1,44 @@
+cimport cython
+
+from trio_fastws._transport.contract cimport Owner, Turn
+from trio_fastws._transport.wheel cimport Timer
+
+from .budget cimport Budget
+
+
+cdef class Service(Timer):
+    cdef public Turn turn
+    cdef public object handler
+    cdef public str handler_name
+    cdef public object on_message
+    cdef public object spawn
+    cdef public list connections
+    cdef public Budget budget
+    cdef public object delayed
+    cdef public object emptied
+    cdef public bint cancel_on_disconnect
+    cdef public bint keep_request
+    cdef public int policy
+    cdef public Py_ssize_t receive_buffer
+    cdef public Py_ssize_t high_water
+    cdef public Py_ssize_t low_water
+    cdef public Py_ssize_t hard_limit
+    cdef public Py_ssize_t max_messages
+    cdef public Py_ssize_t delay_size
+    cdef public Py_ssize_t frame_size
+    cdef public Py_ssize_t wire_limit
+    cdef public Py_ssize_t unsent_limit
+    cdef public bint sparing
+    cdef public Py_ssize_t compress_from
+    cdef public double delay
+    cdef public double hold_seconds
+    cdef public double close_seconds
+    cdef public double ping_interval
+    cdef public double ping_timeout
+    cdef public double write_stall
+    cdef public double slow_consumer
+
+    cpdef join(self, Owner connection)
+    @cython.locals(place=Py_ssize_t, last=Owner)
+    cpdef bint leave(self, Owner connection) except? -1
+    cpdef double hold_back(self, Owner connection) except? -1

@@ -1,0 +1,186 @@
+# cython: annotation_typing=False
+"""What the connections of one server, or of one client, have in common.
+
+Options as plain numbers, shared by reference: a connection of its own pays
+eight bytes for all of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from trio_fastws._config.options import get_message_size, get_total
+from trio_fastws._transport.wheel import Timer
+
+from .budget import Budget
+from .outbox import WIRE_SIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import trio
+
+    from trio_fastws._config.options import Limits, PerMessageDeflate, Sending, Timeouts
+    from trio_fastws._protocol.codes import Role
+    from trio_fastws._transport.contract import Owner, Turn
+
+    from .handler import EventHandler
+
+NEVER = 2**62
+# For a policy that drops. Of 100 KB/s, a peer that reads 20 sees what is 15 s old after
+# 20 s, and getting older; with this 6 s, for its own kernel holds as much (1.2 s if
+# that holds 8 KiB). A quarter of this saves 0.4 s more, for four times the writes.
+UNSENT_LIMIT = 16 * 1024
+# How long a Ping or a Pong of ours waits for the end of a compressed message. Of the
+# peers that give up without a Pong the most impatient of note is aiohttp, after half
+# of its `heartbeat`: 5 s with the usual 10. And a Ping that was held leaves the peer
+# half of `Timeouts.ping_timeout` at least.
+HOLD_SECONDS = 2.0
+# How long a connection may hold more than its share when there is too little for all.
+PRESSED_SECONDS = 10.0
+WAIT, DROP_OLDEST, DROP_NEWEST, CLOSE_SLOW = 0, 1, 2, 3
+POLICIES = {
+    "wait": WAIT,
+    "drop_oldest": DROP_OLDEST,
+    "drop_newest": DROP_NEWEST,
+    "close": CLOSE_SLOW,
+}
+
+
+class Service(Timer):
+    """What the connections of a server, or one client, have in common.
+
+    As a timer it is the one clock of delayed sends (`Sending.delay`).
+    """
+
+    __slots__ = (
+        "budget",
+        "cancel_on_disconnect",
+        "close_seconds",
+        "compress_from",
+        "connections",
+        "delay",
+        "delay_size",
+        "delayed",
+        "emptied",
+        "frame_size",
+        "handler",
+        "handler_name",
+        "hard_limit",
+        "high_water",
+        "hold_seconds",
+        "keep_request",
+        "low_water",
+        "max_messages",
+        "on_message",
+        "ping_interval",
+        "ping_timeout",
+        "policy",
+        "receive_buffer",
+        "slow_consumer",
+        "sparing",
+        "spawn",
+        "turn",
+        "unsent_limit",
+        "wire_limit",
+        "write_stall",
+    )
+
+    def __init__(
+        self,
+        turn: Turn,
+        handler: EventHandler | None,
+        limits: Limits,
+        timeouts: Timeouts,
+        sending: Sending,
+        deflate: PerMessageDeflate | None,
+        spawn: Callable[..., None],
+        role: Role,
+    ) -> None:
+        super().__init__()
+        self.turn: Turn = turn
+        self.handler: EventHandler | None = handler
+        # As logs name it; None: a client's, or an upgrade's.
+        self.handler_name: str | None = None
+        # Looked up once: nothing is called more often.
+        self.on_message: Callable[[Any, Any], None] | None = (
+            None if handler is None else handler.on_message
+        )
+        # Starts a task in the nursery that outlives every connection.
+        self.spawn: Callable[..., None] = spawn
+        # Each knows its place in it: a set would take four times the room.
+        self.connections: list[Any] = []
+        # What they hold together.
+        self.budget: Budget = Budget(
+            get_total(limits, role),
+            get_message_size(limits, role),
+            timeouts.slow_consumer or PRESSED_SECONDS,
+            turn,
+            self.connections,
+        )
+        # Set when the last connection is gone, if somebody waits for that.
+        self.emptied: trio.Event | None = None
+        self.cancel_on_disconnect: bool = False
+        self.keep_request: bool = limits.keep_request
+        self.receive_buffer: int = limits.receive_buffer
+        self.policy: int = POLICIES[sending.policy]
+        self.high_water: int = sending.high_water
+        self.low_water: int = sending.low_water
+        self.hard_limit: int = sending.hard_limit
+        self.max_messages: int = sending.max_messages or 2**31
+        self.delay: float = sending.delay
+        self.delay_size: int = sending.delay_size
+        # Whose outbox is held back, and until when, in order.
+        self.delayed: deque[tuple[float, Owner]] = deque()
+        self.frame_size: int = min(sending.frame_size or NEVER, NEVER)
+        # What a policy may drop is not promoted while the peer does not take more; nor
+        # is more committed than the kernel may hold unsent.
+        self.sparing: bool = self.policy in (DROP_OLDEST, DROP_NEWEST)
+        unsent = sending.unsent_limit or (UNSENT_LIMIT if self.sparing else 0)
+        self.unsent_limit: int = min(unsent, 2**31 - 1)
+        self.wire_limit: int = min(unsent, WIRE_SIZE) if self.sparing else WIRE_SIZE
+        self.hold_seconds: float = min(HOLD_SECONDS, timeouts.ping_timeout / 2)
+        # Shorter messages are not compressed.
+        self.compress_from: int = NEVER if deflate is None else deflate.threshold
+        self.close_seconds: float = timeouts.close
+        self.ping_interval: float = timeouts.ping_interval or math.inf
+        self.ping_timeout: float = timeouts.ping_timeout
+        self.write_stall: float = timeouts.write_stall or math.inf
+        self.slow_consumer: float = timeouts.slow_consumer or math.inf
+
+    def join(self, connection: Owner) -> None:
+        """Add a connection that is open."""
+        connection.place = len(self.connections)
+        self.connections.append(connection)
+
+    def leave(self, connection: Owner) -> bool:
+        """Remove a connection that is over; False if it was removed before."""
+        place = connection.place
+        if place < 0:
+            return False
+        last = self.connections.pop()
+        if last is not connection:
+            self.connections[place] = last
+            last.place = place
+        connection.place = -1
+        if self.emptied is not None and not self.connections:
+            self.emptied.set()
+        return True
+
+    def hold_back(self, connection: Owner) -> float:
+        """Put off a connection's writing for the delay; return when that is over."""
+        deadline = self.turn.time() + self.delay
+        if not self.delayed:
+            # Not by the wheel, a tick of which may be many times the delay.
+            self.turn.schedule_exactly(self, deadline)
+        self.delayed.append((deadline, connection))
+        return deadline
+
+    def on_deadline(self, now: float) -> float:
+        """Write what was held back."""
+        delayed = self.delayed
+        while delayed and delayed[0][0] <= now:
+            self.turn.mark(delayed.popleft()[1])
+        return delayed[0][0] if delayed else math.inf

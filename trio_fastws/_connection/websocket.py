@@ -1,0 +1,406 @@
+"""The asynchronous half of a WebSocket: tasks that wait.
+
+Everything here either parks the calling task or hands work to the synchronous
+half (`_connection`). Each asynchronous method is a checkpoint, on success too.
+
+Cancellation, in one place. Waiting comes first and has no effect that would
+have to be undone; the effect comes last, without a checkpoint after it. So a
+``Cancelled`` from `WebSocket.send` means that nothing was queued, and one from
+`WebSocket.receive` that no message was taken. Nobody but the dispatcher or a
+pump writes to a transport, and neither is cancelled in the middle of a frame.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
+
+import trio
+from trio.lowlevel import (
+    Abort,
+    cancel_shielded_checkpoint,
+    checkpoint,
+    wait_task_rescheduled,
+)
+
+from trio_fastws._protocol.handshake.request import Request, parse_request
+from trio_fastws._protocol.prepared import PreparedMessage, to_item
+from trio_fastws._transport.logs import in_words, show_path
+
+from .inbox import BY_USER
+from .pieces import IncomingMessage, OutgoingMessage
+from .shared import WAIT
+from .statistics import Statistics
+from .tasks import TaskOwner
+from .waiters import PingWait
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+    from types import CoroutineType, TracebackType
+
+    from trio_fastws._protocol.buffers import Buffer
+    from trio_fastws._protocol.deflate.negotiation import DeflateParameters
+    from trio_fastws._protocol.handshake.response import Response
+
+# Of trio, for a Close to go out when closing is cancelled. The loop may have yet to
+# write it, and a pump through TLS has a lock and a stream below, each of which yields:
+# four turns, and once more for TLS within TLS. Nobody else is waited for.
+LAST_TURNS = 10
+
+
+class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
+    """A WebSocket connection: a trio channel of ``str`` and ``bytes``.
+
+    Made by `serve_websocket`, `open_websocket` and `upgrade`, never directly.
+    Belongs to the trio run (and thread) in which it was made: another thread may look
+    at it, but whatever else it calls raises RuntimeError. Let it call
+    ``trio.from_thread.run_sync(ws.send_nowait, message)``.
+
+    Attributes:
+        id: A number of its own in this process, as in log records and ``repr``.
+        session: Yours; None at first.
+        subprotocol: The agreed subprotocol, or None.
+        response: The server's handshake response on the client side.
+        close_code: None while open. Then the peer's close code, ours if we
+            failed the connection, 1005 if the peer gave none, 1006 if the
+            connection was lost (RFC 6455 7.1.5).
+        close_reason: What came with it, or what happened.
+    """
+
+    __slots__ = ("__weakref__",)
+
+    if TYPE_CHECKING:
+        response: Response | None
+
+    # --- receiving ----------------------------------------------------------
+
+    def receive(self) -> CoroutineType[Any, Any, str | bytes]:
+        """Receive the next message: ``str`` for text, ``bytes`` for binary.
+
+        Always a checkpoint. Safe to cancel: no message is lost. What arrived
+        before the connection ended is delivered before the end is reported.
+
+        Raises:
+            trio.EndOfChannel: The peer closed with code 1000, 1001 or none.
+            ConnectionBroken: It closed with another code, or was lost.
+            trio.ClosedResourceError: This side has closed the connection.
+            trio.BusyResourceError: Another task is receiving.
+        """
+        return self._next_message(False)  # type: ignore[return-value]  # it is one
+
+    def __anext__(self) -> CoroutineType[Any, Any, str | bytes]:
+        """`receive`, but a clean end, or our own, ends the iteration."""
+        return self._next_message(True)  # type: ignore[return-value]  # it is one
+
+    async def _next_message(self, iterating: bool) -> str | bytes:
+        # One coroutine and no more: of each there is one for every parked task.
+        ready = self._begin_receiving()
+        try:
+            if ready:
+                await checkpoint()
+            while self._must_wait(iterating):
+                await wait_task_rescheduled(self._abort_wait)
+            message: str | bytes = self._take()
+            return message
+        finally:
+            self._receiving = False
+
+    def receive_stream(self) -> AbstractAsyncContextManager[IncomingMessage]:
+        """Receive the next message piece by piece, as it arrives.
+
+        ``async with ws.receive_stream() as message: async for piece in message``.
+        Pieces are ``str`` for text and ``bytes`` for binary. Reading pauses
+        while pieces are not taken, so that the memory needed does not depend
+        on the size of the message; `Limits.message_size` still holds.
+        Leaving the block early discards the rest of the message.
+        """
+        return IncomingMessage(self)
+
+    def _abort_wait(self, _: object) -> Abort:
+        self._receiver = None
+        return Abort.SUCCEEDED
+
+    # --- sending ------------------------------------------------------------
+
+    async def send(
+        self,
+        value: str | Buffer | PreparedMessage,
+        *,
+        compress: bool = True,
+    ) -> None:
+        """Send a message: text for ``str``, binary for anything bytes-like.
+
+        Always a checkpoint, which comes first, as does waiting for room, first
+        come, first served (see `Sending`). Safe to cancel: the message is
+        queued whole, or not at all. Returns when it is queued or on its way,
+        not when the peer has it. ``bytes`` are kept by reference. Whatever else
+        `memoryview` takes (``bytearray``, `array.array`, ctypes and NumPy arrays,
+        `mmap.mmap`) is copied as it lies in memory, ``nbytes`` long; of what is
+        not contiguous the elements, in order.
+
+        Args:
+            value: The message, or a `PreparedMessage`.
+            compress: True: compress it if that was agreed upon and it has
+                `PerMessageDeflate.threshold` bytes; over 32 KiB in steps, after
+                this has returned. False: send it as it is.
+
+        Raises:
+            trio.ClosedResourceError: This side has closed the connection.
+            ConnectionBroken: The peer has closed it, or it was lost.
+            TypeError: ``value`` is of another type.
+            UnicodeEncodeError: It holds surrogates, which UTF-8 cannot carry.
+        """
+        opcode, payload, prepared = to_item(value)
+        await checkpoint()
+        if self._waiting is not None or self._outbox is not None:
+            await self._wait_for_room()
+        self._queue(opcode, payload, prepared, compress)
+
+    async def _wait_for_room(self) -> None:
+        # Returns with the right to queue one message, however others hurry.
+        self._service.turn.contexts.check_thread()
+        if self._may_queue():
+            return
+        # That may make room at once, and then nobody would wake us.
+        self.flush_now()
+        if self._may_queue():
+            return
+        waiting = self._get_waiting()
+        await waiting.senders.park()
+        waiting.granted -= 1
+
+    def _may_queue(self) -> bool:
+        waiting = self._waiting
+        if self._closing or self._hung:
+            return True  # to be told so
+        if waiting is not None and (waiting.writing or waiting.crowded()):
+            return False
+        return self._service.policy != WAIT or self._has_room()
+
+    async def _wait_to_write(self) -> None:
+        # For the next piece of a message; its sender is not in the queue.
+        self.flush_now()
+        if not (self._takes_fragment() or self._closing or self._hung):
+            await self._get_waiting().writer.park()
+
+    def _message_broken_off(self) -> None:
+        if not self._closing:
+            self._set_result(1011, "a message was broken off")
+            self.start_close(1011, "message broken off")
+
+    def open_message(
+        self, *, text: bool = False, compress: bool = True
+    ) -> AbstractAsyncContextManager[OutgoingMessage]:
+        """Send one message piece by piece, as fragments (RFC 6455 5.4).
+
+        ``async with ws.open_message() as message: await message.write(piece)``.
+        A piece is a fragment, or several if it is over `Sending.frame_size`.
+        Leaving the block ends the message. Leaving it by an exception fails the
+        connection with code 1011, because the peer must not take a part for the
+        whole. Meanwhile other sends wait and `send_nowait` raises
+        `trio.WouldBlock`; control frames pass.
+
+        Args:
+            text: Whether it is a text message; then pieces are ``str``.
+            compress: Whether to compress it if that was agreed upon, however
+                small it may be.
+        """
+        return OutgoingMessage(self, text, compress)
+
+    async def ping(self) -> float:
+        """Ping the peer; return the round trip in seconds.
+
+        A checkpoint; safe to cancel. RFC 6455 5.5.2, 5.5.3. While a compressed
+        message leaves in fragments the Ping waits for its end, 2 s at the most.
+
+        Raises:
+            trio.ClosedResourceError: This side has closed the connection.
+            ConnectionBroken: It ended before the answer came.
+        """
+        await checkpoint()
+        self._check_open()
+        waiting = self._get_waiting()
+        waiting.serial += 1
+        # Never empty: an empty payload marks the keepalive's pings.
+        payload = b"%d" % waiting.serial
+        ping = PingWait(trio.current_time())
+        waiting.pings[payload] = ping
+        try:
+            self._commit_control(self.endpoint.encode_ping(payload), False)
+            await ping.event.wait()
+        finally:
+            waiting.pings.pop(payload, None)
+        if math.isnan(ping.answered):
+            self._raise_closed()
+        return ping.answered - ping.sent
+
+    # --- closing ------------------------------------------------------------
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        """Close the connection: the whole closing handshake (RFC 6455 7.1.2).
+
+        The Close is queued behind what was sent, before the first checkpoint.
+        Unread messages are discarded, also those still to come. Returns when
+        the connection is closed, at the latest after `Timeouts.close` seconds.
+        Cancelled, it closes at once without the rest of the handshake: a peer
+        that reads gets the Close all the same. May be called again, and after
+        the peer has closed.
+
+        Args:
+            code: 1000-1003, 1007-1014 or 3000-4999.
+            reason: At most 123 bytes of UTF-8.
+
+        Raises:
+            ValueError: The code or the reason cannot be sent.
+            TypeError: They are not an int and a str.
+        """
+        self.close_nowait(code, reason)
+        try:
+            await checkpoint()
+            while not self._finished:
+                await self._get_waiting().closers.park()
+        except trio.Cancelled:
+            for _ in range(LAST_TURNS):
+                outbox, link = self._outbox, self.link
+                if link is None or (outbox is None and not link.flushing()):
+                    break
+                await cancel_shielded_checkpoint()
+            raise
+        finally:
+            # Only if cancelled is anything left to abort.
+            self.abort("closing was cancelled")
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be sent any more, for whatever reason."""
+        return self._closing or self._hung
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection is over. A checkpoint, safe to cancel."""
+        self._service.turn.contexts.check_thread()
+        await checkpoint()
+        while not self._finished:
+            await self._get_waiting().closers.park()
+
+    # --- the rest -----------------------------------------------------------
+
+    @property
+    def request(self) -> Request | None:
+        """The handshake request; None once dropped, and always for a client.
+
+        It is dropped when an async handler first receives, and after the `on_open` of
+        an `EventHandler`: kept are those that were looked at before, and all with
+        `Limits.keep_request`. What you need later belongs into `session`.
+        """
+        if type(self._request) is bytes:
+            raw: bytes = self._request
+            # It has passed the server's limits, which may be wider than the defaults.
+            self._request = parse_request(raw, len(raw), len(raw))
+        if type(self._request) is str:  # its path alone was kept
+            return None
+        return cast("Request | None", self._request)
+
+    def adopt_request(self, request: Request | str) -> None:
+        """Keep the request of the handshake, as raw bytes unless it is wanted.
+
+        Args:
+            request: It, or a client's target, which is for logs alone.
+        """
+        if isinstance(request, str):
+            self._request = show_path(request.partition("?")[0])
+        else:
+            self._request = request if self._service.keep_request else request.raw
+
+    def write_raw(self, data: bytes) -> None:
+        """Write the answer of the opening handshake."""
+        self._commit(data)
+
+    @property
+    def deflate(self) -> DeflateParameters | None:
+        """What was agreed upon for compression; None if messages go plain.
+
+        In the words of RFC 7692: `server_no_context_takeover`,
+        `client_no_context_takeover`, `server_max_window_bits` and
+        `client_max_window_bits`.
+        """
+        context = self.endpoint.deflate
+        return None if context is None else context.agreement.parameters
+
+    def pause_reading(self) -> None:
+        """Stop reading from the peer until `resume_reading`. Not a checkpoint."""
+        self._service.turn.contexts.check_thread()
+        self._pause(BY_USER)
+
+    def resume_reading(self) -> None:
+        """Read from the peer again. Not a checkpoint."""
+        self._service.turn.contexts.check_thread()
+        if self._paused & BY_USER:
+            self._resume(BY_USER)
+
+    @property
+    def remote_address(self) -> Any:
+        """The peer's address as the socket module gives it; None if unknown.
+
+        It stays known when the connection is over, also after a reset. That of a
+        reverse proxy if there is one.
+        """
+        if self._remote_address is None and self.link is not None:
+            self._remote_address = self.link.peer_address()
+        return self._remote_address
+
+    @property
+    def local_address(self) -> Any:
+        """Our own address as the socket module gives it; None if unknown."""
+        return None if self.link is None else self.link.local_address()
+
+    def statistics(self) -> Statistics:
+        """Return this connection's counters."""
+        endpoint, outbox = self.endpoint, self._outbox
+        context = endpoint.deflate
+        saved_received = 0 if context is None else context.saved_received
+        saved_sent = 0 if context is None else context.saved_sent
+        return Statistics(
+            messages_received=endpoint.messages_received,
+            bytes_received=endpoint.bytes_received,
+            encoded_received=endpoint.bytes_received - saved_received,
+            messages_sent=endpoint.messages_sent,
+            bytes_sent=endpoint.bytes_sent,
+            encoded_sent=endpoint.bytes_sent - saved_sent,
+            dropped=self.dropped,
+            receive_queue=self._inbox_size,
+            send_queue=0 if outbox is None else outbox.size(),
+            latency=self._latency,
+        )
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the connection, with a code that says how the block ended.
+
+        1000 if it ran to its end. RFC 6455 7.4.1: 1001 if it was cancelled, an
+        endpoint is "going away"; 1011 if another exception ended it.
+        """
+        if error is None:
+            await self.aclose()
+            return
+        # The block's exception says more; the next checkpoint cancels.
+        with suppress(trio.Cancelled):
+            await self.aclose(1001 if _is_cancellation(error) else 1011)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._finished else "closing" if self._closing else "open"
+        known = self.describe()
+        del known["handler"]
+        return f"<WebSocket {state}, {in_words(known)}>"
+
+
+def _is_cancellation(error: BaseException) -> bool:
+    # A nursery of the block may have put several into a group.
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return group.split(trio.Cancelled)[1] is None
+    return isinstance(error, trio.Cancelled)

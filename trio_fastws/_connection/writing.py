@@ -1,0 +1,195 @@
+# cython: annotation_typing=False
+"""When what was encoded is written: now, at the end of the turn, or later.
+
+Owns the order of what is committed, and where it stands: in the outbox's wire, or
+in the turn's cork (it leaves at the end of the batch). What is sent, and whether
+it may be, is `_output`'s business.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .encoding import Encoder
+from .held import HeldFrames
+from .outbox import Outbox
+from .waiters import Waiting
+
+if TYPE_CHECKING:
+    from trio_fastws._protocol.endpoint import Endpoint
+    from trio_fastws._transport.contract import Turn
+
+    from .shared import Service
+
+# Trio runs every runnable task once in a batch, in any order, and a task that receives
+# and sends does so in every other one: between two sends are one or two of our turns,
+# or three (after it, with the next batch, and before it), never four.
+PATIENCE = 3
+# But not for longer than this: a task may work on each of its messages. It is what 100
+# tasks need for 16 messages each, which then leave in one write a task.
+PATIENCE_SECONDS = 0.01
+# When ``on_drain`` is owed: after a jam, and after a message was refused.
+WHEN_EMPTY, WHEN_ROOM = 1, 2
+
+
+class Writer(Encoder):
+    """What writes. `Output` adds messages."""
+
+    __slots__ = (
+        "_closing",
+        "_owed",
+        "_sent_turn",
+    )
+
+    def _init_writer(self, service: Service, endpoint: Endpoint) -> None:
+        self._init_encoder(service, endpoint)
+        # No more messages are sent: a Close was queued, came, or must not.
+        self._closing = False
+        # The turn of the last write that went out at once.
+        self._sent_turn = -1
+        # Whether ``on_drain`` is to be called, and when; see `_pressure`.
+        self._owed: int = 0
+
+    def _get_waiting(self) -> Waiting:
+        if self._waiting is None:
+            self._waiting = Waiting()
+        return self._waiting
+
+    # --- what the other half does -------------------------------------------
+
+    def _on_blocked(self) -> None:
+        """React: the link took less than there is."""
+
+    def _on_crowded(self) -> None:
+        """React: more than `Sending.high_water` waits."""
+
+    def _on_written(self, was_blocked: bool) -> None:
+        """React: something was written; the outbox is None if nothing is left.
+
+        Args:
+            was_blocked: Whether the link did not take all the last time.
+        """
+
+    # --- control frames -----------------------------------------------------
+
+    def _commit(self, data: bytes) -> None:
+        # Past every policy, in order with what is committed.
+        turn = self._service.turn
+        outbox = self._outbox
+        if outbox is not None:
+            outbox.commit([data], len(data))
+            self._mark_outbox(outbox, turn, True)
+        elif turn.corked is self:
+            turn.cork.append(data)
+            turn.cork_size += len(data)
+        else:
+            self._write([data], len(data))
+
+    def _commit_control(self, data: bytes, is_pong: bool) -> None:
+        # A Ping or a Pong of ours.
+        if not self.endpoint.dividing:
+            self._commit(data)
+            return
+        waiting = self._get_waiting()
+        if waiting.held is None:
+            waiting.held = HeldFrames(self._release_held)
+            turn, seconds = self._service.turn, self._service.hold_seconds
+            turn.schedule(waiting.held, turn.time() + seconds)
+        waiting.held.add(data, is_pong)
+
+    def _release_held(self) -> None:
+        # The end of the message takes too long: between two of its fragments, then.
+        # RFC 6455 5.5.1: MUST NOT send any more frames after a Close
+        data = self._take_held()
+        if data and self.link is not None and not self.endpoint.close_sent:
+            self._commit(data)
+
+    # --- writing ------------------------------------------------------------
+
+    def _uncork(self, turn: Turn) -> None:
+        parts = turn.cork
+        size = turn.cork_size
+        turn.cork = []
+        turn.cork_size = 0
+        self._write(parts, size)
+
+    def _write(self, parts: list[bytes], size: int) -> None:
+        link = self.link
+        if link is None:
+            return
+        taken = link.write(parts, size)
+        if taken < size:
+            outbox = self._new_outbox()
+            outbox.commit(parts, size)
+            if taken > 0:
+                outbox.advance(taken)
+            outbox.block(link)
+            self._on_blocked()
+            self.account()
+
+    def _new_outbox(self) -> Outbox:
+        service = self._service
+        now = service.turn.time()
+        outbox = Outbox(self, now, service.wire_limit, service.sparing)
+        self._outbox = outbox
+        return outbox
+
+    def _mark_outbox(self, outbox: Outbox, turn: Turn, urgent: bool = False) -> None:
+        # Have it written: by the link when it is blocked, else by the loop. What a
+        # hook answers its own peer is not held back, nor is what follows: a Close.
+        service = self._service
+        if outbox.size() > service.high_water:
+            self._on_crowded()
+        outbox.patience = PATIENCE if turn.corked is None else 0
+        if outbox.blocked:
+            self.account()
+            return
+        if service.delay > 0 and not (urgent or self._closing or turn.corked is self):
+            if outbox.held_until == 0:
+                outbox.held_until = service.hold_back(self)
+            if outbox.size() < service.delay_size:
+                self.account()
+                return
+        outbox.held_until = 0.0
+        turn.mark(self)
+
+    def _write_out(self, outbox: Outbox) -> None:
+        # Marked outboxes come here at the end of a turn.
+        turn = self._service.turn
+        if outbox.held_until > 0:
+            if turn.now < outbox.held_until:
+                return
+            outbox.held_until = 0.0
+            outbox.patience = 0  # it had its time
+        if outbox.patience > 0 and turn.now < outbox.since + PATIENCE_SECONDS:
+            # A task is sending and may be about to send more: wait until it has
+            # nothing to add, the wire is full, or that has taken its time.
+            outbox.patience -= 1
+            if outbox.takes():
+                turn.mark(self)
+                return
+        self._flush(outbox)
+
+    def flush_now(self) -> None:
+        """Write what is marked without waiting for the end of the turn."""
+        outbox = self._outbox
+        if outbox is None or outbox.blocked or outbox.held_until > 0:
+            return
+        self._flush(outbox)
+        if self._owed != 0:
+            self._service.turn.mark(self)
+
+    def _flush(self, outbox: Outbox) -> None:
+        link = self.link
+        if link is None:
+            return
+        was_blocked = outbox.blocked
+        turn = self._service.turn
+        if outbox.flush(link, turn.time()):
+            self._outbox = None
+        elif not outbox.blocked:
+            turn.mark(self)  # interrupted: it goes on in the next turn
+        elif not was_blocked:
+            self._on_blocked()
+        self._on_written(was_blocked)
+        self.account()

@@ -1,0 +1,16 @@
+cimport cython
+
+from .http_head cimport Fields
+from .headers cimport has_token
+from .accept_key cimport accept, is_key
+from .request cimport Request, check_fields
+
+
+@cython.locals(fields=Fields)
+cpdef bint is_upgrade(Request request) except -1
+@cython.locals(fields=Fields, key=bytes)
+cpdef check_upgrade(Request request)
+@cython.locals(fields=Fields, value=bytes)
+cdef _check_offers(Request request)
+@cython.locals(head=bytes, lines=list)
+cpdef bytes build_accept(Request request, subprotocol=*, extensions=*, headers=*)

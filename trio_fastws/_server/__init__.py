@@ -1,0 +1,1 @@
+"""Servers: from a listening socket to a WebSocket and its handler."""

@@ -1,0 +1,167 @@
+# cython: annotation_typing=False
+"""HTTP answers on their way: refused handshakes, and pages of `on_request`.
+
+Owns a connection from the decision to its end. Whoever reads steadily gets all of
+an answer, however long that takes; whose system takes nothing for
+`Timeouts.write_stall` is given up. Knows no request and no reason.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import TYPE_CHECKING
+
+from trio_fastws._connection.liveness import LOOKS
+from trio_fastws._transport.contract import Link, Owner
+from trio_fastws._transport.linger import END_SECONDS, Linger
+from trio_fastws._transport.logs import log
+
+if TYPE_CHECKING:
+    from .admission import Reception
+
+
+class Answer(Owner):
+    """An answer that is being written, behind which its connection ends."""
+
+    __slots__ = ("_out", "_reception", "_since", "_taken")
+
+    def __init__(self, reception: Reception, link: Link, data: bytes) -> None:
+        """Write as much as the link takes; the rest when it takes more.
+
+        Args:
+            reception: Which counts it.
+            link: Whose owner this becomes.
+            data: All of the answer.
+        """
+        self._init_owner()
+        self._reception = reception
+        # Not copied: what a slow peer leaves is offered again and again.
+        self._out: memoryview = memoryview(data)
+        self._since: float = link.turn.time()
+        # What the peer's system had taken when ours was asked last.
+        self._taken: int = link.acknowledged()
+        link.adopt(self)
+        reception.answers[self] = None
+        self.on_writable()
+
+    def on_writable(self) -> None:
+        """See `Owner.on_writable`: the rest of the answer."""
+        link, out = self.link, self._out
+        if link is None:
+            return
+        turn = link.turn
+        reception = self._reception
+        taken = link.write([out], len(out))  # type: ignore[list-item]
+        if taken > 0:
+            self._since = turn.time()
+        self._out = out[taken:]
+        if taken < len(out):
+            link.want(False, True)
+            turn.schedule(self, self._since + reception.service.write_stall / LOOKS)
+            return
+        self._leave()
+        if link.broken:
+            link.close()
+        else:
+            Farewell(reception, link, self._taken)
+
+    def on_eof(self, error: OSError | None) -> None:
+        """See `Owner.on_eof`: a peer that has no more to ask may still read."""
+        if error is not None or self.link is None or self.link.broken:
+            self._lose(error)
+
+    def _lose(self, error: OSError | None) -> None:
+        # Of noise that was answered and has gone one line was logged already.
+        if len(self._out) > 0:
+            message = "connection ended before its answer did: %s"
+            log(logging.DEBUG, self, message, error or "EOF")
+        self.close()
+
+    def on_hangup(self) -> None:
+        """See `Owner.on_hangup`."""
+        self._lose(None)
+
+    def on_mark(self) -> None:
+        """See `Owner.on_mark`: a write has failed."""
+        if self.link is not None and self.link.broken:
+            self._lose(None)
+
+    def on_deadline(self, now: float) -> float:
+        """Give a peer up that takes nothing."""
+        seconds = self._reception.service.write_stall
+        link = self.link
+        if link is not None:
+            taken = link.acknowledged()
+            if taken > self._taken:
+                self._taken = taken
+                self._since = now
+        due = self._since + seconds
+        if now < due:
+            return min(due, now + seconds / LOOKS)
+        message = "the peer took no byte of an answer for %g s"
+        log(logging.DEBUG, self, message, seconds)
+        self.close()
+        return math.inf
+
+    def hurry(self) -> None:
+        """Nothing would help: the peer reads too slowly."""
+
+    def close(self) -> None:
+        """Let go of the connection, whatever is left."""
+        self._leave()
+        if self.link is not None:
+            self.link.close()
+
+    def _leave(self) -> None:
+        if self.link is not None:
+            self.link.turn.wheel.cancel(self)
+        self._reception.answers.pop(self, None)
+
+
+class Farewell(Linger):
+    """The end of a connection that got its answer; see `Linger`.
+
+    All of it was taken by the link, which may have most of it still: the time to end
+    counts from the last byte that the peer's system took.
+    """
+
+    __slots__ = ("_reception", "_since", "_taken")
+
+    def __init__(self, reception: Reception, link: Link, taken: int) -> None:
+        self._reception = reception
+        self._taken: int = taken
+        self._since: float = link.turn.time()
+        super().__init__(link, reception.service.close_seconds)
+        # Of a request's body, say, which is no reason to do without TLS's goodbye.
+        self._unread = True
+        reception.lingering[self] = None
+
+    def on_deadline(self, now: float) -> float:
+        """See `Linger.on_deadline`; first, all must have gone out."""
+        link = self.link
+        if link is not None and link.unacknowledged() > 0:
+            service = self._reception.service
+            taken = link.acknowledged()
+            if taken > self._taken:
+                self._taken = taken
+                self._since = now
+            due = self._since + service.write_stall
+            if now < due:
+                self._deadline = now + service.close_seconds
+                return min(due, now + END_SECONDS)
+        return Linger.on_deadline(self, now)
+
+    def hurry(self) -> None:
+        """Take the peer's end, if it is there."""
+        if self.link is not None:
+            self.link.read_now()
+
+    def close(self) -> None:
+        """Let go of the connection, which had its answer."""
+        self._close()
+
+    def _close(self) -> None:
+        self._reception.lingering.pop(self, None)
+        # Not `super`: to C these are functions, which no object has.
+        Linger._close(self)  # noqa: SLF001 - its own

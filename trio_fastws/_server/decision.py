@@ -1,0 +1,43 @@
+"""The task of an `on_request` that waits before it decides about a handshake."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    import trio
+
+    from trio_fastws._protocol.handshake.response import Response
+
+    from .handshake import Opening
+
+
+async def wait_for_decision(
+    opening: Opening, answer: Awaitable[Response | None], scope: trio.CancelScope
+) -> None:
+    """Wait for what the user's own code answers, and go on with it. Never raises.
+
+    Args:
+        opening: The handshake that waits for it.
+        answer: What `on_request` returned.
+        scope: Ends the waiting, when it takes too long or the peer has gone.
+    """
+    response: Response | None = None
+    failed = False
+    try:
+        with scope:
+            response = await answer
+    except* Exception as group:  # noqa: BLE001 - isolation: logged, 500
+        # A group may hold Cancelled as well; that goes on its way.
+        alone = len(group.exceptions) == 1
+        failed = True
+        try:
+            opening.on_failed(group.exceptions[0] if alone else group)
+        except Exception as worse:  # noqa: BLE001 - isolation, as in a turn
+            opening.on_failure(worse)
+    finally:
+        opening.scope = None
+    if not failed and not scope.cancelled_caught:
+        opening.on_decided(response)

@@ -1,0 +1,137 @@
+"""`serve_websocket`: the server's face, its arguments checked at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
+
+import trio
+
+from trio_fastws._config.arguments import (
+    check_callable,
+    check_deflate,
+    check_listeners,
+    check_origins,
+    check_port,
+    check_server_tls,
+    check_subprotocols,
+    fill_in,
+)
+from trio_fastws._config.compression import Negotiator
+from trio_fastws._connection.handler import ChooseSubprotocol, EventHandler, OnRequest
+from trio_fastws._connection.shared import Service
+from trio_fastws._protocol.codes import Role
+from trio_fastws._transport.listening import close_listeners, open_listeners
+
+from .handler_check import check_call, check_handler
+from .server import Handler, Origins, Server
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Sequence
+
+    from trio_fastws._config.options import Limits, PerMessageDeflate, Sending, Timeouts
+
+
+async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
+    handler: Handler,
+    port: int | None = None,
+    *,
+    host: str | bytes | None = None,
+    tls: ssl.SSLContext | None = None,
+    listeners: Sequence[trio.abc.Listener[Any]] | None = None,
+    limits: Limits | None = None,
+    timeouts: Timeouts | None = None,
+    sending: Sending | None = None,
+    deflate: PerMessageDeflate | None = None,
+    subprotocols: Sequence[str] | ChooseSubprotocol = (),
+    origins: Origins | None = None,
+    on_request: OnRequest | None = None,
+    on_disconnect: Literal["deliver", "cancel"] = "deliver",
+    task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
+) -> NoReturn:
+    """Serve WebSockets until cancelled.
+
+    ``server = await nursery.start(serve_websocket, handler, 8765)`` waits until
+    it listens. When cancelled it closes every connection with code 1001, waits
+    `Timeouts.shutdown` seconds at most, and returns by raising ``Cancelled``.
+
+    Args:
+        handler: An ``async def`` called with each `WebSocket` in a task of its
+            own, or an `EventHandler` for all of them. When an async handler
+            returns, its connection is closed with code 1000; when it raises,
+            that is logged and the code is 1011. The server goes on.
+        port: TCP port, 0 for any that is free.
+        host: Address or name to bind; None for all interfaces.
+        tls: Serve ``wss://`` with this context.
+        listeners: Serve these instead of ``host`` and ``port``: any
+            `trio.abc.Listener`, such as one of a Unix socket. Closed at the end.
+        limits: What a peer may make us hold; see `Limits`.
+        timeouts: How long to wait for a peer; see `Timeouts`.
+        sending: What happens to messages for slow peers; see `Sending`.
+        deflate: Compress messages if the peer can too; see `PerMessageDeflate`.
+        subprotocols: What the server speaks, its favourite first; or a function
+            of the request and the client's offers that returns one of them.
+        origins: What the Origin header may be: strings, compiled patterns that
+            match a whole one, None for a client that sends none. Others get 403.
+            Without it every page of the web can connect with its visitor's
+            cookies.
+        on_request: Called with each `Request` (GET, HEAD or OPTIONS; HTTP/1.1 or
+            1.0), upgrade or not. None accepts it (426 if it is no upgrade); a
+            `Response` is sent instead. May be ``async def``: then
+            `Timeouts.handshake` limits it. Context variables that it sets are
+            its connection's own, seen by all of its hooks and tasks.
+        on_disconnect: ``"cancel"`` cancels an async handler at once when its
+            peer is gone; by default it learns of it when it sends or receives.
+        task_status: Filled in by ``nursery.start``.
+
+    Raises:
+        TypeError: Neither a port nor listeners were given, or both; or an
+            argument is of the wrong kind, such as a handler's class, a plain
+            function as handler, or hooks that are async, misspelt or of the
+            wrong arity.
+        ValueError: An argument is out of its range, which is named.
+        OSError: The address cannot be bound.
+    """
+    if (port is None) == (listeners is None):
+        raise TypeError("give either a port or listeners")
+    if listeners is not None and host is not None:
+        raise TypeError("host goes with a port, not with listeners")
+    check_handler(handler)
+    check_server_tls(tls)
+    check_deflate(deflate)
+    check_callable("on_request", on_request)
+    if on_request is not None:
+        check_call("on_request", on_request, ("request",))
+    if on_disconnect not in ("deliver", "cancel"):
+        raise ValueError(
+            f"on_disconnect is {on_disconnect!r}; it must be 'deliver' or 'cancel'"
+        )
+    subprotocols, origins = check_subprotocols(subprotocols), check_origins(origins)
+    if callable(subprotocols):
+        check_call("subprotocols", subprotocols, ("request", "offers"))
+    limits, timeouts, sending = fill_in(limits, timeouts, sending)
+    if listeners is None:
+        check_port(port)
+        listeners = await open_listeners(cast("int", port), host)
+    else:
+        listeners = check_listeners(listeners)
+
+    def make_service(turn: Any, spawn: Callable[..., None]) -> Service:
+        events = handler if isinstance(handler, EventHandler) else None
+        service = Service(
+            turn, events, limits, timeouts, sending, deflate, spawn, Role.SERVER
+        )
+        service.handler_name = server.handler_name
+        service.cancel_on_disconnect = on_disconnect == "cancel"
+        return service
+
+    negotiator = None if deflate is None else Negotiator(Role.SERVER, deflate)
+    server = Server(
+        handler, limits, timeouts, subprotocols, origins, on_request, negotiator
+    )
+    try:
+        await server.run(listeners, tls, make_service, task_status)
+    finally:
+        with trio.CancelScope(shield=True):
+            await close_listeners(listeners)
+    raise AssertionError("a server runs until it is cancelled")

@@ -1,0 +1,281 @@
+"""The server: listeners, handshakes, connections and handlers in one scope.
+
+Owns who lives how long. The loop and the pumps live in a nursery that outlives
+every handler; both are shielded from the cancellation that ends the server, so
+that it can end in order: stop accepting; refuse handshakes in progress with 503;
+queue a Close with 1001 to everybody; cancel handlers; write and wait for
+replies, all together for `Timeouts.shutdown` seconds; abort what is left.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import trio
+
+from trio_fastws._connection.handler import ChooseSubprotocol, EventHandler, OnRequest
+from trio_fastws._connection.naming import name_of
+from trio_fastws._connection.statistics import ServerStatistics
+from trio_fastws._connection.websocket import WebSocket
+from trio_fastws._transport import loop as loops
+from trio_fastws._transport.epoll import Dispatcher
+from trio_fastws._transport.lifetimes import in_turns, shielded_nursery, wait_lingering
+from trio_fastws._transport.listening import Listener, close_listeners
+
+from .admission import Reception
+from .handshake import open_socket
+from .nurseries import Handlers
+from .streams import StreamAcceptor
+
+if TYPE_CHECKING:
+    import ssl
+
+    from trio_fastws._config.compression import Negotiator
+    from trio_fastws._config.options import Limits, Timeouts
+    from trio_fastws._connection.shared import Service
+    from trio_fastws._transport.contract import Turn
+
+Handler = Callable[[WebSocket], Awaitable[object]] | EventHandler
+Origins = Iterable[Any]
+
+
+class Server:
+    """A running server; `serve_websocket` hands it to ``nursery.start``."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        limits: Limits,
+        timeouts: Timeouts,
+        subprotocols: Sequence[str] | ChooseSubprotocol,
+        origins: Origins | None,
+        on_request: OnRequest | None,
+        negotiator: Negotiator | None,
+    ) -> None:
+        self.limits = limits
+        self.timeouts = timeouts
+        self.subprotocols = subprotocols
+        self.origins: tuple[Any, ...] | None = (
+            None if origins is None else tuple(origins)
+        )
+        self.on_request = on_request
+        # Of compression; None without it.
+        self.negotiator = negotiator
+        self._handler = handler
+        # Of all its tasks: trio would make one for each.
+        self.handler_name: str = name_of(handler)
+        self._listeners: list[Listener] = []
+        self._addresses: list[Any] = []
+        # Set by `run`.
+        self._streams: StreamAcceptor = cast("StreamAcceptor", None)
+        self.service: Service = cast("Service", None)
+        self._reception: Reception = cast("Reception", None)
+        self._links: trio.Nursery = cast("trio.Nursery", None)
+        self._handlers: Handlers = cast("Handlers", None)
+
+    # --- for users ----------------------------------------------------------
+
+    @property
+    def addresses(self) -> tuple[Any, ...]:
+        """Where the server listens, as the socket module gives addresses."""
+        return tuple(self._addresses)
+
+    @property
+    def port(self) -> int:
+        """The one TCP port on which the server listens.
+
+        Raises:
+            RuntimeError: It listens on none, or on several; see `addresses`.
+        """
+        ports: set[int] = {a[1] for a in self._addresses if type(a) is tuple}
+        if len(ports) != 1:
+            raise RuntimeError(f"there is not one TCP port but {len(ports)}")
+        return ports.pop()
+
+    @property
+    def connections(self) -> frozenset[WebSocket]:
+        """The open WebSockets, now."""
+        return frozenset(self.service.connections)
+
+    def statistics(self) -> ServerStatistics:
+        """Return the server's counters."""
+        reception = self._reception
+        budget = self.service.budget
+        return ServerStatistics(
+            connections=len(self.service.connections),
+            handshakes=len(reception.handshakes()) + len(reception.answers),
+            accepted=reception.accepted,
+            handshakes_dropped=reception.dropped,
+            bytes_held=budget.held,
+            paused_for_total=budget.count_paused(),
+            closed_for_total=budget.closed,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Server on {', '.join(map(str, self._addresses)) or 'streams'}>"
+
+    # --- handlers -----------------------------------------------------------
+
+    def _start_handler(self, ws: WebSocket) -> None:
+        handler = cast("Callable[[WebSocket], Awaitable[object]]", self._handler)
+        self._handlers.start_soon(ws.run_handler, handler, name=self.handler_name)
+
+    def spawn_handler(
+        self, async_fn: Callable[..., Any], *args: object, name: object = None
+    ) -> None:
+        """Start a task that is cancelled when the server shuts down."""
+        self._handlers.start_soon(async_fn, *args, name=name)
+
+    # --- running ------------------------------------------------------------
+
+    def _receive(self) -> Reception:
+        service = self.service
+        reception = Reception(
+            service,
+            self.limits,
+            self.timeouts.handshake,
+            self.spawn_handler,
+            self._start_handler if service.handler is None else None,
+        )
+        reception.subprotocols = self.subprotocols
+        reception.origins = self.origins
+        reception.on_request = self.on_request
+        reception.negotiator = self.negotiator
+        return reception
+
+    async def run(
+        self,
+        listeners: Sequence[trio.abc.Listener[Any]],
+        tls: ssl.SSLContext | None,
+        service: Callable[[Any, Callable[..., None]], Service],
+        task_status: trio.TaskStatus[Server],
+    ) -> None:
+        """Serve until cancelled; then end in order."""
+        turn, loop = loops.new_turn(stays=isinstance(self._handler, EventHandler))
+        try:
+            await self._run(turn, loop, listeners, tls, service, task_status)
+        finally:
+            turn.close()
+
+    async def _run(
+        self,
+        turn: Turn,
+        loop: loops.Loop,
+        listeners: Sequence[trio.abc.Listener[Any]],
+        tls: ssl.SSLContext | None,
+        service: Callable[[Any, Callable[..., None]], Service],
+        task_status: trio.TaskStatus[Server],
+    ) -> None:
+        # Before the shielded nurseries: an error between them could not get out.
+        self.service = service(turn, self.spawn_handler)
+        self._reception = self._receive()
+        async with trio.open_nursery() as nursery:
+            self._links, links_scope = await nursery.start(shielded_nursery)
+            self._handlers = Handlers(nursery)
+            try:
+                await self._handlers.open()
+            except BaseException:
+                links_scope.cancel()
+                raise
+            try:
+                self._streams = StreamAcceptor(self._reception, tls, self._links)
+                self._links.start_soon(self._run_loop, loop)
+                for listener in listeners:
+                    self._listen(listener, tls, nursery)
+                task_status.started(self)
+                await trio.sleep_forever()
+            finally:
+                nursery.cancel_scope.cancel()
+                try:
+                    self._stop_accepting()
+                    with trio.CancelScope(shield=True):
+                        await self._begin_goodbye()
+                        await close_listeners(listeners)
+                        await self._say_goodbye(loop)
+                finally:
+                    # Whatever has failed: shielded, they would never end.
+                    self._handlers.cancel_at_once()
+                    links_scope.cancel()
+                    self.service.budget.close()
+
+    def _listen(
+        self,
+        listener: trio.abc.Listener[Any],
+        tls: ssl.SSLContext | None,
+        nursery: trio.Nursery,
+    ) -> None:
+        if isinstance(listener, trio.SocketListener):
+            inner: trio.socket.SocketType = listener.socket
+            self._addresses.append(inner.getsockname())
+            turn = self.service.turn
+            if tls is None and isinstance(turn, Dispatcher):
+                sock = socket.socket(fileno=inner.detach())
+                sock.setblocking(False)
+                _no_delay(sock)
+                begin = partial(open_socket, self._reception)
+                self._listeners.append(Listener(turn, sock, begin))
+                return
+        nursery.start_soon(self._streams.accept_all, listener)
+
+    def _stop_accepting(self) -> None:
+        self._reception.closed = True
+        for listener in self._listeners:
+            listener.close()
+
+    async def _begin_goodbye(self) -> None:
+        # To everybody, and in turns: others live on while this server ends.
+        turn = self.service.turn
+        await in_turns(turn, self._reception.handshakes(), _refuse)
+        await in_turns(turn, tuple(self.service.connections), _send_away)
+        await self._handlers.cancel()
+
+    async def _say_goodbye(self, loop: loops.Loop) -> None:
+        with trio.move_on_after(self.timeouts.shutdown):
+            await self._wait_empty(loop)
+            for link in tuple(self._streams.pumps):
+                await link.written.wait()
+            await wait_lingering(self.service.turn)
+        turn, reception = self.service.turn, self._reception
+        await in_turns(turn, (*reception.handshakes(), *reception.answers), _close)
+        await in_turns(turn, tuple(self.service.connections), _abort)
+        # on_close of those is called in a turn of the loop.
+        await self._wait_empty(loop)
+
+    async def _run_loop(self, loop: loops.Loop) -> None:
+        try:
+            await loop.run(self._links)
+        finally:
+            # A hook raised SystemExit, or the like: nobody else ends that wait.
+            if self.service.emptied is not None:
+                self.service.emptied.set()
+
+    async def _wait_empty(self, loop: loops.Loop) -> None:
+        while self.service.connections and not loop.ended:
+            self.service.emptied = trio.Event()
+            await self.service.emptied.wait()
+
+
+def _refuse(opening: Any) -> None:
+    opening.refuse_for_shutdown()
+
+
+def _send_away(ws: Any) -> None:
+    ws.start_close(1001, "the server is shutting down")
+
+
+def _close(owner: Any) -> None:
+    owner.close()
+
+
+def _abort(ws: Any) -> None:
+    ws.abort("the server has shut down")
+
+
+def _no_delay(sock: socket.socket) -> None:
+    # Inherited by accepted connections, which saves a syscall for each. Frames
+    # leave in whole batches already; Nagle would only delay the last one.
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,0 +1,129 @@
+"""Accepting streams: everything that is not a plain socket in our own epoll.
+
+Owns the loop over a listener's ``accept``, and one task for each stream: TLS's
+handshake if it is asked for, then the pump that moves bytes. What a listener or a
+stream raises costs itself: it is logged, and the server goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import trio
+
+from trio_fastws._transport.close_notify import as_tls
+from trio_fastws._transport.listening import REST_SECONDS
+from trio_fastws._transport.logs import log, logger
+from trio_fastws._transport.stream_link import (
+    StreamLink,
+    close_stream,
+    log_stream_failure,
+)
+
+from .handshake import Opening
+
+if TYPE_CHECKING:
+    import ssl
+
+    from .admission import Reception
+
+
+class StreamAcceptor:
+    """What the streams of one server's listeners have in common.
+
+    Attributes:
+        pumps: What they have not written yet goes out before the server ends.
+    """
+
+    def __init__(
+        self, reception: Reception, tls: ssl.SSLContext | None, links: trio.Nursery
+    ) -> None:
+        """Accept nothing yet.
+
+        Args:
+            reception: Of the handshakes.
+            tls: Have each stream speak TLS with this context.
+            links: Where the streams' tasks run.
+        """
+        self.pumps: set[StreamLink] = set()
+        self._reception = reception
+        self._tls = tls
+        self._links = links
+
+    async def accept_all(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
+        """Accept until cancelled, or until the listener is closed."""
+        try:
+            await self._accept_all(listener)
+        except* Exception as group:  # noqa: BLE001 - beside Cancelled, in one group
+            _complain(group)
+
+    async def _accept_all(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
+        complained = False
+        while True:
+            try:
+                stream = await listener.accept()
+            except (trio.ClosedResourceError, trio.EndOfChannel):
+                logger.info("a listener was closed; the server goes on without it")
+                return
+            except Exception as error:  # noqa: BLE001 - isolation: logged, tried again
+                if not complained:
+                    _complain(error)
+                complained = True
+                await trio.sleep(REST_SECONDS)
+                continue
+            complained = False
+            opening = Opening(self._reception, trio.current_time())
+            self._links.start_soon(self._run, stream, opening)
+
+    async def _run(self, stream: trio.abc.Stream, opening: Opening) -> None:
+        link: StreamLink | None = None
+        try:
+            if self._tls is not None:
+                stream = trio.SSLStream[trio.abc.Stream](
+                    stream, self._tls, server_side=True, https_compatible=True
+                )
+            secure = as_tls(stream)
+            if secure is not None:
+                await self._start_tls(secure, opening)
+            if not opening.closed:
+                turn = self._reception.service.turn
+                link = StreamLink(turn, opening, stream)
+                turn.schedule(opening, opening.deadline)
+                self.pumps.add(link)
+                await link.run()
+                self.pumps.discard(link)
+        except* Exception as group:  # noqa: BLE001 - isolation: logged, this one ends
+            log_stream_failure(group, opening)
+        finally:
+            opening.close()
+            if link is None:  # which would have closed it
+                await close_stream(stream)
+
+    async def _start_tls(
+        self, stream: trio.SSLStream[trio.abc.Stream], opening: Opening
+    ) -> None:
+        with trio.move_on_at(opening.deadline) as opening.scope:
+            try:
+                await stream.do_handshake()
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                cause = error.__cause__ or error
+                log(logging.DEBUG, opening, "TLS handshake failed: %s", cause)
+                opening.close()
+        if opening.scope.cancelled_caught and not opening.closed:
+            seconds = self._reception.seconds
+            text = "no TLS handshake within %g s (Timeouts.handshake)"
+            log(logging.DEBUG, opening, text, seconds)
+            opening.close()
+        opening.scope = None
+
+
+def _complain(error: Exception) -> None:
+    if isinstance(error, OSError):
+        logger.error("cannot accept connections: %s", error.strerror or error)
+    else:
+        logger.error(
+            "exception in a listener's accept; trying again every %g s",
+            REST_SECONDS,
+            exc_info=error,
+        )

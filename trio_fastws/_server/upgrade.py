@@ -1,0 +1,129 @@
+"""Taking over a connection whose request another HTTP server has read.
+
+The server side of an opening handshake without a listener and without parsing:
+one port for pages and WebSockets, whatever serves the pages.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from trio_fastws._config.arguments import (
+    check_deflate,
+    check_origins,
+    check_subprotocols,
+    fill_in,
+)
+from trio_fastws._config.compression import Negotiator
+from trio_fastws._config.options import get_message_size
+from trio_fastws._connection.shared import Service
+from trio_fastws._connection.websocket import WebSocket
+from trio_fastws._protocol.codes import Role
+from trio_fastws._protocol.endpoint import Endpoint
+from trio_fastws._protocol.errors import HandshakeError
+from trio_fastws._protocol.handshake.response import encode_response, refuse
+from trio_fastws._protocol.handshake.server import (
+    build_accept,
+    check_origin,
+    check_upgrade,
+    choose_subprotocol,
+)
+from trio_fastws._transport import loop as loops
+from trio_fastws._transport.contract import HEADROOM, READ_SIZE, Owner
+from trio_fastws._transport.lifetimes import owning, single_connection
+from trio_fastws._transport.stream_link import StreamLink
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable, Sequence
+
+    from trio_fastws._config.options import Limits, PerMessageDeflate, Sending, Timeouts
+    from trio_fastws._protocol.handshake.request import Request
+
+
+@asynccontextmanager
+async def upgrade(  # noqa: PLR0913 - one connection, its parts grouped
+    stream: trio.abc.Stream,
+    request: Request,
+    *,
+    early: bytes = b"",
+    subprotocols: Sequence[str] = (),
+    origins: Iterable[Any] | None = None,
+    limits: Limits | None = None,
+    timeouts: Timeouts | None = None,
+    sending: Sending | None = None,
+    deflate: PerMessageDeflate | None = None,
+) -> AsyncGenerator[WebSocket, None]:
+    """Answer an upgrade request that was read elsewhere, and serve one peer.
+
+    ``async with upgrade(stream, request) as ws``. Leaving the block closes the
+    connection: with code 1000, 1001 (going away) if it was cancelled, or 1011 if
+    another exception leaves it, which comes out as it is. For a code of your own
+    call ``ws.close_nowait(4000)`` before leaving. Entering and leaving are
+    checkpoints, safe to cancel. The stream belongs to the block from then on and
+    is closed by it.
+
+    Args:
+        stream: The connection, after the request's blank line.
+        request: ``Request(method, target, headers)``.
+        early: Bytes that the other server has read behind the request.
+        subprotocols: What the server speaks, its favourite first.
+        origins: As for `serve_websocket`.
+        limits: What the peer may make us hold; see `Limits`.
+        timeouts: How long to wait for it; see `Timeouts`.
+        sending: What happens to messages if it is slow; see `Sending`.
+        deflate: As for `serve_websocket`.
+
+    Raises:
+        HandshakeError: The request cannot be accepted. The client was told so
+            on the stream, which is closed.
+        ValueError: ``early`` is larger than one read.
+    """
+    limits, timeouts, sending = fill_in(limits, timeouts, sending)
+    check_deflate(deflate)
+    subprotocols = check_subprotocols(subprotocols)
+    origins = check_origins(origins)
+    if len(early) > READ_SIZE:
+        raise ValueError(
+            f"early has {len(early)} bytes; it must be {READ_SIZE} or less"
+        )
+    try:
+        check_upgrade(request)
+        if origins is not None:
+            check_origin(request, origins)
+    except HandshakeError as error:
+        async with owning(stream):
+            # A client that is gone need not be told.
+            with suppress(trio.BrokenResourceError):
+                await stream.send_all(encode_response(refuse(error)))
+        raise
+    subprotocol = choose_subprotocol(request, subprotocols)
+    extensions = agreement = None
+    if deflate is not None:
+        extensions, agreement = Negotiator(Role.SERVER, deflate).accept(request)
+    turn, loop = loops.new_turn()
+    async with owning(stream), single_connection(turn, loop) as spawn:
+        service = Service(
+            turn, None, limits, timeouts, sending, deflate, spawn, Role.SERVER
+        )
+        service.keep_request = True
+        link = StreamLink(turn, Owner(), stream)
+        spawn(link.run)
+        endpoint = Endpoint(
+            Role.SERVER,
+            get_message_size(limits, Role.SERVER),
+            limits.fragments,
+            agreement,
+        )
+        ws = WebSocket(service, endpoint, link)
+        ws.subprotocol = subprotocol
+        ws.adopt_request(request)
+        ws.adopt_context()
+        ws.write_raw(build_accept(request, subprotocol, extensions))
+        stop = HEADROOM + len(early)
+        turn.buffer[HEADROOM:stop] = early
+        ws.open(HEADROOM, stop)
+        async with ws:
+            yield ws

@@ -1,0 +1,385 @@
+# cython: annotation_typing=False
+"""One epoll for every socket of a server, and the synchronous turn over it.
+
+Knows sockets and readiness, no frames. The task that waits and calls
+`Dispatcher.turn` is in ``loop.py``.
+
+Stale events. epoll reports file descriptors, and within one batch of events a
+connection may be closed and its number given to a new one that was accepted in
+the same batch. An event meant for the old connection then finds the new link.
+That is harmless because an event is only ever a hint here: nothing is concluded
+from it but "try", and what is believed is what ``recv`` says (nothing there: -1,
+ignored) and what ``SO_ERROR`` says. An event whose number has no link at all is
+dropped. A descriptor is always unregistered before it is
+closed: a duplicate of it somewhere else (a forked child) would keep a closed
+registration alive, reporting an event that nothing could ever consume.
+
+Paused connections. With no interest registered at all, a reset is reported for
+ever (EPOLLHUP cannot be masked) and the loop would spin; with level-triggered
+EPOLLRDHUP a half-closed peer does the same. Edge-triggered EPOLLRDHUP wakes us
+once for a FIN and once for a reset, and unread bytes stay readable.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import select
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from .contract import HEADROOM, Link, Owner, Turn
+from .failing import contain
+from .staying import Stay
+from .syscalls import (
+    EPOLLERR,
+    EPOLLET,
+    EPOLLHUP,
+    EPOLLIN,
+    EPOLLOUT,
+    EPOLLRDHUP,
+    MAX_EVENTS,
+    end_output,
+    event_fd,
+    event_mask,
+    has_failed,
+    is_lost,
+    lend,
+    look,
+    new_events,
+    peer_address,
+    receive,
+    receive_into,
+    send,
+    unacknowledged,
+    unsent,
+)
+from .unsent import first_bytes, limit_unsent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+# A look that brings more is worth a turn of trio's loop, and while that takes its time
+# even more comes to be handled together.
+FEW_EVENTS = 2
+
+
+class SocketLink(Link):
+    """A connected, non-blocking socket in a dispatcher's epoll.
+
+    Holds the descriptor alone: `socket` objects are only lent it to answer what
+    is asked rarely.
+    """
+
+    __slots__ = ("_fd", "_mask", "_written")
+
+    def __init__(self, dispatcher: Dispatcher, owner: Owner, fd: int) -> None:
+        """Take over a descriptor, and close it if it cannot be watched.
+
+        Raises:
+            OSError: An epoll has limits of its own (ENOSPC, ENOMEM).
+        """
+        self._init_link(dispatcher, owner)
+        self._fd = fd
+        self._mask = EPOLLIN
+        # Bytes that the kernel has taken.
+        self._written = 0
+        try:
+            dispatcher.register(fd, self, EPOLLIN)
+        except OSError:
+            owner.link = None
+            os.close(fd)
+            raise
+
+    def on_ready(self, events: int) -> None:
+        """Write, then read, as far as the events say it is worth a try."""
+        if events & EPOLLOUT and self.owner is not None:
+            self.owner.on_writable()
+        if self.owner is None:  # closed by its own hook
+            return
+        if self._mask & EPOLLIN:
+            if events & ~EPOLLOUT:
+                self._receive(self.owner)
+        elif events & (EPOLLERR | EPOLLHUP):
+            self._check_hangup(self.owner)
+        elif events & EPOLLRDHUP:
+            self.owner.on_half_closed()
+
+    def read_now(self) -> None:
+        """See `Link.read_now`."""
+        self._dispatcher().handle(self, EPOLLIN)
+
+    def _receive(self, owner: Owner) -> None:
+        if owner.unfinished:
+            return  # it has not parsed its last read; the level stays high
+        target = owner.get_buffer() if owner.direct else None
+        turn = self.turn
+        room = turn.narrow if target is None else target
+        if room is None:
+            size = receive(self._fd, turn.buffer, HEADROOM)
+        else:
+            size = receive_into(self._fd, room)
+        if size == -1:
+            return
+        if size == 0:
+            self._end(owner, None)
+        elif size < 0:
+            self._end(owner, OSError(-size, os.strerror(-size)))
+        elif target is None:
+            owner.on_data(HEADROOM, HEADROOM + size)
+        else:
+            owner.on_filled(size)
+
+    def _end(self, owner: Owner, error: OSError | None) -> None:
+        owner.on_eof(error)
+        # Nothing more to read, ever: without this, level-triggered EPOLLIN
+        # would report the end of the stream again and again.
+        self._set_mask(self._mask & ~EPOLLIN | EPOLLET)
+
+    def _check_hangup(self, owner: Owner) -> None:
+        # A stale event, or a FIN from each side, is no reset.
+        if has_failed(self._fd):
+            self.broken = True
+            owner.on_hangup()
+
+    def write(self, parts: list[bytes], size: int) -> int:
+        """See `Link.write`; one syscall, unless there are very many parts."""
+        if self.broken or self._fd < 0:
+            return size
+        try:
+            if self.unsent_limit > 0:
+                taken = self._write_limited(parts, size)
+            else:
+                taken = send(self._fd, parts, size)
+        except OSError:
+            self._break()
+            return size
+        self._written += taken
+        return taken
+
+    def _write_limited(self, parts: list[bytes], size: int) -> int:
+        room = self.unsent_limit - unsent(self._fd)
+        taken = 0
+        if room >= size:
+            taken = send(self._fd, parts, size)
+        elif room > 0:
+            taken = send(self._fd, first_bytes(parts, room), room)
+        if taken < size and self._mask & EPOLLOUT:
+            # It is not the kernel that said so: by its edge alone, which a paused
+            # link is watched for, no event would come. This looks anew.
+            self._dispatcher().epoll.modify(self._fd, self._mask)
+        return taken
+
+    def limit_unsent(self, size: int) -> None:
+        """See `Link.limit_unsent`."""
+        try:
+            with lend(self._fd) as sock:
+                if limit_unsent(sock, size):
+                    self.unsent_limit = size
+        except OSError:
+            return  # it is closed
+
+    def _break(self) -> None:
+        # What arrived before is still read. The peer is gone, so reading ends
+        # soon; a paused link has to be told here, its edge may have passed.
+        self.broken = True
+        if not self._mask & EPOLLIN and self.owner is not None:
+            self.turn.mark(self.owner)
+
+    def unacknowledged(self) -> int:
+        """See `Link.unacknowledged`."""
+        return unacknowledged(self._fd)
+
+    def is_lost(self) -> bool:
+        """See `Link.is_lost`."""
+        return is_lost(self._fd)
+
+    def acknowledged(self, on_the_way: bool = False) -> int:
+        """See `Link.acknowledged`."""
+        rest = unsent(self._fd) if on_the_way else unacknowledged(self._fd)
+        return self._written - rest
+
+    def want(self, read: bool, write: bool) -> None:
+        """See `Link.want`."""
+        mask = EPOLLIN if read else EPOLLET | EPOLLRDHUP
+        if write:
+            mask |= EPOLLOUT
+        self._set_mask(mask)
+
+    def _set_mask(self, mask: int) -> None:
+        if mask != self._mask and self._fd >= 0:
+            self._mask = mask
+            self._dispatcher().epoll.modify(self._fd, mask)
+
+    def _dispatcher(self) -> Dispatcher:
+        turn = self.turn
+        assert isinstance(turn, Dispatcher)
+        return turn
+
+    def shutdown(self, unread: bool = False) -> None:
+        """See `Link.shutdown`."""
+        try:
+            end_output(self._fd)
+        except OSError:
+            # ENOTCONN: the peer has reset the connection; reading says so too.
+            self.broken = True
+
+    def close(self) -> None:
+        """See `Link.close`. Harmless when closed already."""
+        if self._fd < 0:
+            return
+        fd, self._fd = self._fd, -1
+        if self.owner is not None:
+            self.owner.link = None
+            self.owner = None
+        self._dispatcher().unregister(fd)
+        os.close(fd)
+
+    def peer_address(self) -> object:
+        """Return the socket's peer address, None once it is closed."""
+        address: object = peer_address(self._fd)
+        return address
+
+    def local_address(self) -> object:
+        """Return the socket's own address, None once it is closed."""
+        try:
+            with lend(self._fd) as sock:
+                return sock.getsockname()
+        except OSError:
+            return None
+
+
+class Dispatcher(Turn):
+    """A turn over an epoll of its own."""
+
+    __slots__ = ("_count", "_events", "_links", "_position", "_stay", "epoll")
+
+    def __init__(
+        self, clock: Callable[[], float], quiet: Callable[[], float] | None = None
+    ) -> None:
+        """Make one.
+
+        Args:
+            clock: What deadlines are compared with.
+            quiet: See `Stay`; None: a turn never waits.
+        """
+        super().__init__(clock)
+        self.epoll = select.epoll()
+        # Indexed by descriptor: the kernel hands out the lowest free number,
+        # so a list is both smaller and faster than a dict.
+        self._links: list[Link | None] = []
+        # What the last look at the kernel brought, and how far we are in it: a
+        # turn that runs out of time goes on from here. Dropping the rest would
+        # lose the edge-triggered events in it.
+        self._events = new_events()
+        self._count: int = 0
+        self._position: int = 0
+        self._stay: Stay | None = None
+        if quiet is not None:
+            self._allow_to_stay(Stay(quiet))
+
+    def _allow_to_stay(self, stay: Stay) -> None:
+        if stay.timer < 0:
+            return
+        try:
+            # By its edge: nobody reads it, and its events are for no link. A look
+            # that waits ends, and that is all.
+            self.register(stay.timer, None, EPOLLIN | EPOLLET)
+            self._stay = stay
+        except OSError:
+            stay.close()  # an epoll has limits of its own: do without
+
+    def register(self, fd: int, link: Link | None, mask: int) -> None:
+        """Watch ``fd``; `Link.on_ready` is called with its events."""
+        while len(self._links) <= fd:
+            self._links.append(None)
+        self.epoll.register(fd, mask)
+        self._links[fd] = link
+
+    def unregister(self, fd: int) -> None:
+        """Stop watching ``fd``; call it before the descriptor is closed."""
+        self._links[fd] = None
+        self.epoll.unregister(fd)
+
+    def turn(self, alone: bool = False) -> bool:
+        """Handle everything that is ready, as long as the turn's time lasts.
+
+        Args:
+            alone: Whether the kernel woke the task, and most likely no other.
+
+        Returns:
+            Whether something is left that need not wait for the kernel.
+        """
+        self.begin()
+        stay = self._stay if alone else None
+        if stay is not None:
+            stay.begin()
+        waiting: Stay | None = None
+        late = self.tick()
+        self.go_on()
+        while True:
+            looked = self._position == self._count
+            if looked:
+                self._count = look(self.epoll, self._events, waiting is not None)
+                self._position = 0
+                if waiting is not None:
+                    waiting.waited(perf_counter())
+                    self.now = self.clock()
+            self._handle()
+            late = self.flush() or late
+            # Looking once more costs one syscall; a turn of trio's loop costs
+            # some fifty. But tasks that were woken want to run.
+            if (
+                (looked and self._count == 0)
+                or self.woken
+                # They go on in the next turn; until then a link that has more
+                # to read would be reported again and again.
+                or len(self._continuing) > 0
+                or perf_counter() >= self.until
+            ):
+                break
+            waiting = None
+            if (
+                stay is not None
+                and not late
+                and self._count <= FEW_EVENTS
+                and self.wheel.exact_at == math.inf
+                and stay.may_wait(perf_counter())
+            ):
+                waiting = stay
+        self.woken = False
+        # After a full look there may be more, and to wait for it costs more than to
+        # look again.
+        left = self._position < self._count or self._count == MAX_EVENTS
+        return late or left or not self.idle()
+
+    def _handle(self) -> None:
+        links = self._links
+        events = self._events
+        while self._position < self._count:
+            link = links[event_fd(events, self._position)]
+            mask = event_mask(events, self._position)
+            self._position += 1
+            if link is not None:
+                self.handle(link, mask)
+            # After each of them: one may inflate and compress for a millisecond.
+            if perf_counter() >= self.until:
+                return
+
+    def handle(self, link: Link, events: int) -> None:
+        """Call `Link.on_ready`; what that raises costs this link alone."""
+        try:
+            link.on_ready(events)
+        except Exception as error:  # noqa: BLE001 - isolation
+            contain(self, link.owner, error)
+
+    def close(self) -> None:
+        """Close every link and the epoll; nobody may be waiting on it."""
+        for link in self._links:
+            if link is not None:
+                link.close()
+        if self._stay is not None:
+            self._stay.close()
+        self.epoll.close()
+        Turn.close(self)

@@ -1,0 +1,112 @@
+"""Scopes: who lives as long as whom.
+
+The loop and the pumps of connections must outlive the code that uses them, or
+nobody could write the last frame. They live in a shielded nursery that ends
+only when its owner says so.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from .failing import contain
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Iterable
+
+    from .contract import Turn
+    from .loop import Loop
+
+
+# How long to act on many before others run; with a turn of the loop in between, and
+# with what it wakes, they wait for two or three.
+SLICE_SECONDS = 0.001
+
+
+async def shielded_nursery(
+    task_status: trio.TaskStatus[tuple[trio.Nursery, trio.CancelScope]],
+) -> None:
+    """Hold a nursery open until its scope is cancelled; for ``nursery.start``."""
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            task_status.started((nursery, scope))
+            # Whoever is cancelled already does not get this nursery, and nobody
+            # would end it: no shield before that is known.
+            await trio.lowlevel.checkpoint_if_cancelled()
+            scope.shield = True
+            await trio.sleep_forever()
+
+
+@asynccontextmanager
+async def single_connection(
+    turn: Turn, loop: Loop
+) -> AsyncGenerator[Callable[..., None], None]:
+    """Run a turn's loop for the length of a block; gives what starts tasks.
+
+    An exception of the block comes out as it is: nothing else in the nursery
+    can fail, so there is nothing that would need a group.
+    """
+    error: BaseException | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            links, scope = await nursery.start(shielded_nursery)
+            links.start_soon(loop.run, links)
+            try:
+                yield links.start_soon
+            except BaseException as caught:  # noqa: BLE001 - raised again below
+                error = caught
+            try:
+                await wait_lingering(turn)
+            finally:
+                scope.cancel()
+    except BaseException:
+        # Cancelled again while leaving: the block's own exception says more.
+        if error is None or isinstance(error, trio.Cancelled):
+            raise
+    finally:
+        turn.close()
+    if error is not None:
+        raise error
+
+
+async def in_turns(
+    turn: Turn, owners: Iterable[Any], act: Callable[[Any], None]
+) -> None:
+    """Act on many owners, a millisecond at a time; others run in between.
+
+    A checkpoint if it takes longer. What is raised for one owner costs that one.
+    """
+    until = perf_counter() + SLICE_SECONDS
+    for owner in owners:
+        try:
+            act(owner)
+        except Exception as error:  # noqa: BLE001 - isolation
+            contain(turn, owner, error)
+        if perf_counter() >= until:
+            await trio.lowlevel.checkpoint()
+            until = perf_counter() + SLICE_SECONDS
+
+
+async def wait_lingering(turn: Turn) -> None:
+    """Wait until peers have closed what this side has ended; see `Linger`."""
+    if turn.lingering > 0:
+        done = trio.Event()
+        turn.on_lingered = done.set
+        await done.wait()
+
+
+@asynccontextmanager
+async def owning(stream: trio.abc.Stream | None) -> AsyncGenerator[None, None]:
+    """Close a stream when the block ends, however early; None is no stream."""
+    try:
+        yield
+    finally:
+        if stream is not None:
+            # Shielded: if cancelled, it would raise that in place of the block's own
+            # exception. It does not wait.
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(stream)

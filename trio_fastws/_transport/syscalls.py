@@ -1,0 +1,283 @@
+"""System calls on a descriptor: the readable twin of `_calls`.
+
+Non-blocking, and without an object between the descriptor and the kernel: a
+socket of Python's is 100 bytes for each connection, and its methods cost more
+than what they call spends in our buffer. Where there is a compiler the same
+functions come from `_calls`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+import sys
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from .addresses import peer_of
+
+if sys.platform == "linux":
+    import fcntl
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+# What epoll is asked for, and reports.
+EPOLLIN, EPOLLOUT = 0x001, 0x004
+EPOLLERR, EPOLLHUP = 0x008, 0x010
+EPOLLRDHUP = 0x2000
+EPOLLET = 1 << 31
+# How many events one look at the kernel may bring: enough to amortise a turn of
+# trio's own loop over, few enough that the tasks they wake stay in the cache (1,000
+# connections, a task for each: 27 us a message with 512, 20 with 64).
+MAX_EVENTS = 64
+# If a timer fails; the kernel's own ticks come as seldom, so it costs nothing.
+LONGEST_WAIT = 10
+# Parts above this average size are handed to the kernel as they are; smaller
+# ones are cheaper to join first.
+JOIN_BELOW = 4096
+# Fewer than any system's IOV_MAX, and already far more than pays.
+MAX_PARTS = 64
+# ioctl(2) of Linux: what is in the send queue, in bytes (SIOCOUTQ is its other name).
+TIOCOUTQ = 0x5411
+# And what of it has not been sent, of TCP alone (linux/sockios.h).
+SIOCOUTQNSD = 0x894B
+# A descriptor and its events, as they lie in what `look` fills; C has its own.
+_EVENT = struct.Struct("iI")
+
+
+def accept(fd: int) -> int:
+    """Accept a connection, non-blocking and not inherited by children.
+
+    Returns:
+        Its descriptor; -1 if none is pending.
+
+    Raises:
+        OSError: See accept(2): of the listening socket, of the process, or of the
+            one connection that was to be accepted.
+    """
+    with lend(fd) as sock:
+        try:
+            connection, _address = sock.accept()
+        except (BlockingIOError, InterruptedError):
+            return -1
+    connection.setblocking(False)
+    return connection.detach()
+
+
+def receive(fd: int, buffer: bytearray, start: int) -> int:
+    """Receive into ``buffer[start:]``.
+
+    Returns:
+        How many bytes came: 0 at the end of the stream, -1 if nothing is there;
+        minus the errno if the connection is broken (recv(2) has no EPERM, which
+        is 1). That is how many connections end, and an exception for each would
+        cost more than all the rest of its end.
+    """
+    with memoryview(buffer) as whole, whole[start:] as room:
+        return receive_into(fd, room)
+
+
+def receive_into(fd: int, room: memoryview) -> int:
+    """Receive into all of ``room``; see `receive`."""
+    try:
+        return os.readv(fd, [room])
+    except (BlockingIOError, InterruptedError):
+        return -1
+    except OSError as error:
+        return -(error.errno or errno.EIO)
+
+
+def send(fd: int, parts: list[bytes], size: int) -> int:
+    """Send ``parts``, which are ``size`` bytes together.
+
+    Returns:
+        How many bytes were taken: fewer only if the socket is full.
+
+    Raises:
+        OSError: The connection is broken, and nothing was taken.
+    """
+    done = 0
+    try:
+        if len(parts) == 1:
+            return os.write(fd, parts[0])
+        if size < len(parts) * JOIN_BELOW:
+            return os.write(fd, b"".join(parts))
+        for at in range(0, len(parts), MAX_PARTS):
+            some = parts[at : at + MAX_PARTS]
+            taken = os.writev(fd, some)
+            done += taken
+            if taken < sum(map(len, some)):
+                break
+    except (BlockingIOError, InterruptedError):
+        pass
+    except OSError:
+        if not done:
+            raise
+    return done
+
+
+def end_output(fd: int) -> None:
+    """End our direction: nothing more will be sent (TCP's FIN).
+
+    Raises:
+        OSError: The connection is broken.
+    """
+    with lend(fd) as sock:
+        sock.shutdown(socket.SHUT_WR)
+
+
+def unacknowledged(fd: int) -> int:
+    """Return how many bytes were sent that the peer's system has not acknowledged.
+
+    Returns:
+        For a Unix socket what the peer has not read, overhead included. 0 where the
+        system does not tell, or the descriptor is closed.
+    """
+    return _count(fd, TIOCOUTQ, 0)
+
+
+def unsent(fd: int) -> int:
+    """Return how many of those have not left: the peer has no room, or the way.
+
+    Returns:
+        For a Unix socket the same as `unacknowledged`.
+    """
+    count = _count(fd, SIOCOUTQNSD, -1)
+    return count if count >= 0 else unacknowledged(fd)
+
+
+def _count(fd: int, question: int, otherwise: int) -> int:
+    if sys.platform != "linux":
+        return otherwise
+    try:
+        told = fcntl.ioctl(fd, question, bytes(4))
+    except (OSError, ValueError):
+        return otherwise
+    return int.from_bytes(told, sys.byteorder)
+
+
+def is_lost(fd: int) -> bool:
+    """Return whether the system sends again what the peer's does not acknowledge.
+
+    And has had no answer so far. Bytes wait for other reasons as well: the peer has
+    no room, or the acknowledgement is on its way.
+    """
+    try:
+        with lend(fd) as sock:
+            # tcpi_retransmits and tcpi_probes of linux/tcp.h
+            told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)
+    except (OSError, AttributeError):
+        return False  # no TCP, or a system that does not tell
+    return told[2] + told[3] > 0
+
+
+def has_failed(fd: int) -> bool:
+    """Return whether the connection has failed, once: asking forgets it."""
+    with lend(fd) as sock:
+        return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+
+
+def peer_address(fd: int) -> Any:
+    """Return the peer's address as the socket module gives it, None if unknown."""
+    try:
+        with lend(fd) as sock:
+            return peer_of(sock)
+    except OSError:
+        return None
+
+
+@contextmanager
+def lend(fd: int) -> Generator[socket.socket]:
+    """Lend a socket object for a descriptor, for what is asked rarely.
+
+    Raises:
+        OSError: It is closed.
+    """
+    if fd < 0:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    sock = socket.socket(fileno=fd)
+    try:
+        yield sock
+    finally:
+        sock.detach()
+
+
+def new_events() -> bytearray:
+    """Return room for what `look` finds, in a layout of its own."""
+    return bytearray(_EVENT.size * MAX_EVENTS)
+
+
+def look(epoll: Any, events: bytearray, wait: bool = False) -> int:
+    """Look for events; return how many there are now in ``events``.
+
+    Args:
+        epoll: Where.
+        events: Room for them.
+        wait: Whether to wait for the first one, for `LONGEST_WAIT` milliseconds at
+            the most: there should be a timer that ends it sooner.
+    """
+    found = epoll.poll(LONGEST_WAIT / 1000 if wait else 0, MAX_EVENTS)
+    for index, (fd, mask) in enumerate(found):
+        _EVENT.pack_into(events, index * _EVENT.size, fd, mask)
+    return len(found)
+
+
+def new_timer() -> int:
+    """Return a descriptor that becomes readable when `set_timer` says so.
+
+    Returns:
+        -1 if there is none to be had; Python has none of its own before 3.13.
+    """
+    if sys.platform != "linux" or sys.version_info < (3, 13):
+        return -1
+    try:
+        return os.timerfd_create(time.CLOCK_MONOTONIC, flags=os.TFD_CLOEXEC)
+    except OSError:
+        return -1
+
+
+def set_timer(fd: int, microseconds: int) -> None:
+    """Make a timer's descriptor readable so much later, instead of what was set.
+
+    Raises:
+        OSError: It is no timer.
+    """
+    if sys.platform != "linux" or sys.version_info < (3, 13):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    os.timerfd_settime_ns(fd, initial=microseconds * 1000)
+
+
+def event_fd(events: bytearray, index: int) -> int:
+    """Return the descriptor of an event."""
+    fd: int = _EVENT.unpack_from(events, index * _EVENT.size)[0]
+    return fd
+
+
+def event_mask(events: bytearray, index: int) -> int:
+    """Return what happened to it."""
+    mask: int = _EVENT.unpack_from(events, index * _EVENT.size)[1]
+    return mask
+
+
+with suppress(ImportError):  # where there was no compiler, or no epoll
+    from ._syscalls import (
+        accept as accept,
+        end_output as end_output,
+        event_fd as event_fd,
+        event_mask as event_mask,
+        has_failed as has_failed,
+        look as look,
+        new_events as new_events,
+        new_timer as new_timer,
+        peer_address as peer_address,
+        receive as receive,
+        receive_into as receive_into,
+        send as send,
+        set_timer as set_timer,
+        unacknowledged as unacknowledged,
+        unsent as unsent,
+    )
