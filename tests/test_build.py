@@ -19,7 +19,7 @@ from trio_fastws._build import HOT
 
 ROOT = Path(__file__).resolve().parent.parent
 # Modules of C alone: without their extensions there is nothing to import.
-LEAVES = ("_protocol._xor", "_transport._current", "_transport._calls")
+LEAVES = ("_protocol._xor", "_transport._current", "_transport._syscalls")
 # What `build_ext.py` writes into each extension: sha256sum's lines.
 MADE_FROM = re.compile(rb"([0-9a-f]{64})  (trio_fastws/[\w/]+\.(?:py|pyx|pxd))\n")
 

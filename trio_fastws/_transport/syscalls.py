@@ -1,9 +1,9 @@
-"""System calls on a descriptor: the readable twin of `_calls`.
+"""System calls on a descriptor: the readable twin of `_syscalls`.
 
 Non-blocking, and without an object between the descriptor and the kernel: a
 socket of Python's is 100 bytes for each connection, and its methods cost more
 than what they call spends in our buffer. Where there is a compiler the same
-functions come from `_calls`.
+functions come from `_syscalls`.
 """
 
 from __future__ import annotations
