@@ -266,7 +266,7 @@ async def test_another_close_code_is_an_error(serve) -> None:
 
 async def test_a_lost_connection_is_an_error(serve) -> None:
     async def handler(ws: WebSocket) -> None:
-        ws.abort("on purpose")
+        ws._abort("on purpose")
 
     server = await serve(handler)
     done = await run_dial(server.port)
@@ -397,7 +397,7 @@ class Terminal:
 
 WITHOUT_RICH = (
     "import sys; sys.modules['rich'] = None; sys.modules['rich.console'] = None;"
-    "from trio_fastws._cli import main; sys.exit(main())"
+    "from trio_fastws._cli.main import main; sys.exit(main())"
 )
 
 

@@ -191,7 +191,7 @@ class FullEpoll:
 async def test_a_full_epoll_costs_one_connection(serve, caplog) -> None:
     server = await serve(Echo())
     url = f"ws://127.0.0.1:{server.port}/"
-    turn = server.service.turn
+    turn = server.shared.dispatcher
     async with open_websocket(url) as ws:
         epoll = turn.epoll
         turn.epoll = FullEpoll(epoll)

@@ -60,7 +60,7 @@ LARGER_CLASSES = {
     "Connection": 27,
     "Input": 21,
     "Server": 21,
-    "WebSocket": 25,
+    "WebSocket": 26,
 }
 
 

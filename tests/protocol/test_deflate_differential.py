@@ -27,9 +27,8 @@ from tests.protocol.test_differential import (
 )
 from tests.protocol.wire import BINARY, CONTINUATION, PING, TEXT, parse
 from tests.protocol.zlib_peer import RSV1, STYLES, Deflater, Way
-from trio_fastws._protocol import endpoint, prepared
+from trio_fastws._protocol import deflate, endpoint, prepared
 from trio_fastws._protocol.codes import Role
-from trio_fastws._protocol.deflate import agreement
 
 pytestmark = pytest.mark.skipif(
     PURE, reason="the pure build runs: there is no compiled one to compare it with"
@@ -37,9 +36,7 @@ pytestmark = pytest.mark.skipif(
 RUNS = settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
-compiled: Any = SimpleNamespace(
-    agreement=agreement, endpoint=endpoint, prepared=prepared
-)
+compiled: Any = SimpleNamespace(deflate=deflate, endpoint=endpoint, prepared=prepared)
 if not PURE:
     twin: Any = load_twin("deflating_twin")
 
@@ -91,7 +88,7 @@ def agreeing(build: Any, role: int, ways: tuple[Way, Way], **options: Any) -> An
     max_message = options.pop("max_message", 2**20)
     max_fragments = options.pop("max_fragments", None)
     parameters = for_side(Role(role), *ways)
-    agreed = build.agreement.Agreement(role, parameters, zlib, **options)
+    agreed = build.deflate.agreement.Agreement(role, parameters, zlib, **options)
     return build.endpoint.Endpoint(role, max_message, max_fragments, agreed)
 
 
@@ -186,7 +183,7 @@ def test_the_twin_is_a_twin() -> None:
     for build, pure in ((twin, True), (compiled, False)):
         for method in (
             build.endpoint.Endpoint.encode_prepared,
-            build.agreement.Agreement.compress,
+            build.deflate.agreement.Agreement.compress,
             build.prepared.PreparedMessage.get_plain,
         ):
             assert isinstance(method, FunctionType) == pure

@@ -99,7 +99,7 @@ async def test_close_codes_pass_both_ways(serve, proxy, nursery) -> None:
 async def test_a_server_that_is_gone_is_an_abnormal_end(serve, proxy) -> None:
     async def gone(ws: WebSocket) -> None:
         await ws.receive()
-        ws.abort("on purpose")
+        ws._abort("on purpose")
 
     server = await serve(gone)
     async with open_websocket(f"ws://127.0.0.1:{proxy(server.port)}/") as ws:

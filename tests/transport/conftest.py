@@ -13,8 +13,8 @@ from trio.testing import wait_all_tasks_blocked
 
 from tests.transport.support import Clock, Pumped, Recorder
 from trio_fastws._transport import loop as loops
-from trio_fastws._transport.epoll import Dispatcher, SocketLink
-from trio_fastws._transport.loop import Loop, new_turn
+from trio_fastws._transport.epoll import EpollDispatcher, SocketLink
+from trio_fastws._transport.loop import Loop, new_dispatcher
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -34,8 +34,8 @@ def sockets() -> Iterator[list[socket.socket]]:
 
 
 @pytest.fixture
-def dispatcher(clock: Clock, sockets) -> Iterator[Dispatcher]:
-    dispatcher = Dispatcher(clock)
+def dispatcher(clock: Clock, sockets) -> Iterator[EpollDispatcher]:
+    dispatcher = EpollDispatcher(clock)
     yield dispatcher
     dispatcher.close()
 
@@ -102,14 +102,14 @@ async def running(turn, loop):
 async def turn(request, monkeypatch):
     """Give the turn of a running loop of each kind."""
     monkeypatch.setattr(loops, "HAVE_EPOLL", request.param == "epoll")
-    async with running(*new_turn()) as turn:
+    async with running(*new_dispatcher()) as turn:
         yield turn
 
 
 @pytest.fixture
 async def watched(monkeypatch):
     """Give the dispatcher of a running loop, and the count of its turns."""
-    dispatcher = Dispatcher(trio.current_time)
+    dispatcher = EpollDispatcher(trio.current_time)
     counted = CountedWork(dispatcher.turn)
 
     async def wait() -> None:

@@ -7,7 +7,7 @@ import socket
 import trio
 
 from trio_fastws._connection.outbox import Outbox
-from trio_fastws._transport.contract import Link, Owner, Turn
+from trio_fastws._transport.contract import Dispatcher, Link, Owner
 from trio_fastws._transport.loop import plain_loop
 from trio_fastws._transport.stream_link import StreamLink
 
@@ -29,29 +29,29 @@ class Recorder(Owner):
         super().__init__()
         self.data = bytearray()
         self.log: list[object] = []
-        # Calls of `on_data` and `on_filled`, by size.
+        # Calls of `_on_data` and `_on_filled`, by size.
         self.reads: list[int] = []
 
-    def on_data(self, start: int, stop: int) -> None:
-        self.data += self.link.turn.buffer[start:stop]
+    def _on_data(self, start: int, stop: int) -> None:
+        self.data += self._link.dispatcher.buffer[start:stop]
         self.reads.append(stop - start)
 
-    def on_eof(self, error: OSError | None) -> None:
+    def _on_eof(self, error: OSError | None) -> None:
         self.log.append("eof" if error is None else error)
 
-    def on_hangup(self) -> None:
+    def _on_hangup(self) -> None:
         self.log.append("hangup")
 
-    def on_writable(self) -> None:
+    def _on_writable(self) -> None:
         self.log.append("writable")
 
-    def on_mark(self) -> None:
+    def _on_mark(self) -> None:
         self.log.append("mark")
 
-    def on_continue(self) -> None:
+    def _on_deferred(self) -> None:
         self.log.append("continue")
 
-    def encode(self, item: object, parts: list[bytes]) -> int:
+    def _encode_item(self, item: object, parts: list[bytes]) -> int:
         self.log.append(item)
         parts.append(item)
         return len(item)
@@ -64,16 +64,16 @@ class Signal(Recorder):
         super().__init__()
         self.called = trio.Event()
 
-    def on_data(self, start: int, stop: int) -> None:
-        super().on_data(start, stop)
+    def _on_data(self, start: int, stop: int) -> None:
+        super()._on_data(start, stop)
         self.called.set()
 
-    def on_mark(self) -> None:
-        super().on_mark()
+    def _on_mark(self) -> None:
+        super()._on_mark()
         self.called.set()
 
-    def on_continue(self) -> None:
-        super().on_continue()
+    def _on_deferred(self) -> None:
+        super()._on_deferred()
         self.called.set()
 
 
@@ -85,12 +85,12 @@ class Sender(Recorder):
         self.outbox = Outbox(self, 0.0)
 
     def flush(self) -> bool:
-        done = self.outbox.flush(self.link, self.link.turn.now)
-        self.link.want(True, not done)
+        done = self.outbox.flush(self._link, self._link.dispatcher.now)
+        self._link.want(True, not done)
         return done
 
-    def on_writable(self) -> None:
-        super().on_writable()
+    def _on_writable(self) -> None:
+        super()._on_writable()
         self.flush()
 
 
@@ -98,7 +98,7 @@ class Sink(Link):
     """A link that takes as many bytes as it is allowed to."""
 
     def __init__(self, owner: Owner) -> None:
-        super().__init__(Turn(Clock()), owner)
+        super().__init__(Dispatcher(Clock()), owner)
         self.room = 0
         self.written = bytearray()
         # What each call of `write` was given.
@@ -148,9 +148,9 @@ class Pumped:
 
     def __init__(self, owner, stream, peer, nursery) -> None:
         self.owner, self.stream, self.peer = owner, stream, peer
-        self.turn = Turn(trio.current_time)
-        self.link = StreamLink(self.turn, owner, stream)
-        self.loop = plain_loop(self.turn)
+        self.dispatcher = Dispatcher(trio.current_time)
+        self.link = StreamLink(self.dispatcher, owner, stream)
+        self.loop = plain_loop(self.dispatcher)
         self.nursery = nursery
         self.scope = trio.CancelScope()
         self.done = trio.Event()

@@ -137,7 +137,7 @@ def test_events_are_those_of_the_epoll(unix_pair) -> None:
         epoll.register(two[0], EPOLLIN | EPOLLOUT)
         one[1].send(b"x")
         found = {
-            calls.event_fd(events, index): calls.event_mask(events, index)
+            calls.polled_fd(events, index): calls.polled_mask(events, index)
             for index in range(calls.look(epoll, events))
         }
         assert found == {one[0].fileno(): EPOLLIN, two[0].fileno(): EPOLLOUT}
@@ -154,7 +154,7 @@ def test_a_look_that_waits_ends_with_an_event(unix_pair) -> None:
         # It may end without one as well, after a while; then one looks again.
         while calls.look(epoll, events, True) == 0:
             pass
-        assert calls.event_fd(events, 0) == ours.fileno()
+        assert calls.polled_fd(events, 0) == ours.fileno()
 
 
 def test_a_timer_ends_a_look_once_each_time_it_is_set() -> None:
@@ -169,7 +169,7 @@ def test_a_timer_ends_a_look_once_each_time_it_is_set() -> None:
             calls.set_timer(timer, 100)
             while calls.look(epoll, events, True) == 0:
                 pass
-            assert calls.event_fd(events, 0) == timer
+            assert calls.polled_fd(events, 0) == timer
         # A second is much, but what counts is the last time it was set to.
         calls.set_timer(timer, 1_000_001)
         calls.set_timer(timer, 1)

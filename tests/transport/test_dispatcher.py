@@ -58,14 +58,14 @@ def test_an_owner_may_have_data_put_into_its_own_buffer(dispatcher, connect) -> 
         def __init__(self) -> None:
             super().__init__()
             self.target = bytearray(5)
-            self.direct = True
+            self._direct = True
 
-        def get_buffer(self):
+        def _get_buffer(self):
             return memoryview(self.target)
 
-        def on_filled(self, size: int) -> None:
+        def _on_filled(self, size: int) -> None:
             self.reads.append(size)
-            self.direct = False
+            self._direct = False
 
     owner, _link, peer = connect(Direct())
     peer.send(b"largepayload")
@@ -79,14 +79,14 @@ def test_an_owner_that_has_not_parsed_its_last_read_is_not_given_more(
     dispatcher, connect
 ) -> None:
     class Slow(Recorder):
-        def on_data(self, start: int, stop: int) -> None:
-            super().on_data(start, stop)
-            self.link.turn.put_off(self)
+        def _on_data(self, start: int, stop: int) -> None:
+            super()._on_data(start, stop)
+            self._link.dispatcher.defer(self)
             if len(self.reads) == 1:
                 peer.send(b"second")
 
-        def on_continue(self) -> None:
-            super().on_continue()
+        def _on_deferred(self) -> None:
+            super()._on_deferred()
             self.log.append(len(self.data))
 
     owner, _link, peer = connect(Slow())
@@ -158,7 +158,7 @@ def test_a_paused_link_that_cannot_be_written_to_is_marked(
     dispatcher.turn()
     peer.close()
     assert link.write([b"lost"], 4) == 4
-    assert owner.marked
+    assert owner._is_marked
     dispatcher.turn()
     assert "mark" in owner.log
 
@@ -193,7 +193,7 @@ def test_a_paused_link_still_writes(dispatcher, connect) -> None:
         done = owner.outbox.flush(link, 0.0)
         link.want(False, not done)
 
-    owner.on_writable = flush
+    owner._on_writable = flush
     flush()
     peer.send(b"unread")
     while len(received) < size:
@@ -205,14 +205,14 @@ def test_a_paused_link_still_writes(dispatcher, connect) -> None:
 
 def test_an_owner_may_close_in_on_writable(dispatcher, connect) -> None:
     class Leaver(Sender):
-        def on_writable(self) -> None:
-            self.link.close()
+        def _on_writable(self) -> None:
+            self._link.close()
 
     owner, link, peer = connect(Leaver())
     link.want(True, True)
     peer.send(b"never read")
     dispatcher.turn()
-    assert owner.link is None
+    assert owner._link is None
     assert owner.data == b""
 
 
@@ -248,7 +248,7 @@ def test_a_closed_link_lets_go_and_takes_everything(dispatcher, connect) -> None
     link.close()
     link.want(True, True)
     assert link.write([b"x"], 1) == 1
-    assert owner.link is None
+    assert owner._link is None
     assert peer.recv(1) == b""
     dispatcher.turn()
     assert owner.log == []
@@ -256,7 +256,7 @@ def test_a_closed_link_lets_go_and_takes_everything(dispatcher, connect) -> None
 
 def test_a_closed_link_without_an_owner(dispatcher, connect) -> None:
     owner, link, _peer = connect()
-    owner.link = link.owner = None
+    owner._link = link.owner = None
     link.close()
     assert link.local_address() is None
 

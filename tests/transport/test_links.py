@@ -9,15 +9,15 @@ import os
 import pytest
 
 from tests.transport.support import Clock, Recorder, Sink, read_all, reset
-from trio_fastws._transport.contract import Link, Owner, Turn
+from trio_fastws._transport.contract import Dispatcher, Link, Owner
 from trio_fastws._transport.epoll import SocketLink
 from trio_fastws._transport.linger import END_SECONDS, Linger
 from trio_fastws._transport.wheel import Timer
 
 
 @pytest.fixture
-def turn() -> Turn:
-    turn = Turn(Clock())
+def turn() -> Dispatcher:
+    turn = Dispatcher(Clock())
     turn.begin()
     return turn
 
@@ -25,29 +25,29 @@ def turn() -> Turn:
 class Busy(Recorder):
     """Never has enough: asks for another turn in every hook."""
 
-    def on_mark(self) -> None:
-        super().on_mark()
-        self.turn.mark(self)
+    def _on_mark(self) -> None:
+        super()._on_mark()
+        self.dispatcher.mark(self)
 
-    def on_continue(self) -> None:
-        super().on_continue()
-        self.turn.put_off(self)
+    def _on_deferred(self) -> None:
+        super()._on_deferred()
+        self.dispatcher.defer(self)
 
 
 def test_an_owner_ignores_what_it_does_not_override(turn) -> None:
     owner = Owner()
     Sink(owner)
-    assert owner.get_buffer() is None
-    owner.on_data(16, 20)
-    owner.on_filled(4)
-    owner.on_eof(None)
-    owner.on_hangup()
-    owner.on_writable()
-    owner.on_mark()
-    owner.on_continue()
-    assert owner.on_deadline(1.0) == math.inf
+    assert owner._get_buffer() is None
+    owner._on_data(16, 20)
+    owner._on_filled(4)
+    owner._on_eof(None)
+    owner._on_hangup()
+    owner._on_writable()
+    owner._on_mark()
+    owner._on_deferred()
+    assert owner._on_deadline(1.0) == math.inf
     with pytest.raises(NotImplementedError):
-        owner.encode(b"", [])
+        owner._encode_item(b"", [])
 
 
 def test_a_bare_link_can_do_nothing_and_has_no_address(turn) -> None:
@@ -68,12 +68,12 @@ def test_a_bare_link_can_do_nothing_and_has_no_address(turn) -> None:
 def test_an_adopted_link_belongs_to_its_new_owner_only() -> None:
     old, new = Owner(), Owner()
     link = Sink(old)
-    assert old.link is link
+    assert old._link is link
     link.adopt(new)
-    assert (old.link, new.link, link.owner) == (None, link, new)
-    new.link = link.owner = None
+    assert (old._link, new._link, link.owner) == (None, link, new)
+    new._link = link.owner = None
     link.adopt(old)
-    assert (old.link, link.owner) == (link, old)
+    assert (old._link, link.owner) == (link, old)
 
 
 def test_begin_reads_the_clock_and_counts(turn) -> None:
@@ -97,23 +97,23 @@ def test_marked_twice_is_called_once(turn) -> None:
 
 def test_put_off_twice_is_continued_once(turn) -> None:
     owner = Recorder()
-    turn.put_off(owner)
-    turn.put_off(owner)
-    assert owner.unfinished
+    turn.defer(owner)
+    turn.defer(owner)
+    assert owner._is_deferred
     assert not turn.idle()
-    turn.go_on()
+    turn.run_deferred()
     assert owner.log == ["continue"]
-    assert not owner.unfinished
+    assert not owner._is_deferred
     assert turn.idle()
 
 
 def test_who_asks_again_is_not_called_again_in_the_same_round(turn) -> None:
     owner = Busy()
-    owner.turn = turn
+    owner.dispatcher = turn
     turn.mark(owner)
-    turn.put_off(owner)
+    turn.defer(owner)
     assert turn.flush() is True
-    turn.go_on()
+    turn.run_deferred()
     assert owner.log == ["mark", "continue"]
     assert not turn.idle()
 
@@ -137,8 +137,8 @@ def test_who_is_marked_in_a_flush_that_stops_early_is_not_lost(turn) -> None:
     late = Recorder()
 
     class Marking(Recorder):
-        def on_mark(self) -> None:
-            super().on_mark()
+        def _on_mark(self) -> None:
+            super()._on_mark()
             turn.mark(late)
 
     owners = [Marking() for _ in range(100)]
@@ -146,7 +146,7 @@ def test_who_is_marked_in_a_flush_that_stops_early_is_not_lost(turn) -> None:
         turn.mark(owner)
     turn.until = 0.0
     assert turn.flush() is True
-    assert (late.marked, late.log) == (True, [])
+    assert (late._is_marked, late.log) == (True, [])
     turn.until = math.inf
     while turn.flush():
         pass
@@ -158,7 +158,7 @@ def test_tick_calls_the_timers_that_are_due(turn) -> None:
     calls: list[float] = []
 
     class Note(Timer):
-        def on_deadline(self, now: float) -> float:
+        def _on_deadline(self, now: float) -> float:
             calls.append(now)
             return math.inf
 
@@ -171,7 +171,7 @@ def test_tick_calls_the_timers_that_are_due(turn) -> None:
     assert calls == [turn.now]
 
 
-@pytest.mark.parametrize("how", ["mark", "put_off"])
+@pytest.mark.parametrize("how", ["mark", "defer"])
 def test_asking_to_be_looked_at_unparks(turn, how) -> None:
     unparked: list[str] = []
     turn.unpark = lambda: unparked.append(how)
@@ -220,7 +220,7 @@ def test_lingering_says_goodbye_and_discards_until_the_peer_closes(
     dispatcher, ending
 ) -> None:
     ours, theirs, owner = ending
-    assert owner.link is None
+    assert owner._link is None
     theirs.send(b"more")
     dispatcher.turn()
     assert is_open(ours)
@@ -243,12 +243,12 @@ def test_lingering_ends_a_second_after_the_last_byte_if_some_are_expected(turn) 
     closed: list[bool] = []
     link = Silent(Owner())
     linger = Linger(link, 10.0, True)
-    began = link.turn.now
-    link.turn.now = began + 0.9
-    linger.on_data(16, 17)
-    assert linger.on_deadline(began + 1.8) < math.inf
+    began = link.dispatcher.now
+    link.dispatcher.now = began + 0.9
+    linger._on_data(16, 17)
+    assert linger._on_deadline(began + 1.8) < math.inf
     assert not closed
-    assert linger.on_deadline(began + 1.9) == math.inf
+    assert linger._on_deadline(began + 1.9) == math.inf
     assert closed
 
 
@@ -284,20 +284,20 @@ def test_lingering_called_before_its_deadline_answers_with_it(turn) -> None:
     link = Quiet(Owner())
     link.held = 0
     linger = Linger(link, 10.0)
-    deadline = link.turn.now + 10.0
-    soon = link.turn.now + END_SECONDS
-    assert soon - 0.5 < linger.on_deadline(soon - 0.5) <= soon
+    deadline = link.dispatcher.now + 10.0
+    soon = link.dispatcher.now + END_SECONDS
+    assert soon - 0.5 < linger._on_deadline(soon - 0.5) <= soon
     assert not closed
     # The peer has not got all of it: its second has not begun.
     link.held = 1
     for seconds in (soon, deadline - 1):
-        assert seconds < linger.on_deadline(seconds) <= deadline
+        assert seconds < linger._on_deadline(seconds) <= deadline
     assert not closed
-    assert linger.on_deadline(deadline) == math.inf
+    assert linger._on_deadline(deadline) == math.inf
     assert closed
-    linger.link = None
-    linger.on_hangup()
-    linger.on_eof(OSError(errno.ECONNRESET, "reset"))
+    linger._link = None
+    linger._on_hangup()
+    linger._on_eof(OSError(errno.ECONNRESET, "reset"))
     assert len(closed) == 1
 
 

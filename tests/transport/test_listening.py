@@ -186,7 +186,7 @@ def test_a_closed_listener_refuses(dispatcher, door, clock) -> None:
         door.knock()
     clock.seconds += 10
     assert dispatcher.turn() is False
-    assert door.listener.link is None
+    assert door.listener._link is None
 
 
 def test_closing_while_it_rests_cancels_its_timer(
@@ -204,12 +204,12 @@ def test_a_listener_may_be_closed_by_what_it_calls(dispatcher, door) -> None:
     door.knock(3)
     dispatcher.turn()
     assert len(door.entered) == 1
-    assert door.listener.link is None
+    assert door.listener._link is None
 
 
 def test_a_link_is_closed_once(dispatcher, door) -> None:
-    link = door.listener.link
-    door.listener.link = link.owner = None
+    link = door.listener._link
+    door.listener._link = link.owner = None
     link.close()
     link.close()
     with pytest.raises(ConnectionRefusedError):
@@ -217,7 +217,7 @@ def test_a_link_is_closed_once(dispatcher, door) -> None:
 
 
 def test_events_for_a_listener_without_an_owner_are_ignored(dispatcher, door) -> None:
-    link = door.listener.link
+    link = door.listener._link
     link.adopt(Owner())
     door.knock()
     dispatcher.turn()

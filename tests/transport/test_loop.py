@@ -11,9 +11,9 @@ from trio.testing import wait_all_tasks_blocked
 
 from tests.transport.support import Recorder, Sender, Signal, pattern, read_all
 from trio_fastws._transport import loop as loops
-from trio_fastws._transport.contract import Turn
-from trio_fastws._transport.epoll import Dispatcher, SocketLink
-from trio_fastws._transport.loop import dispatcher_loop, new_turn, plain_loop
+from trio_fastws._transport.contract import Dispatcher
+from trio_fastws._transport.epoll import EpollDispatcher, SocketLink
+from trio_fastws._transport.loop import dispatcher_loop, new_dispatcher, plain_loop
 from trio_fastws._transport.wheel import Timer
 
 
@@ -25,7 +25,7 @@ class Note(Timer):
         self.every = every
         self.calls: list[float] = []
 
-    def on_deadline(self, now: float) -> float:
+    def _on_deadline(self, now: float) -> float:
         self.calls.append(now)
         return now + self.every
 
@@ -35,18 +35,18 @@ def test_a_platform_with_epoll_has_a_dispatcher(monkeypatch) -> None:
         made = []
         for have in (True, False):
             monkeypatch.setattr(loops, "HAVE_EPOLL", have)
-            turn, _loop = new_turn()
+            turn, _loop = new_dispatcher()
             made.append(type(turn))
             turn.close()
         return made
 
-    assert trio.run(kinds) == [Dispatcher, Turn]
+    assert trio.run(kinds) == [EpollDispatcher, Dispatcher]
 
 
 # --- waking -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", ["mark", "put_off"])
+@pytest.mark.parametrize("how", ["mark", "defer"])
 async def test_asking_while_it_is_parked_wakes_it(turn, how) -> None:
     for _ in range(3):
         owner = Signal()
@@ -63,7 +63,7 @@ async def test_to_ask_twice_wakes_it_once(watched) -> None:
         first, second = Signal(), Signal()
         before = counted.turns
         dispatcher.mark(first)
-        dispatcher.put_off(second)
+        dispatcher.defer(second)
         await second.called.wait()
         await wait_all_tasks_blocked()
         assert (first.log, second.log) == (["mark"], ["continue"])
@@ -80,8 +80,8 @@ async def test_data_and_tasks_that_ask_do_not_double_its_turns(
     done = trio.Event()
 
     class Restless(Recorder):
-        def on_mark(self) -> None:
-            super().on_mark()
+        def _on_mark(self) -> None:
+            super()._on_mark()
             if len(self.log) < 50:
                 dispatcher.mark(self)
             else:
@@ -103,9 +103,9 @@ async def test_a_deadline_while_a_task_asks_does_not_double_its_turns(watched) -
     done = trio.Event()
 
     class Restless(Recorder):
-        def on_mark(self) -> None:
+        def _on_mark(self) -> None:
             if note.calls:
-                super().on_mark()
+                super()._on_mark()
             if len(self.log) < 50:
                 dispatcher.mark(self)
             else:
@@ -127,9 +127,9 @@ async def test_who_asks_leaves_nothing_of_its_context(turn) -> None:
     seen = []
 
     class Asks(Signal):
-        def on_mark(self) -> None:
+        def _on_mark(self) -> None:
             seen.append(name.get())
-            super().on_mark()
+            super()._on_mark()
 
     for asker in ("first", "second"):
         name.set(asker)
@@ -163,9 +163,9 @@ async def test_whoever_runs_a_turn_is_protected(turn) -> None:
     protected = []
 
     class Asks(Signal):
-        def on_mark(self) -> None:
+        def _on_mark(self) -> None:
             protected.append(trio.lowlevel.currently_ki_protected())
-            super().on_mark()
+            super()._on_mark()
 
     for _ in range(2):
         owner = Asks()
@@ -198,7 +198,7 @@ async def test_it_parks_and_does_not_spin(watched, unix_pair) -> None:
 
 async def test_marking_itself_in_a_turn_keeps_it_awake(turn) -> None:
     class Restless(Signal):
-        def on_mark(self) -> None:
+        def _on_mark(self) -> None:
             self.log.append("mark")
             if len(self.log) < 5:
                 turn.mark(self)
@@ -267,15 +267,15 @@ async def test_a_sleeper_makes_progress_while_links_flood(watched, unix_pair) ->
     ours, theirs = unix_pair()
 
     class Echo(Recorder):
-        def on_data(self, start: int, stop: int) -> None:
+        def _on_data(self, start: int, stop: int) -> None:
             self.reads.append(stop - start)
-            data = bytes(self.link.turn.buffer[start:stop])
-            self.link.write([data], len(data))
+            data = bytes(self._link.dispatcher.buffer[start:stop])
+            self._link.write([data], len(data))
 
     one, two = Echo(), Echo()
     SocketLink(dispatcher, one, ours.detach())
     SocketLink(dispatcher, two, theirs.detach())
-    one.link.write([b"ball"], 4)
+    one._link.write([b"ball"], 4)
     played = []
     for _ in range(5):
         await trio.sleep(0.001)
@@ -290,12 +290,12 @@ async def test_a_sleeper_makes_progress_while_links_flood(watched, unix_pair) ->
 
 async def test_other_tasks_run_while_there_is_always_something_left(turn) -> None:
     class Restless(Recorder):
-        def on_continue(self) -> None:
-            super().on_continue()
-            turn.put_off(self)
+        def _on_deferred(self) -> None:
+            super()._on_deferred()
+            turn.defer(self)
 
     owner = Restless()
-    turn.put_off(owner)
+    turn.defer(owner)
     counts = []
     for _ in range(5):
         await trio.lowlevel.checkpoint()
@@ -309,14 +309,14 @@ async def test_cancelled_it_ends_even_if_something_is_always_left(
     make, nursery
 ) -> None:
     class Restless(Recorder):
-        def on_continue(self) -> None:
-            super().on_continue()
-            turn.put_off(self)
+        def _on_deferred(self) -> None:
+            super()._on_deferred()
+            turn.defer(self)
             if len(self.log) == 5:
                 scope.cancel()
 
-    turn = Dispatcher(trio.current_time)
-    turn.put_off(Restless())
+    turn = EpollDispatcher(trio.current_time)
+    turn.defer(Restless())
     loop = make(turn)
     with trio.CancelScope() as scope:
         await loop.run(nursery)
@@ -325,16 +325,16 @@ async def test_cancelled_it_ends_even_if_something_is_always_left(
 
 
 async def test_cancelled_it_has_finished_its_turn(unix_pair, nursery) -> None:
-    dispatcher = Dispatcher(trio.current_time)
+    dispatcher = EpollDispatcher(trio.current_time)
     loop = dispatcher_loop(dispatcher)
 
     class Canceller(Sender):
-        def on_data(self, start: int, stop: int) -> None:
+        def _on_data(self, start: int, stop: int) -> None:
             scope.cancel()
             self.outbox.commit([pattern(100)], 100)
-            self.link.turn.mark(self)
+            self._link.dispatcher.mark(self)
 
-        def on_mark(self) -> None:
+        def _on_mark(self) -> None:
             self.flush()
 
     ours, theirs = unix_pair()
@@ -352,7 +352,7 @@ async def test_cancelled_it_has_finished_its_turn(unix_pair, nursery) -> None:
 
 @pytest.mark.parametrize("make", [dispatcher_loop, plain_loop])
 async def test_cancelled_while_parked_it_ends(make) -> None:
-    turn = Dispatcher(trio.current_time)
+    turn = EpollDispatcher(trio.current_time)
     loop = make(turn)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(loop.run, nursery)
@@ -365,11 +365,11 @@ async def test_cancelled_while_parked_it_ends(make) -> None:
 
 
 async def test_what_a_hook_exits_with_ends_it(unix_pair, nursery) -> None:
-    dispatcher = Dispatcher(trio.current_time)
+    dispatcher = EpollDispatcher(trio.current_time)
     loop = dispatcher_loop(dispatcher)
 
     class Broken(Recorder):
-        def on_data(self, start: int, stop: int) -> None:
+        def _on_data(self, start: int, stop: int) -> None:
             raise SystemExit(3)
 
     ours, theirs = unix_pair()

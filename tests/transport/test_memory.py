@@ -7,7 +7,7 @@ import math
 import pytest
 
 from trio_fastws._transport import memory
-from trio_fastws._transport.contract import Turn
+from trio_fastws._transport.contract import Dispatcher
 
 MiB = 2**20
 
@@ -36,39 +36,39 @@ def hold(peak: memory.Peak, held: int) -> None:
 
 
 def test_what_was_freed_is_given_back_a_second_later(given: list[float]) -> None:
-    peak = memory.Peak(Turn(Clock()))
+    peak = memory.Peak(Dispatcher(Clock()))
     hold(peak, 100 * MiB)
     hold(peak, 80 * MiB)
     assert peak.planned == math.inf  # it is not worth it
     hold(peak, 10 * MiB)
     assert peak.planned == 101
-    assert peak.on_deadline(100.5) == 101
+    assert peak._on_deadline(100.5) == 101
     assert given == []
-    assert peak.on_deadline(101) == math.inf
+    assert peak._on_deadline(101) == math.inf
     assert given == [0]
 
 
 def test_what_is_held_again_within_a_second_is_in_use(given: list[float]) -> None:
-    peak = memory.Peak(Turn(Clock()))
+    peak = memory.Peak(Dispatcher(Clock()))
     for _ in range(3):
         hold(peak, 100 * MiB)
         hold(peak, 0)
     # It looks again, as nothing is held now.
-    assert peak.on_deadline(101) == 102
+    assert peak._on_deadline(101) == 102
     assert given == []
     hold(peak, 100 * MiB)
     hold(peak, 95 * MiB)
-    assert peak.on_deadline(102) == math.inf
+    assert peak._on_deadline(102) == math.inf
     assert given == []
 
 
 def test_what_is_freed_little_by_little_is_given_back_to_the_last(
     given: list[float],
 ) -> None:
-    peak = memory.Peak(Turn(Clock()))
+    peak = memory.Peak(Dispatcher(Clock()))
     for held in (300, 250, 200, 0):
         hold(peak, held * MiB)
-    assert peak.on_deadline(101) == 102
+    assert peak._on_deadline(101) == 102
     assert given == [0]
-    assert peak.on_deadline(102) == math.inf
+    assert peak._on_deadline(102) == math.inf
     assert given == [0, 1]

@@ -47,7 +47,7 @@ async def test_nothing_is_left_unflushed_in_either_order(
     dispatcher, _counted = watched
 
     class Later(Sender):
-        def on_mark(self) -> None:
+        def _on_mark(self) -> None:
             self.flush()
 
     ends = [unix_pair() for _ in range(2)]

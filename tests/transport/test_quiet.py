@@ -53,7 +53,7 @@ async def test_a_task_that_runs_again_and_again_is_something_to_do(
     # In the same batch as the one that asks: it is not runnable, and will run.
     done = trio.Event()
 
-    async def go_on() -> None:
+    async def run_deferred() -> None:
         while not done.is_set():
             await trio.lowlevel.checkpoint()
 
@@ -63,7 +63,7 @@ async def test_a_task_that_runs_again_and_again_is_something_to_do(
             assert quiet.seconds() == 0
         done.set()
 
-    nursery.start_soon(go_on)
+    nursery.start_soon(run_deferred)
     await trio.lowlevel.checkpoint()
     await ask()
 

@@ -30,8 +30,8 @@ def test_an_event_for_a_link_closed_in_the_same_batch_is_dropped(
     class Killer(Recorder):
         victim = None
 
-        def on_data(self, start: int, stop: int) -> None:
-            super().on_data(start, stop)
+        def _on_data(self, start: int, stop: int) -> None:
+            super()._on_data(start, stop)
             self.victim.close()
 
     one, first, _ = made = connect(Killer())
@@ -56,11 +56,11 @@ def test_a_stale_event_for_a_reused_descriptor_harms_nobody(
 
         other = None
 
-        def on_data(self, start: int, stop: int) -> None:
-            super().on_data(start, stop)
-            if self.other.link is not None and newcomer.link is None:
+        def _on_data(self, start: int, stop: int) -> None:
+            super()._on_data(start, stop)
+            if self.other._link is not None and newcomer._link is None:
                 fd = self.other.fd
-                self.other.link.close()
+                self.other._link.close()
                 reused = socket.socket(fileno=os.dup2(spare[0].fileno(), fd))
                 SocketLink(dispatcher, newcomer, reused.detach())
 
@@ -73,7 +73,7 @@ def test_a_stale_event_for_a_reused_descriptor_harms_nobody(
     for _ours, theirs in ends:
         theirs.send(b"x")
     dispatcher.turn()
-    assert newcomer.link is not None
+    assert newcomer._link is not None
     assert (newcomer.data, newcomer.log) == (b"", [])
     spare[1].send(b"for me")
     dispatcher.turn()

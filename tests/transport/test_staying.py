@@ -12,8 +12,8 @@ import trio
 
 from tests.transport.support import Clock, Recorder
 from trio_fastws._transport import syscalls as calls
-from trio_fastws._transport.epoll import Dispatcher, SocketLink
-from trio_fastws._transport.loop import new_turn
+from trio_fastws._transport.epoll import EpollDispatcher, SocketLink
+from trio_fastws._transport.loop import new_dispatcher
 
 
 def have_timers() -> bool:
@@ -50,7 +50,7 @@ def others() -> Others:
 
 @pytest.fixture
 def dispatcher(others, sockets):
-    dispatcher = Dispatcher(Clock(), others)
+    dispatcher = EpollDispatcher(Clock(), others)
     yield dispatcher
     dispatcher.close()
 
@@ -103,7 +103,7 @@ def test_time_goes_on_while_it_stays(connect, dispatcher, others) -> None:
     times = []
 
     class Timed(Recorder):
-        def on_data(self, start: int, stop: int) -> None:
+        def _on_data(self, start: int, stop: int) -> None:
             times.append(dispatcher.time())
 
     def later() -> None:
@@ -132,7 +132,7 @@ def test_it_stays_only_if_nothing_else_woke_the_task(
 
 def test_it_does_not_stay_if_a_task_was_woken(dispatcher, connect, others) -> None:
     class Waker(Recorder):
-        def on_data(self, start: int, stop: int) -> None:
+        def _on_data(self, start: int, stop: int) -> None:
             dispatcher.woken = True
 
     _owner, _link, peer = connect(Waker())
@@ -195,7 +195,7 @@ def test_without_a_descriptor_for_a_timer_it_does_not_stay(
     resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
     os.close(spare)  # for the epoll
     try:
-        dispatcher = Dispatcher(Clock(), others)
+        dispatcher = EpollDispatcher(Clock(), others)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     owner = Recorder()
@@ -209,7 +209,7 @@ def test_without_a_descriptor_for_a_timer_it_does_not_stay(
 
 def test_the_timer_is_closed_with_the_dispatcher() -> None:
     before = open_descriptors()
-    dispatcher = Dispatcher(Clock(), Others())
+    dispatcher = EpollDispatcher(Clock(), Others())
     made = open_descriptors() - before
     dispatcher.close()
     assert len(made) == 2 if have_timers() else 1  # its epoll is the other
@@ -220,7 +220,7 @@ def test_the_timer_is_closed_with_the_dispatcher() -> None:
 def test_only_who_asks_for_it_stays(stays) -> None:
     async def descriptors() -> int:
         before = open_descriptors()
-        turn, _loop = new_turn(stays=stays)
+        turn, _loop = new_dispatcher(stays=stays)
         made = open_descriptors() - before
         turn.close()
         return len(made)

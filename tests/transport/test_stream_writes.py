@@ -168,7 +168,7 @@ async def test_closing_ends_the_pump_and_tells_nobody(pump) -> None:
     pumped.link.close()
     await pumped.done.wait()
     assert pumped.owner.log == []
-    assert pumped.owner.link is None
+    assert pumped.owner._link is None
     assert await pumped.peer.receive_some(1) == b""
     assert pumped.link.write([b"x"], 1) == 1
     pumped.link.close()
@@ -215,17 +215,17 @@ async def test_closing_while_a_read_fails_tells_nobody(pump) -> None:
 @pytest.mark.parametrize("direct", [False, True])
 async def test_closing_from_within_a_hook_ends_the_pump(pump, direct) -> None:
     class Leaver(Recorder):
-        def on_data(self, start: int, stop: int) -> None:
+        def _on_data(self, start: int, stop: int) -> None:
             self.reads.append(stop - start)
-            self.link.close()
+            self._link.close()
 
-        def get_buffer(self):
+        def _get_buffer(self):
             return memoryview(bytearray(2))
 
-        on_filled = lambda self, size: self.on_data(0, size)  # noqa: E731
+        _on_filled = lambda self, size: self._on_data(0, size)  # noqa: E731
 
     owner = Leaver()
-    owner.direct = direct
+    owner._direct = direct
     pumped = await pump(owner)
     await pumped.peer.send_all(b"more than two")
     await pumped.done.wait()
@@ -258,7 +258,7 @@ async def test_addresses_are_those_of_the_innermost_socket(
     local, peer = ours.getsockname(), ours.getpeername()
     inner = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
     outer = trio.SSLStream(inner, client_tls, server_hostname="localhost")
-    turn = (await pump()).turn
+    turn = (await pump()).dispatcher
     links = [StreamLink(turn, Recorder(), stream) for stream in (inner, outer)]
     for link in links:
         assert (link.local_address(), link.peer_address()) == (local, peer)

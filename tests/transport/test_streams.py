@@ -23,11 +23,11 @@ async def test_data_comes_with_the_time_it_came(autojump_clock, pump) -> None:
     times: list[float] = []
 
     class Timed(Recorder):
-        def on_data(self, start: int, stop: int) -> None:
-            times.append(self.link.turn.now)
+        def _on_data(self, start: int, stop: int) -> None:
+            times.append(self._link.dispatcher.now)
 
-        def on_eof(self, error: OSError | None) -> None:
-            times.append(self.link.turn.now)
+        def _on_eof(self, error: OSError | None) -> None:
+            times.append(self._link.dispatcher.now)
 
     pumped = await pump(Timed())
     await trio.sleep(50)
@@ -113,10 +113,10 @@ async def test_an_owner_that_has_not_parsed_its_last_read_is_not_given_more(
     pump,
 ) -> None:
     class Slow(Recorder):
-        def on_data(self, start: int, stop: int) -> None:
-            assert not self.unfinished
-            super().on_data(start, stop)
-            self.link.turn.put_off(self)
+        def _on_data(self, start: int, stop: int) -> None:
+            assert not self._is_deferred
+            super()._on_data(start, stop)
+            self._link.dispatcher.defer(self)
 
     pumped = await pump(Slow())
     await pumped.peer.send_all(pattern(2 * READ_SIZE))
@@ -136,10 +136,10 @@ async def test_a_stream_that_never_waits_is_not_read_ahead_of_its_owner(pump) ->
             return piece
 
     class Slow(Recorder):
-        def on_data(self, start: int, stop: int) -> None:
-            super().on_data(start, stop)
+        def _on_data(self, start: int, stop: int) -> None:
+            super()._on_data(start, stop)
             self.log.append("data")
-            self.link.turn.put_off(self)
+            self._link.dispatcher.defer(self)
 
     pumped = await pump(Slow(), (Eager(), None))
     assert pumped.owner.data == b"123"
@@ -150,16 +150,16 @@ async def test_an_owners_own_buffer_is_filled_first(pump) -> None:
     class Direct(Recorder):
         def __init__(self) -> None:
             super().__init__()
-            self.direct = True
+            self._direct = True
             self.target = bytearray(6)
             self.filled = 0
 
-        def get_buffer(self):
+        def _get_buffer(self):
             if self.filled == 6:
                 return None
             return memoryview(self.target)[self.filled :]
 
-        def on_filled(self, size: int) -> None:
+        def _on_filled(self, size: int) -> None:
             self.filled += size
             self.reads.append(size)
 

@@ -20,24 +20,24 @@ from trio_fastws._transport.wheel import Timer
 class Echo(Recorder):
     """Sends back what comes: two of them are never done with each other."""
 
-    def on_data(self, start: int, stop: int) -> None:
-        super().on_data(start, stop)
-        data = bytes(self.link.turn.buffer[start:stop])
-        self.link.write([data], len(data))
+    def _on_data(self, start: int, stop: int) -> None:
+        super()._on_data(start, stop)
+        data = bytes(self._link.dispatcher.buffer[start:stop])
+        self._link.write([data], len(data))
 
 
 class Hasty(Recorder):
     """Uses up the turn's time with whatever it is told."""
 
     def _waste(self) -> None:
-        self.link.turn.until = 0.0
+        self._link.dispatcher.until = 0.0
 
-    def on_data(self, start: int, stop: int) -> None:
-        super().on_data(start, stop)
+    def _on_data(self, start: int, stop: int) -> None:
+        super()._on_data(start, stop)
         self._waste()
 
-    def on_hangup(self) -> None:
-        super().on_hangup()
+    def _on_hangup(self) -> None:
+        super()._on_hangup()
         self._waste()
 
 
@@ -130,10 +130,10 @@ def test_a_turn_looks_again_until_nothing_comes(
     ours, theirs = unix_pair()
 
     class Once(Recorder):
-        def on_data(self, start: int, stop: int) -> None:
-            super().on_data(start, stop)
+        def _on_data(self, start: int, stop: int) -> None:
+            super()._on_data(start, stop)
             if len(self.reads) == 1:
-                self.link.write([b"answer"], 6)
+                self._link.write([b"answer"], 6)
 
     one, link, _ = connect(Once(), (ours, theirs))
     two, _link, _ = connect(Once(), (theirs, ours))
@@ -146,9 +146,9 @@ def test_a_turn_that_woke_a_task_ends_to_let_it_run(
     dispatcher, connect, unix_pair, stopwatch
 ) -> None:
     class Waking(Echo):
-        def on_data(self, start: int, stop: int) -> None:
-            super().on_data(start, stop)
-            self.link.turn.woken = True
+        def _on_data(self, start: int, stop: int) -> None:
+            super()._on_data(start, stop)
+            self._link.dispatcher.woken = True
 
     ours, theirs = unix_pair()
     one, link, _ = connect(Waking(), (ours, theirs))
@@ -163,9 +163,9 @@ def test_input_that_was_put_off_ends_the_turn(dispatcher, connect, stopwatch) ->
     # The stopwatch stands still: a link with more to read, which nobody may
     # read now, would keep this turn busy for ever.
     class Slow(Recorder):
-        def on_data(self, start: int, stop: int) -> None:
-            super().on_data(start, stop)
-            self.link.turn.put_off(self)
+        def _on_data(self, start: int, stop: int) -> None:
+            super()._on_data(start, stop)
+            self._link.dispatcher.defer(self)
             if len(self.reads) == 1:
                 peer.send(b"more")
 
@@ -183,11 +183,11 @@ def test_an_owner_with_unparsed_input_is_passed_over_by_events(
 ) -> None:
     # Put off by a neighbour in the same batch, before its own event is handled.
     class Pusher(Recorder):
-        def on_data(self, start: int, stop: int) -> None:
-            super().on_data(start, stop)
+        def _on_data(self, start: int, stop: int) -> None:
+            super()._on_data(start, stop)
             for owner in owners:
                 if owner is not self:
-                    self.link.turn.put_off(owner)
+                    self._link.dispatcher.defer(owner)
 
     made = [connect(Pusher()) for _ in range(2)]
     owners = [owner for owner, _link, _peer in made]
@@ -204,9 +204,9 @@ def test_marked_owners_are_called_behind_the_events_that_marked_them(
     dispatcher, connect
 ) -> None:
     class Marking(Recorder):
-        def on_data(self, start: int, stop: int) -> None:
+        def _on_data(self, start: int, stop: int) -> None:
             self.log.append("data")
-            self.link.turn.mark(self)
+            self._link.dispatcher.mark(self)
 
     made = [connect(Marking()) for _ in range(2)]
     order: list[object] = []
@@ -217,20 +217,20 @@ def test_marked_owners_are_called_behind_the_events_that_marked_them(
     assert order == ["data", "data", "mark", "mark"]
 
 
-@pytest.mark.parametrize("how", ["mark", "put_off"])
+@pytest.mark.parametrize("how", ["mark", "defer"])
 def test_a_turn_says_that_something_is_left(dispatcher, connect, how) -> None:
     class Restless(Recorder):
-        def on_mark(self) -> None:
-            super().on_mark()
+        def _on_mark(self) -> None:
+            super()._on_mark()
             self.again()
 
-        def on_continue(self) -> None:
-            super().on_continue()
+        def _on_deferred(self) -> None:
+            super()._on_deferred()
             self.again()
 
         def again(self) -> None:
             if len(self.log) < 3:
-                getattr(self.link.turn, how)(self)
+                getattr(self._link.dispatcher, how)(self)
 
     owner, _link, _peer = connect(Restless())
     getattr(dispatcher, how)(owner)
@@ -245,7 +245,7 @@ def test_timers_run_at_the_start_of_a_turn(dispatcher, clock) -> None:
     calls: list[float] = []
 
     class Note(Timer):
-        def on_deadline(self, now: float) -> float:
+        def _on_deadline(self, now: float) -> float:
             calls.append(now)
             return math.inf
 
@@ -263,7 +263,7 @@ def test_ten_thousand_timers_at_once_do_not_hold_the_turn(
     calls: list[float] = []
 
     class Note(Timer):
-        def on_deadline(self, now: float) -> float:
+        def _on_deadline(self, now: float) -> float:
             calls.append(now)
             return math.inf
 

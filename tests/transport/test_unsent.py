@@ -58,14 +58,14 @@ def test_who_waits_for_room_is_woken(dispatcher, tcp_pair, reading) -> None:
     whole = pattern(300_000)
     sender.outbox.commit([whole], len(whole))
 
-    def on_writable() -> None:
+    def _on_writable() -> None:
         done = sender.outbox.flush(link, 1.0)
         if done:
             link.want(reading, False)
 
     sender.outbox.flush(link, 1.0)
     link.want(reading, True)
-    sender.on_writable = on_writable
+    sender._on_writable = _on_writable
     received = bytearray()
     while len(received) < len(whole):
         received += read_all(theirs)

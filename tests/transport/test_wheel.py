@@ -25,7 +25,7 @@ class Alarm(Timer):
         self.calls: list[float] = []
         self.answers = list(answers)
 
-    def on_deadline(self, now: float) -> float:
+    def _on_deadline(self, now: float) -> float:
         self.calls.append(now)
         return self.answers.pop(0) if self.answers else math.inf
 
@@ -36,7 +36,7 @@ def wheel() -> Wheel:
 
 
 def test_a_bare_timer_asks_for_nothing_more() -> None:
-    assert Timer().on_deadline(5.0) == math.inf
+    assert Timer()._on_deadline(5.0) == math.inf
 
 
 def test_an_empty_wheel_has_no_deadline_and_nothing_to_do(wheel) -> None:
@@ -142,7 +142,7 @@ def test_one_slot_is_called_in_the_order_of_scheduling(wheel) -> None:
             super().__init__()
             self.number = number
 
-        def on_deadline(self, now: float) -> float:
+        def _on_deadline(self, now: float) -> float:
             called.append(self.number)
             return math.inf
 
@@ -159,7 +159,7 @@ class Meddler(Timer):
         super().__init__()
         self.act = act
 
-    def on_deadline(self, now: float) -> float:
+    def _on_deadline(self, now: float) -> float:
         self.act()
         return math.inf
 

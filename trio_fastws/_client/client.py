@@ -17,7 +17,7 @@ import trio
 from trio_fastws._config.arguments import check_deflate, check_tls, fill_in
 from trio_fastws._config.compression import Negotiator
 from trio_fastws._config.options import get_message_size
-from trio_fastws._connection.shared import Service
+from trio_fastws._connection.shared import Shared
 from trio_fastws._connection.websocket import WebSocket
 from trio_fastws._exceptions import HandshakeRefused
 from trio_fastws._protocol.codes import Role
@@ -25,8 +25,8 @@ from trio_fastws._protocol.endpoint import Endpoint
 from trio_fastws._protocol.handshake.dialling import Accepted, ClientHandshake, Refused
 from trio_fastws._protocol.handshake.url import URL, parse_url
 from trio_fastws._transport import loop as loops
-from trio_fastws._transport.contract import Owner, Turn
-from trio_fastws._transport.epoll import Dispatcher, SocketLink
+from trio_fastws._transport.contract import Dispatcher, Owner
+from trio_fastws._transport.epoll import EpollDispatcher, SocketLink
 from trio_fastws._transport.lifetimes import owning, single_connection
 from trio_fastws._transport.stream_link import StreamLink
 from trio_fastws._version import __version__
@@ -66,7 +66,7 @@ class Dialing(Owner):
 
     def __init__(
         self,
-        service: Service,
+        shared: Shared,
         limits: Limits,
         handshake: ClientHandshake,
         negotiator: Negotiator | None,
@@ -75,7 +75,7 @@ class Dialing(Owner):
         super().__init__()
         # How long all of it may take; whoever waits for it has the deadline.
         self._seconds = seconds
-        self._service = service
+        self._service = shared
         self._limits = limits
         self._handshake = handshake
         # Of compression; None without it.
@@ -87,20 +87,20 @@ class Dialing(Owner):
         self.error: Exception | None = None
         self.ws: WebSocket | None = None
 
-    def on_writable(self) -> None:
-        """See `Owner.on_writable`: send the request, or the rest of it."""
-        link = self.link
+    def _on_writable(self) -> None:
+        """See `Owner._on_writable`: send the request, or the rest of it."""
+        link = self._link
         assert link is not None
         taken = link.write([self._out], len(self._out))
         self._out = self._out[taken:]
         link.want(True, len(self._out) > 0)
 
-    def on_data(self, start: int, stop: int) -> None:
-        """See `Owner.on_data`."""
-        link = self.link
+    def _on_data(self, start: int, stop: int) -> None:
+        """See `Owner._on_data`."""
+        link = self._link
         assert link is not None
-        turn = link.turn
-        outcome = self._handshake.receive(bytes(turn.buffer[start:stop]))
+        dispatcher = link.dispatcher
+        outcome = self._handshake.receive(bytes(dispatcher.buffer[start:stop]))
         if isinstance(outcome, Accepted):
             # RFC 6455 4.1: bytes after the head are frames already. They lie at the
             # end of this read.
@@ -109,11 +109,11 @@ class Dialing(Owner):
             self._fail(outcome)
         elif self._handshake.decided and self._deadline == math.inf:
             # Once: a peer that goes on saying a little does not move it.
-            self._deadline = turn.time() + REST_SECONDS
-            turn.schedule(self, self._deadline)
+            self._deadline = dispatcher.time() + REST_SECONDS
+            dispatcher.schedule(self, self._deadline)
 
     def _open(self, accepted: Accepted, start: int, stop: int) -> None:
-        link, negotiator = self.link, self._negotiator
+        link, negotiator = self._link, self._negotiator
         assert link is not None
         agreement = None
         if negotiator is not None and accepted.deflate is not None:
@@ -128,7 +128,7 @@ class Dialing(Owner):
         self.ws = WebSocket(self._service, endpoint, link)
         self.ws.subprotocol = accepted.subprotocol
         self.ws.response = accepted.response
-        self.ws.open(start, stop)
+        self.ws._open(start, stop)
         self.done.set()
 
     def give_up(self, missing: str = "answer") -> None:
@@ -147,24 +147,24 @@ class Dialing(Owner):
     def _fail(self, refused: Refused) -> None:
         self.error = HandshakeRefused(*refused)
         self.done.set()
-        link = self.link
+        link = self._link
         if link is not None:
-            link.turn.wheel.cancel(self)
+            link.dispatcher.wheel.cancel(self)
             link.close()
 
-    def on_eof(self, error: OSError | None) -> None:
-        """See `Owner.on_eof`."""
+    def _on_eof(self, error: OSError | None) -> None:
+        """See `Owner._on_eof`."""
         cause = "" if error is None else error.strerror or str(error)
         self._fail(self._handshake.receive_end(cause))
 
-    def on_hangup(self) -> None:
-        """See `Owner.on_hangup`."""
-        self.on_eof(None)
+    def _on_hangup(self) -> None:
+        """See `Owner._on_hangup`."""
+        self._on_eof(None)
 
-    def on_mark(self) -> None:
-        """See `Owner.on_mark`: a write has failed; reading says why."""
+    def _on_mark(self) -> None:
+        """See `Owner._on_mark`: a write has failed; reading says why."""
 
-    def on_deadline(self, now: float) -> float:
+    def _on_deadline(self, now: float) -> float:
         """Make do with what came of a refusal; the rest has its limit elsewhere."""
         if now < self._deadline:
             return self._deadline
@@ -235,12 +235,12 @@ async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
         max_head=limits.request_head,
         max_fields=limits.request_fields,
     )
-    turn, loop = loops.new_turn()
-    async with owning(stream), single_connection(turn, loop) as spawn:
-        service = Service(
-            turn, None, limits, timeouts, sending, deflate, spawn, Role.CLIENT
+    dispatcher, loop = loops.new_dispatcher()
+    async with owning(stream), single_connection(dispatcher, loop) as spawn:
+        shared = Shared(
+            dispatcher, None, limits, timeouts, sending, deflate, spawn, Role.CLIENT
         )
-        dialing = Dialing(service, limits, handshake, negotiator, timeouts.handshake)
+        dialing = Dialing(shared, limits, handshake, negotiator, timeouts.handshake)
         missing = "connection"
         with trio.move_on_after(timeouts.handshake) as scope:
             connected = stream if stream is not None else await _connect(target)
@@ -248,16 +248,16 @@ async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
                 missing = "TLS handshake"
                 connected = await _start_tls(connected, target, tls)
             missing = "answer"
-            _attach(turn, dialing, connected, spawn)
-            dialing.on_writable()
+            _attach(dispatcher, dialing, connected, spawn)
+            dialing._on_writable()
             await dialing.done.wait()
         if scope.cancelled_caught:
             dialing.give_up(missing)
         if dialing.error is not None:
             raise dialing.error
         assert dialing.ws is not None
-        dialing.ws.adopt_context()
-        dialing.ws.adopt_request(target.resource)
+        dialing.ws._adopt_context()
+        dialing.ws._adopt_request(target.resource)
         async with dialing.ws:
             yield dialing.ws
 
@@ -288,9 +288,13 @@ async def _start_tls(
     return secured
 
 
-def _attach(turn: Turn, owner: Owner, stream: trio.abc.Stream, spawn: Any) -> None:
-    if isinstance(stream, trio.SocketStream) and isinstance(turn, Dispatcher):
+def _attach(
+    dispatcher: Dispatcher, owner: Owner, stream: trio.abc.Stream, spawn: Any
+) -> None:
+    if isinstance(stream, trio.SocketStream) and isinstance(
+        dispatcher, EpollDispatcher
+    ):
         # A plain socket needs no pump: the loop watches it.
-        SocketLink(turn, owner, stream.socket.detach())
+        SocketLink(dispatcher, owner, stream.socket.detach())
     else:
-        spawn(StreamLink(turn, owner, stream).run)
+        spawn(StreamLink(dispatcher, owner, stream).run)

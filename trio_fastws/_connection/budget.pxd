@@ -1,6 +1,6 @@
 cimport cython
 
-from trio_fastws._transport.contract cimport Owner, Turn
+from trio_fastws._transport.contract cimport Owner, Dispatcher
 from trio_fastws._transport.memory cimport Peak
 from trio_fastws._transport.wheel cimport Timer
 
@@ -11,15 +11,15 @@ cdef double FAVOUR_SECONDS, TICK_SECONDS
 
 
 cdef class Holder(Owner):
-    cdef public Py_ssize_t charged
+    cdef public Py_ssize_t _charged
 
     cdef _init_holder(self)
-    cdef account(self)
-    cdef bint hold_back(self) except? -1
-    cdef bint let_go(self) except? -1
-    cdef bint is_draining(self, double since) except? -1
-    cdef bint is_one_message(self, Py_ssize_t size) except? -1
-    cdef give_up(self, int code, str reason)
+    cdef _account(self)
+    cdef bint _hold_back(self) except? -1
+    cdef bint _let_go(self) except? -1
+    cdef bint _is_draining(self, double since) except? -1
+    cdef bint _is_one_message(self, Py_ssize_t size) except? -1
+    cdef _give_up(self, int code, str reason)
 
 
 @cython.final
@@ -39,7 +39,7 @@ cdef class Budget(Timer):
     cdef Py_ssize_t _tight
     cdef Py_ssize_t _holders
     cdef double _seconds
-    cdef Turn _turn
+    cdef Dispatcher _dispatcher
     cdef list _connections
     cdef Py_ssize_t _cursor
     cdef Py_ssize_t _most

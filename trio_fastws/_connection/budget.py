@@ -35,7 +35,7 @@ from trio_fastws._transport.memory import WORTH_GIVING_BACK, Peak, give_back
 from trio_fastws._transport.wheel import Timer
 
 if TYPE_CHECKING:
-    from trio_fastws._transport.contract import Turn
+    from trio_fastws._transport.contract import Dispatcher
 
 # What a connection may always hold: small messages pass, whatever others do.
 FLOOR = 4 * 1024
@@ -61,32 +61,32 @@ class Holder(Owner):
         charged: The bytes of which the budget was last told.
     """
 
-    __slots__ = ("charged",)
+    __slots__ = ("_charged",)
 
     def _init_holder(self) -> None:
         self._init_owner()
-        self.charged: int = 0
+        self._charged: int = 0
 
-    def account(self) -> None:
+    def _account(self) -> None:
         """Charge the budget if it holds more or less than `charged`."""
 
-    def hold_back(self) -> bool:
+    def _hold_back(self) -> bool:
         """Stop reading; False if that makes no sense any more."""
         return False
 
-    def let_go(self) -> bool:
+    def _let_go(self) -> bool:
         """Read again; False if it was not held back."""
         return False
 
-    def is_draining(self, since: float) -> bool:
+    def _is_draining(self, since: float) -> bool:
         """Return whether it waits for nothing but a peer that has read since then."""
         return False
 
-    def is_one_message(self, size: int) -> bool:
+    def _is_one_message(self, size: int) -> bool:
         """Return whether an unfinished message takes more than ``size`` bytes."""
         return False
 
-    def give_up(self, code: int, reason: str) -> None:
+    def _give_up(self, code: int, reason: str) -> None:
         """Close the connection, and let go of what it holds."""
 
 
@@ -121,6 +121,7 @@ class Budget(Timer):
         "_cases",
         "_connections",
         "_cursor",
+        "_dispatcher",
         "_favoured",
         "_good",
         "_holders",
@@ -131,7 +132,6 @@ class Budget(Timer):
         "_seconds",
         "_soft",
         "_tight",
-        "_turn",
         "_warned",
         "closed",
         "held",
@@ -144,7 +144,7 @@ class Budget(Timer):
         total: int,
         largest: int | None,
         seconds: float,
-        turn: Turn,
+        dispatcher: Dispatcher,
         connections: list[Any],
     ) -> None:
         """Begin with nothing.
@@ -153,7 +153,7 @@ class Budget(Timer):
             total: Most bytes.
             largest: `Limits.message_size`.
             seconds: How long a connection may hold more than its share.
-            turn: Whose clock and wheel to use.
+            dispatcher: Whose clock and wheel to use.
             connections: All that are open; each is a `Holder`.
         """
         self._init_timer()
@@ -167,7 +167,7 @@ class Budget(Timer):
         self._tight: int = total - total // 8
         self._holders: int = 0
         self._seconds: float = seconds
-        self._turn: Turn = turn
+        self._dispatcher: Dispatcher = dispatcher
         self._connections: list[Any] = connections
         self._cursor: int = 0
         fit = total // 8 // max(1, USUAL_MESSAGE if largest is None else largest)
@@ -181,7 +181,7 @@ class Budget(Timer):
         # How many have made use of being favoured lately, and how many have not.
         self._good: int = 0
         self._bad: int = 0
-        self._peak: Peak = Peak(turn)
+        self._peak: Peak = Peak(dispatcher)
 
     def count_paused(self) -> int:
         """Return how many connections are not read from now."""
@@ -189,8 +189,8 @@ class Budget(Timer):
 
     def charge(self, holder: Holder, held: int) -> None:
         """Charge ``held`` bytes to ``holder``, more or fewer than before."""
-        before = holder.charged
-        holder.charged = held
+        before = holder._charged
+        holder._charged = held
         self.held += held - before
         if before == 0:
             self._holders += 1
@@ -219,10 +219,10 @@ class Budget(Timer):
     def _judge(self, holder: Holder, grew: bool) -> None:
         if not self._pressed:
             self._set_pressed(True)
-        if holder.charged > self.total and holder.is_one_message(self.total):
+        if holder._charged > self.total and holder._is_one_message(self.total):
             reason = f"message takes more than {self.total} bytes (Limits.total)"
-            holder.give_up(1009, reason)
-        elif holder.charged <= self.get_share():
+            holder._give_up(1009, reason)
+        elif holder._charged <= self.get_share():
             if holder in self._cases:
                 self._close_case(holder, True)
                 self._favour_next()
@@ -230,11 +230,11 @@ class Budget(Timer):
             self._open_case(holder)
 
     def _open_case(self, holder: Holder) -> None:
-        case = Case(self._turn.time())
+        case = Case(self._dispatcher.time())
         if self._may_favour():
             case.favoured = case.since + FAVOUR_SECONDS
             self._favoured[holder] = case
-        elif holder.hold_back():
+        elif holder._hold_back():
             self._queue[holder] = case
         else:
             return
@@ -243,7 +243,7 @@ class Budget(Timer):
     def _close_case(self, holder: Holder, good: bool) -> None:
         del self._cases[holder]
         if self._queue.pop(holder, None) is not None:
-            holder.let_go()
+            holder._let_go()
         else:
             del self._favoured[holder]
             self._count(good)
@@ -267,8 +267,8 @@ class Budget(Timer):
             if not self._queue or not self._may_favour():
                 return
             holder, case = self._queue.popitem(last=False)
-            if holder.let_go():
-                case.favoured = self._turn.time() + FAVOUR_SECONDS
+            if holder._let_go():
+                case.favoured = self._dispatcher.time() + FAVOUR_SECONDS
                 self._favoured[holder] = case
             else:  # it is closing, or over
                 del self._cases[holder]
@@ -284,7 +284,7 @@ class Budget(Timer):
             case.favoured = 0.0
             case.tried = True
             self._queue[holder] = case
-            if not holder.hold_back():
+            if not holder._hold_back():
                 # Its case may be closed already: to be held back ends what is gone.
                 self._queue.pop(holder, None)
                 self._cases.pop(holder, None)
@@ -295,7 +295,7 @@ class Budget(Timer):
         start = self._cursor if self._cursor < len(self._connections) else 0
         self._cursor = start + SCANNED
         for holder in self._connections[start : start + SCANNED]:
-            if holder.charged > share and holder not in self._cases:
+            if holder._charged > share and holder not in self._cases:
                 self._open_case(holder)
 
     def _end_cases(self, now: float) -> None:
@@ -307,7 +307,7 @@ class Budget(Timer):
             case = self._cases[holder]
             if now < case.since + self._seconds:
                 return
-            if self._may_go_on(case) or holder.is_draining(now - self._seconds):
+            if self._may_go_on(case) or holder._is_draining(now - self._seconds):
                 case.since = now
                 self._cases.move_to_end(holder)
             else:
@@ -333,9 +333,9 @@ class Budget(Timer):
         self._close_case(holder, False)
         reason = (
             "out of memory for all connections (Limits.total): this one held "
-            f"{holder.charged} bytes for {self._seconds:g} s"
+            f"{holder._charged} bytes for {self._seconds:g} s"
         )
-        holder.give_up(1013, reason)
+        holder._give_up(1013, reason)
 
     def _relax(self) -> None:
         # There is enough again: those that wait go on, some at a time.
@@ -350,8 +350,8 @@ class Budget(Timer):
 
     # --- deadlines ----------------------------------------------------------
 
-    def on_deadline(self, now: float) -> float:
-        """See `Timer.on_deadline`: look at those that wait."""
+    def _on_deadline(self, now: float) -> float:
+        """See `Timer._on_deadline`: look at those that wait."""
         if self.held > self._soft:
             self._scan()
             self._end_cases(now)
@@ -365,9 +365,9 @@ class Budget(Timer):
         # What is read is held before it is judged: less at a time, then.
         self._pressed = pressed
         self.step = FLOOR if pressed else INFLATED_STEP
-        self._turn.narrow_reads(pressed)
+        self._dispatcher.narrow_reads(pressed)
         if pressed:
-            self._turn.schedule(self, self._turn.time())
+            self._dispatcher.schedule(self, self._dispatcher.time())
 
     def close(self) -> None:
         """Give memory back, at the end of the server."""

@@ -2,11 +2,11 @@ cimport cython
 
 from trio_fastws._protocol.flag cimport flag
 from trio_fastws._transport.linger cimport Linger
-from trio_fastws._transport.contract cimport Link, Turn
+from trio_fastws._transport.contract cimport Link, Dispatcher
 from .outbox cimport Outbox
 
 from .pressure cimport Pressure
-from .shared cimport Service
+from .shared cimport Shared
 
 # Numbers of the module as C has them: not seen from Python.
 cdef int BY_OUTBOX, BY_BUDGET, CLOSE
@@ -20,22 +20,22 @@ cdef class Connection(Pressure):
     cdef public object session
     cdef public flag _peer_ended
 
-    @cython.locals(service=Service, turn=Turn)
-    cpdef open(self, Py_ssize_t start, Py_ssize_t stop)
+    @cython.locals(shared=Shared, dispatcher=Dispatcher)
+    cpdef _open(self, Py_ssize_t start, Py_ssize_t stop)
     cpdef _forget_request(self)
-    @cython.locals(outbox=Outbox, turn=Turn)
-    cpdef start_close(self, code, str reason)
+    @cython.locals(outbox=Outbox, dispatcher=Dispatcher)
+    cpdef _start_close(self, code, str reason)
     cpdef _set_result(self, code, reason)
-    @cython.locals(turn=Turn)
-    cdef Turn _begin_closing(self)
+    @cython.locals(dispatcher=Dispatcher)
+    cdef Dispatcher _begin_closing(self)
     cdef _begin_ending(self)
     @cython.locals(link=Link)
-    cpdef on_eof(self, error)
-    cpdef abort(self, reason)
-    @cython.locals(service=Service, turn=Turn, link=Link, left=double)
+    cpdef _on_eof(self, error)
+    cpdef _abort(self, reason)
+    @cython.locals(shared=Shared, dispatcher=Dispatcher, link=Link, left=double)
     cdef _finish(self, bint lingering)
     cdef _wake_all(self)
     cdef _wake_senders(self)
     cdef _disconnected(self)
-    cdef _say_closed(self, Turn turn)
-    cpdef double on_deadline(self, double now) except? -1
+    cdef _say_closed(self, Dispatcher dispatcher)
+    cpdef double _on_deadline(self, double now) except? -1

@@ -8,10 +8,10 @@ what a slow peer means for both in `_pressure`; each inherits from the one befor
 contains no rule of the RFC, and it never waits: the asynchronous half is `_websocket`,
 which parks the tasks that this half wakes.
 
-Ways to end. `start_close` queues a Close; `_begin_ending` says that the closing
+Ways to end. `_start_close` queues a Close; `_begin_ending` says that the closing
 handshake is done, or that the connection has failed: what is committed is still
 written; `_finish` lets go of the transport and wakes whoever waits. Hooks never
-nest, so ``on_close`` is called a moment later, from `on_mark`.
+nest, so ``on_close`` is called a moment later, from `_on_mark`.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from .naming import get_path
 from .pressure import Pressure
 
 if TYPE_CHECKING:
-    from trio_fastws._transport.contract import Link, Turn
+    from trio_fastws._transport.contract import Dispatcher, Link
 
-    from .shared import Service
+    from .shared import Shared
 
 
 class Connection(Pressure):
@@ -51,8 +51,8 @@ class Connection(Pressure):
         "subprotocol",
     )
 
-    def __init__(self, service: Service, endpoint: Endpoint, link: Link) -> None:
-        self._init_input(service, endpoint)
+    def __init__(self, shared: Shared, endpoint: Endpoint, link: Link) -> None:
+        self._init_input(shared, endpoint)
         # The peer ended its direction meanwhile (TCP's FIN): it may still read.
         self._peer_ended = False
         # Raw, or parsed when somebody looked at it; its path alone when dropped.
@@ -63,10 +63,10 @@ class Connection(Pressure):
         self.session: Any = None
         if link.owner is not None:
             # What on_request has set belongs to the connection.
-            self.context = link.owner.context
+            self._context = link.owner._context
         link.adopt(self)
 
-    def open(self, start: int, stop: int) -> None:
+    def _open(self, start: int, stop: int) -> None:
         """Start: call ``on_open``, then handle what came behind the handshake.
 
         Args:
@@ -74,31 +74,31 @@ class Connection(Pressure):
                 later.
             stop: Where it ends; equal to ``start`` if nothing came.
         """
-        service = self._service
-        turn = service.turn
-        service.join(self)
-        self._since = turn.now
-        if service.unsent_limit > 0:
-            self.limit_unsent(service.unsent_limit)
-        if service.ping_interval < math.inf:
+        shared = self._shared
+        dispatcher = shared.dispatcher
+        shared.join(self)
+        self._since = dispatcher.now
+        if shared.unsent_limit > 0:
+            self.limit_unsent(shared.unsent_limit)
+        if shared.ping_interval < math.inf:
             # Jittered: thousands that reconnected at once are not pinged at once.
-            self._heard = turn.now - service.ping_interval * 0.5 * random()
-            turn.schedule(self, self._heard + service.ping_interval)
-        if service.handler is not None:
-            self._call_alone(turn, "on_open")
-            if not service.keep_request:
+            self._heard = dispatcher.now - shared.ping_interval * 0.5 * random()
+            dispatcher.schedule(self, self._heard + shared.ping_interval)
+        if shared.handler is not None:
+            self._call_alone(dispatcher, "on_open")
+            if not shared.keep_request:
                 self._forget_request()
         if start < stop and not self._finished:
-            self.on_data(start, stop)
+            self._on_data(start, stop)
 
     def _forget_request(self) -> None:
         # Still raw bytes: nobody has looked at it (see `WebSocket.request`).
         if type(self._request) is bytes:
             self._request = get_path(self._request)
 
-    def describe(self) -> dict[str, object]:
-        """See `Owner.describe`."""
-        link = self.link
+    def _describe(self) -> dict[str, object]:
+        """See `Owner._describe`."""
+        link = self._link
         address = self._remote_address
         if address is None and link is not None:
             address = link.peer_address()
@@ -106,7 +106,7 @@ class Connection(Pressure):
             "connection_id": self.id,
             "remote_address": address,
             "path": get_path(self._request),
-            "handler": self._service.handler_name,
+            "handler": self._shared.handler_name,
         }
 
     # --- the end ------------------------------------------------------------
@@ -118,16 +118,16 @@ class Connection(Pressure):
         seconds. Arguments and errors as `aclose`, and RuntimeError in another
         thread than that of the trio run.
         """
-        self._service.turn.contexts.check_thread()
+        self._shared.dispatcher.contexts.check_thread()
         _check_types(code, reason)
-        self.start_close(code, reason)
+        self._start_close(code, reason)
         self._closed_by_us = True
         self._inbox = None
         self._inbox_size = 0
-        self.account()
+        self._account()
         self._wake_receiver()
 
-    def start_close(self, code: int, reason: str) -> None:
+    def _start_close(self, code: int, reason: str) -> None:
         """Queue a Close behind what was sent; no message is sent after it.
 
         Raises:
@@ -137,27 +137,27 @@ class Connection(Pressure):
         if self._closing:
             return
         self._closing = True
-        turn = self._begin_closing()
-        if self._hung or self.link is None:
-            self.abort(LOST)
+        dispatcher = self._begin_closing()
+        if self._hung or self._link is None:
+            self._abort(LOST)
             return
         self._closes_first = True
         outbox = self._outbox
         if outbox is None:
-            self._commit(self.endpoint.encode_close(code, reason))
+            self._commit(self._endpoint.encode_close(code, reason))
         else:
             outbox.put((CLOSE, code, reason), 0)
-            self._mark_outbox(outbox, turn)
+            self._mark_outbox(outbox, dispatcher)
         self._wake_all()
-        turn.put_off(self)  # read again, should reading be paused
+        dispatcher.defer(self)  # read again, should reading be paused
 
-    def _begin_closing(self) -> Turn:
+    def _begin_closing(self) -> Dispatcher:
         # From now on `_since` is the deadline of it all.
         self._paused = 0
-        turn = self._service.turn
-        self._since = turn.time() + self._service.close_seconds
-        turn.schedule(self, self._since)
-        return turn
+        dispatcher = self._shared.dispatcher
+        self._since = dispatcher.time() + self._shared.close_seconds
+        dispatcher.schedule(self, self._since)
+        return dispatcher
 
     def _on_end(self, event: Any) -> None:
         # Close and Failure alike: nothing but the reply goes out after it.
@@ -184,26 +184,26 @@ class Connection(Pressure):
         self._disconnected()
 
     def _settle(self) -> None:
-        link = self.link
+        link = self._link
         if not self._ending or self._finished or link is None:
             return
         if self._outbox is not None:
             return
         if link.broken:
             self._finish(False)
-        elif self._peer_ended or self.endpoint.ends_transport():
+        elif self._peer_ended or self._endpoint.ends_transport():
             self._finish(True)
         else:
             # RFC 6455 7.1.1: a client waits for the server to end the transport,
             # "a reasonable period of time": all is said, and only that is left.
-            turn = self._service.turn
-            self._since = min(self._since, turn.time() + END_SECONDS)
-            turn.schedule(self, self._since)
+            dispatcher = self._shared.dispatcher
+            self._since = min(self._since, dispatcher.time() + END_SECONDS)
+            dispatcher.schedule(self, self._since)
             link.say_goodbye()
 
-    def on_eof(self, error: OSError | None) -> None:
-        """See `Owner.on_eof`."""
-        link = self.link
+    def _on_eof(self, error: OSError | None) -> None:
+        """See `Owner._on_eof`."""
+        link = self._link
         if (
             self._closing
             and error is None
@@ -220,10 +220,10 @@ class Connection(Pressure):
             self._settle()
             return
         cause = "" if error is None else f" ({error.strerror or error})"
-        self.abort(LOST + cause)
+        self._abort(LOST + cause)
 
-    def on_hangup(self) -> None:
-        """See `Owner.on_hangup`: what came before can still be received.
+    def _on_hangup(self) -> None:
+        """See `Owner._on_hangup`: what came before can still be received.
 
         It is read at once, whoever paused that, up to twice the receive buffer: the
         descriptor need not wait for somebody who may never receive. What is not
@@ -233,62 +233,66 @@ class Connection(Pressure):
             return
         if self._closing or self._paused & BY_BUDGET:
             # There is no memory for what the peer has left behind.
-            self.abort(LOST)
+            self._abort(LOST)
             return
         self._hung = True
         self._outbox = None
-        self.account()
+        self._account()
         self._wake_senders()
         self._disconnected()
-        turn = self._service.turn
+        dispatcher = self._shared.dispatcher
         if self._paused != 0:
-            turn.schedule(self, turn.time() + self._service.close_seconds / LOOKS)
-            if self._service.handler is None:
+            dispatcher.schedule(
+                self, dispatcher.time() + self._shared.close_seconds / LOOKS
+            )
+            if self._shared.handler is None:
                 self._resume(self._paused)
             else:
                 self._resume(BY_OUTBOX)
 
-    def on_half_closed(self) -> None:
-        """See `Owner.on_half_closed`: a Ping tells whether the peer still reads.
+    def _on_half_closed(self) -> None:
+        """See `Owner._on_half_closed`: a Ping tells whether the peer still reads.
 
         What is unread stays so, a Close among it maybe.
         """
         if not self._closing and not self._hung:
-            turn = self._service.turn
-            liveness.ask(self, turn.time())
-            turn.schedule(self, turn.now + self._service.ping_timeout / LOOKS)
+            dispatcher = self._shared.dispatcher
+            liveness.ask(self, dispatcher.time())
+            dispatcher.schedule(
+                self, dispatcher.now + self._shared.ping_timeout / LOOKS
+            )
 
-    def abort(self, reason: str) -> None:
+    def _abort(self, reason: str) -> None:
         """Give the connection up without another word to the peer."""
         if not self._finished:
             self._set_result(1006, reason)
             self._finish(False)
 
     def _finish(self, lingering: bool) -> None:
-        # The last step of every way to end. Hooks come later: `on_mark`.
+        # The last step of every way to end. Hooks come later: `_on_mark`.
         self._finished = True
         self._closing = True
-        service = self._service
-        turn = service.turn
-        turn.wheel.cancel(self)
+        shared = self._shared
+        dispatcher = shared.dispatcher
+        dispatcher.wheel.cancel(self)
         self._outbox = None
-        link = self.link
+        link = self._link
         if link is not None:
             # Known from now on; as long as it is open the kernel keeps it for us.
             if self._remote_address is None:
                 self._remote_address = link.peer_address()
             if lingering:
-                left = max(self._since - turn.time(), END_SECONDS)
-                left = min(left, service.close_seconds)
-                Linger(link, left, self.endpoint.failed)
+                left = max(self._since - dispatcher.time(), END_SECONDS)
+                left = min(left, shared.close_seconds)
+                Linger(link, left, self._endpoint.failed)
             else:
                 link.close()
         # Somebody may keep it for long: what can be received still is in the inbox.
-        self.endpoint.end()
-        self.account()
+        self._endpoint.end()
+        self._account()
         self._wake_all()
         self._disconnected()
-        turn.mark(self)
+        dispatcher.mark(self)
 
     def _wake_all(self) -> None:
         self._wake_receiver()
@@ -296,44 +300,44 @@ class Connection(Pressure):
 
     def _wake_senders(self) -> None:
         if self._waiting is not None:
-            self._service.turn.woken = True
+            self._shared.dispatcher.woken = True
             self._waiting.wake(self._finished)
 
     def _disconnected(self) -> None:
-        if self._service.cancel_on_disconnect and self._waiting is not None:
+        if self._shared.cancel_on_disconnect and self._waiting is not None:
             self._waiting.cancel_handler()
 
-    def _say_closed(self, turn: Turn) -> None:
-        service = self._service
-        if service.leave(self):
-            self._call_alone(turn, "on_close")
-        self.context = None
+    def _say_closed(self, dispatcher: Dispatcher) -> None:
+        shared = self._shared
+        if shared.leave(self):
+            self._call_alone(dispatcher, "on_close")
+        self._context = None
         if self._waiting is not None:
             self._waiting.end()
 
-    def _on_failure(self, where: str, error: BaseException) -> None:
+    def _on_user_error(self, where: str, error: BaseException) -> None:
         # What the user's own code let pass. That the connection is over is no
         # failure: nobody need expect it at every call.
         gone = self._hung or (self._closing and not self._closed_by_us)
         if tells_end(error, self.id, gone):
             log(logging.DEBUG, self, "%s ended: %s", where, error)
-            if self._hung and self._service.handler is not None:
-                self.abort(LOST)
+            if self._hung and self._shared.handler is not None:
+                self._abort(LOST)
             return
         log(logging.ERROR, self, "exception in %s", where, exc_info=error)
         self._set_result(1011, f"exception in {where}")
-        self.start_close(1011, "internal error")
+        self._start_close(1011, "internal error")
 
     # --- output, continued --------------------------------------------------
 
-    def on_mark(self) -> None:
-        """See `Owner.on_mark`: write, or say that it is over."""
+    def _on_mark(self) -> None:
+        """See `Owner._on_mark`: write, or say that it is over."""
         if self._finished:
-            self._say_closed(self._service.turn)
+            self._say_closed(self._shared.dispatcher)
             return
-        link = self.link
+        link = self._link
         if link is not None and link.broken:
-            self.on_hangup()
+            self._on_hangup()
             return
         outbox = self._outbox
         if outbox is not None and not outbox.blocked:
@@ -344,13 +348,13 @@ class Connection(Pressure):
     def _on_too_slow(self) -> None:
         reason = "the peer reads too slowly"
         self._set_result(1008, reason)
-        self.start_close(1008, reason)
+        self._start_close(1008, reason)
 
     # --- deadlines ----------------------------------------------------------
 
-    def on_deadline(self, now: float) -> float:
-        """See `Timer.on_deadline`: all of a connection's deadlines in one."""
-        return liveness.on_deadline(self, now)
+    def _on_deadline(self, now: float) -> float:
+        """See `Timer._on_deadline`: all of a connection's deadlines in one."""
+        return liveness._on_deadline(self, now)
 
 
 def _check_types(code: object, reason: object) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trio_fastws._protocol.endpoint import Endpoint
 
     from .outbox import Outbox
-    from .shared import Service
+    from .shared import Shared
     from .waiters import Waiting
 
 
@@ -33,12 +33,12 @@ SERVER = int(Role.SERVER)
 class Encoder(Holder):
     """What encodes for an outbox. `Writer` adds when."""
 
-    __slots__ = ("_outbox", "_service", "_waiting", "endpoint")
+    __slots__ = ("_endpoint", "_outbox", "_shared", "_waiting")
 
-    def _init_encoder(self, service: Service, endpoint: Endpoint) -> None:
+    def _init_encoder(self, shared: Shared, endpoint: Endpoint) -> None:
         self._init_holder()
-        self._service = service
-        self.endpoint: Endpoint = endpoint
+        self._shared = shared
+        self._endpoint: Endpoint = endpoint
         self._outbox: Outbox | None = None
         # Everything that only some connections need, made at first use.
         self._waiting: Waiting | None = None
@@ -47,22 +47,22 @@ class Encoder(Holder):
         self, opcode: int, size: int, prepared: PreparedMessage | None
     ) -> bool:
         # Whether a message is too large to be encoded at once.
-        endpoint = self.endpoint
+        endpoint = self._endpoint
         if opcode & RSV1 and endpoint.compresses():
             # A frame that is shared is compressed at once, and once only.
             if prepared is not None and endpoint.may_share(size):
                 return False
             return endpoint.in_steps(size)
-        return size > self._service.frame_size
+        return size > self._shared.frame_size
 
     def _begin(
         self, opcode: int, payload: bytes, fin: bool, prepared: PreparedMessage | None
     ) -> Fragments:
-        frame_size = self._service.frame_size
-        if opcode & RSV1 and not self.endpoint.compresses():
+        frame_size = self._shared.frame_size
+        if opcode & RSV1 and not self._endpoint.compresses():
             opcode ^= RSV1
         shared = None
-        if prepared is not None and not opcode & RSV1 and self.endpoint.role == SERVER:
+        if prepared is not None and not opcode & RSV1 and self._endpoint.role == SERVER:
             shared = prepared.get_fragments(frame_size)
         return Fragments(opcode, payload, fin, frame_size, shared)
 
@@ -73,23 +73,23 @@ class Encoder(Holder):
         prepared: PreparedMessage | None,
         parts: list[bytes],
     ) -> int:
-        frame_size = self._service.frame_size
+        frame_size = self._shared.frame_size
         if prepared is None:
-            return self.endpoint.encode(opcode, payload, True, parts, frame_size)
-        return self.endpoint.encode_prepared(
+            return self._endpoint.encode(opcode, payload, True, parts, frame_size)
+        return self._endpoint.encode_prepared(
             prepared, opcode & RSV1 != 0, parts, frame_size
         )
 
-    def encode(self, item: Any, parts: list[bytes]) -> int:
-        """See `Owner.encode`: an item is promoted to the wire, or a step of it."""
+    def _encode_item(self, item: Any, parts: list[bytes]) -> int:
+        """See `Owner._encode_item`: promote an item to the wire, or a step of it."""
         if type(item) is Fragments:
             return self._encode_step(item, parts)
         opcode, payload, extra = item
         if opcode == CLOSE:
-            data = self.endpoint.encode_close(payload, extra)
+            data = self._endpoint.encode_close(payload, extra)
             parts.append(data)
             return len(data)
-        if opcode & RSV1 and self.endpoint.deflate is not None:
+        if opcode & RSV1 and self._endpoint.deflate is not None:
             self._check_time()
         prepared = None
         if isinstance(payload, PreparedMessage):
@@ -103,9 +103,9 @@ class Encoder(Holder):
     def _check_time(self) -> None:
         # What is encoded now is the last in this turn, if that has lasted long
         # enough. To compress many small messages takes as long as a large one.
-        outbox, link = self._outbox, self.link
+        outbox, link = self._outbox, self._link
         if outbox is not None and link is not None:
-            outbox.interrupted = perf_counter() >= link.turn.until
+            outbox.interrupted = perf_counter() >= link.dispatcher.until
 
     def _begin_steps(self, outbox: Outbox, large: Fragments) -> None:
         outbox.rest = large
@@ -115,18 +115,18 @@ class Encoder(Holder):
         outbox = self._outbox
         assert outbox is not None
         self._check_time()
-        size = large.step(self.endpoint, parts)
+        size = large.step(self._endpoint, parts)
         if large.done:
             outbox.rest = None
             outbox.rest_size = 0
-            size += self._let_go(parts)
+            size += self._release_postponed(parts)
         else:
             self._begin_steps(outbox, large)
         return size
 
-    def _let_go(self, parts: list[bytes]) -> int:
+    def _release_postponed(self, parts: list[bytes]) -> int:
         # Control frames that waited for the end of what was encoded just now.
-        if self._waiting is None or self.endpoint.dividing:
+        if self._waiting is None or self._endpoint.dividing:
             return 0
         data = self._take_held()
         if data:
@@ -138,5 +138,5 @@ class Encoder(Holder):
         if waiting is None or waiting.held is None:
             return b""
         held, waiting.held = waiting.held, None
-        self._service.turn.wheel.cancel(held)
+        self._shared.dispatcher.wheel.cancel(held)
         return held.join()

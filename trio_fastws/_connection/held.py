@@ -42,7 +42,7 @@ class HeldFrames(Timer):
         """Return what waits."""
         return self._pong + b"".join(self._pings)
 
-    def on_deadline(self, now: float) -> float:
-        """See `Timer.on_deadline`."""
+    def _on_deadline(self, now: float) -> float:
+        """See `Timer._on_deadline`."""
         self._release()
         return math.inf

@@ -12,8 +12,8 @@ cdef Py_ssize_t FLOOR
 cdef class Holding(Inbox):
     cdef _on_end(self, event)
     cdef _settle(self)
-    cpdef abort(self, reason)
+    cpdef _abort(self, reason)
     @cython.locals(held=Py_ssize_t, outbox=Outbox)
-    cdef account(self)
+    cdef _account(self)
     @cython.locals(outbox=Outbox)
-    cdef bint is_draining(self, double since) except? -1
+    cdef bint _is_draining(self, double since) except? -1

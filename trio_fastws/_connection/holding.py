@@ -28,59 +28,59 @@ class Holding(Inbox):
     def _settle(self) -> None:
         """Finish, if that only waited for the last bytes to be written."""
 
-    def abort(self, reason: str) -> None:
+    def _abort(self, reason: str) -> None:
         """Give the connection up without another word to the peer."""
 
     # --- the budget ---------------------------------------------------------
 
-    def account(self) -> None:
-        """See `Holder.account`."""
+    def _account(self) -> None:
+        """See `Holder._account`."""
         held = self._inbox_size
-        if self.link is not None:  # it is not over
-            held += self.endpoint.held()
+        if self._link is not None:  # it is not over
+            held += self._endpoint.held()
             outbox = self._outbox
             if outbox is not None:
                 held += outbox.size()
-        if held != self.charged:
-            self._service.budget.charge(self, held)
+        if held != self._charged:
+            self._shared.budget.charge(self, held)
 
-    def hold_back(self) -> bool:
-        """See `Holder.hold_back`; for a peer that is gone nothing is held."""
+    def _hold_back(self) -> bool:
+        """See `Holder._hold_back`; for a peer that is gone nothing is held."""
         if self._hung:
-            self.abort(LOST)
+            self._abort(LOST)
             return False
         self._pause(BY_BUDGET)
         return self._paused & BY_BUDGET != 0
 
-    def let_go(self) -> bool:
-        """See `Holder.let_go`."""
+    def _let_go(self) -> bool:
+        """See `Holder._let_go`."""
         if not self._paused & BY_BUDGET:
             return False
         self._resume(BY_BUDGET)
         return True
 
-    def is_draining(self, since: float) -> bool:
-        """See `Holder.is_draining`."""
+    def _is_draining(self, since: float) -> bool:
+        """See `Holder._is_draining`."""
         outbox = self._outbox
         return (
             outbox is not None
             and outbox.since > since
-            and self.charged - outbox.size() <= FLOOR
+            and self._charged - outbox.size() <= FLOOR
         )
 
-    def is_one_message(self, size: int) -> bool:
-        """See `Holder.is_one_message`."""
-        return self.endpoint.held() > size
+    def _is_one_message(self, size: int) -> bool:
+        """See `Holder._is_one_message`."""
+        return self._endpoint.held() > size
 
-    def give_up(self, code: int, reason: str) -> None:
-        """See `Holder.give_up`: fail the connection, and drop what waits.
+    def _give_up(self, code: int, reason: str) -> None:
+        """See `Holder._give_up`: fail the connection, and drop what waits.
 
         What was not received is lost: that it takes memory is why it ends.
         """
         self._inbox = None
         self._inbox_size = 0
-        if self.link is not None:
-            self._on_end(self.endpoint.fail(code, reason))
-            if self._service.turn.corked is not self:
+        if self._link is not None:
+            self._on_end(self._endpoint.fail(code, reason))
+            if self._shared.dispatcher.corked is not self:
                 self._settle()
-        self.account()
+        self._account()

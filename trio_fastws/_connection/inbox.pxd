@@ -5,7 +5,7 @@ from trio_fastws._protocol._xor cimport text_size
 from trio_fastws._protocol.flag cimport flag
 
 from .output cimport Output
-from .shared cimport Service
+from .shared cimport Shared
 
 # Numbers of the module as C has them: not seen from Python.
 cdef int BY_INBOX
@@ -19,7 +19,7 @@ cdef class Inbox(Output):
     cdef public unsigned char _paused
     cdef public flag _receiving
 
-    cdef _init_inbox(self, Service service, Endpoint endpoint)
+    cdef _init_inbox(self, Shared shared, Endpoint endpoint)
     cpdef _pause(self, int why)
     cpdef _resume(self, int why)
     cpdef _forget_request(self)
@@ -27,7 +27,7 @@ cdef class Inbox(Output):
     cdef _deliver(self, message)
     cpdef _wake_receiver(self)
     cpdef _take(self)
-    @cython.locals(service=Service)
+    @cython.locals(shared=Shared)
     cpdef bint _begin_receiving(self) except? -1
     cpdef _check_end(self, bint iterating)
     cpdef bint _must_wait(self, bint iterating) except? -1

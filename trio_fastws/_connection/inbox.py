@@ -24,7 +24,7 @@ from .output import Output
 if TYPE_CHECKING:
     from trio_fastws._protocol.endpoint import Endpoint
 
-    from .shared import Service
+    from .shared import Shared
 
 # Why reading is paused: bits of `Inbox._paused`.
 BY_USER, BY_INBOX, BY_OUTBOX, BY_BUDGET = 1, 2, 4, 8
@@ -35,8 +35,8 @@ class Inbox(Output):
 
     __slots__ = ("_inbox", "_inbox_size", "_paused", "_receiver", "_receiving")
 
-    def _init_inbox(self, service: Service, endpoint: Endpoint) -> None:
-        self._init_output(service, endpoint)
+    def _init_inbox(self, shared: Shared, endpoint: Endpoint) -> None:
+        self._init_output(shared, endpoint)
         # Messages that nobody has received yet, and their size with overhead.
         self._inbox: deque[Any] | None = None
         self._inbox_size = 0
@@ -81,9 +81,9 @@ class Inbox(Output):
         self._inbox.append(message)
         self._inbox_size += get_size(message) + ITEM_OVERHEAD
         self._wake_receiver()
-        limit = self._service.receive_buffer
+        limit = self._shared.receive_buffer
         if self._hung:
-            limit *= 2  # see `on_hangup`
+            limit *= 2  # see `_on_hangup`
         if self._inbox_size >= limit:
             self._pause(BY_INBOX)
 
@@ -91,21 +91,21 @@ class Inbox(Output):
         task = self._receiver
         if task is not None:
             self._receiver = None
-            self._service.turn.woken = True
+            self._shared.dispatcher.woken = True
             reschedule(task, READY)
 
     def _begin_receiving(self) -> bool:
         # Whether `receive` has an answer without waiting.
-        service = self._service
-        service.turn.contexts.check_thread()
+        shared = self._shared
+        shared.dispatcher.contexts.check_thread()
         if self._receiving:
             raise trio.BusyResourceError("another task is receiving")
-        if service.handler is not None:
+        if shared.handler is not None:
             raise RuntimeError(
                 "messages of this connection go to its handler's on_message"
             )
         self._receiving = True
-        if not service.keep_request:
+        if not shared.keep_request:
             self._forget_request()
         return self._inbox is not None or self._closing
 
@@ -131,7 +131,7 @@ class Inbox(Output):
         if self._receiver is not None:  # of the same stream
             raise trio.BusyResourceError("another task is receiving")
         # The task has nothing to add: what it sent can go out now.
-        self.flush_now()
+        self._flush_now()
         self._receiver = current_task()
         return True
 
@@ -148,20 +148,20 @@ class Inbox(Output):
             self._inbox_size = 0
         else:
             self._inbox_size -= get_size(item) + ITEM_OVERHEAD
-        self.account()
+        self._account()
         if (
             self._paused & BY_INBOX
-            and self._inbox_size * 2 <= self._service.receive_buffer
+            and self._inbox_size * 2 <= self._shared.receive_buffer
         ):
             self._resume(BY_INBOX)
         return item
 
     def _stream_on(self) -> None:
         # A stream is to be received and nothing waits: the next piece, please.
-        collected = self.endpoint.buffered > 0
-        self.endpoint.streaming = True
+        collected = self._endpoint.buffered > 0
+        self._endpoint.streaming = True
         if collected:
-            self._service.turn.put_off(self)
+            self._shared.dispatcher.defer(self)
 
     def _skip_message(self, begun: bool) -> None:
         # A stream was left: what it did not take of its message goes.
@@ -171,7 +171,7 @@ class Inbox(Output):
                 waiting = self._waiting
                 if waiting is None or not waiting.skipping:
                     # Nothing of it was given away: it is somebody else's, and whole.
-                    self.endpoint.streaming = False
+                    self._endpoint.streaming = False
                 return
             if type(inbox[0]) is str or type(inbox[0]) is bytes:
                 return

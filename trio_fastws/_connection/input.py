@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trio_fastws._protocol.endpoint import Endpoint
-    from trio_fastws._transport.contract import Turn
+    from trio_fastws._transport.contract import Dispatcher
 
     from .liveness import Probe
-    from .shared import Service
+    from .shared import Shared
 
 
 class Input(Holding):
@@ -42,14 +42,14 @@ class Input(Holding):
         "_since",
     )
 
-    def _init_input(self, service: Service, endpoint: Endpoint) -> None:
-        self._init_inbox(service, endpoint)
+    def _init_input(self, shared: Shared, endpoint: Endpoint) -> None:
+        self._init_inbox(shared, endpoint)
         # The closing handshake is done; what is committed is still written.
         self._ending = False
         # The last step of every end: nothing happens any more.
         self._finished = False
         # When the last byte came, and what asks for one: never for most of the time.
-        self._heard = service.turn.now
+        self._heard = shared.dispatcher.now
         self._probe: Probe | None = None
         self._latency = math.nan
         # When the connection was opened, or pausing began; the deadline of closing.
@@ -57,77 +57,77 @@ class Input(Holding):
 
     # --- what `Connection` does ---------------------------------------------
 
-    def _on_failure(self, where: str, error: BaseException) -> None:
+    def _on_user_error(self, where: str, error: BaseException) -> None:
         """Close the connection, unless that only told of its end."""
 
     # --- input --------------------------------------------------------------
 
-    def get_buffer(self) -> memoryview | None:
-        """See `Owner.get_buffer`."""
-        return self.endpoint.get_buffer()
+    def _get_buffer(self) -> memoryview | None:
+        """See `Owner._get_buffer`."""
+        return self._endpoint.get_buffer()
 
-    def on_data(self, start: int, stop: int) -> None:
-        """See `Owner.on_data`."""
-        turn = self._service.turn
-        self._heard = turn.now
-        self.endpoint.feed(turn.buffer, start, stop)
-        self._work(turn)
+    def _on_data(self, start: int, stop: int) -> None:
+        """See `Owner._on_data`."""
+        dispatcher = self._shared.dispatcher
+        self._heard = dispatcher.now
+        self._endpoint.feed(dispatcher.buffer, start, stop)
+        self._work(dispatcher)
 
-    def on_filled(self, size: int) -> None:
-        """See `Owner.on_filled`."""
-        turn = self._service.turn
-        self._heard = turn.now
-        self.endpoint.filled(size)
-        self._work(turn)
+    def _on_filled(self, size: int) -> None:
+        """See `Owner._on_filled`."""
+        dispatcher = self._shared.dispatcher
+        self._heard = dispatcher.now
+        self._endpoint.filled(size)
+        self._work(dispatcher)
 
-    def on_continue(self) -> None:
-        """See `Owner.on_continue`: parse on, then read again."""
+    def _on_deferred(self) -> None:
+        """See `Owner._on_deferred`: parse on, then read again."""
         if self._finished or self._paused:
             return
-        turn = self._service.turn
-        self._heard = turn.now
-        self._work(turn)
-        self._read_again(turn)
+        dispatcher = self._shared.dispatcher
+        self._heard = dispatcher.now
+        self._work(dispatcher)
+        self._read_again(dispatcher)
 
-    def _read_again(self, turn: Turn) -> None:
-        if not self._finished and not self._paused and not self.unfinished:
+    def _read_again(self, dispatcher: Dispatcher) -> None:
+        if not self._finished and not self._paused and not self._is_deferred:
             self._update_interest()
-            turn.schedule(self, self._heard + self._service.ping_interval)
+            dispatcher.schedule(self, self._heard + self._shared.ping_interval)
 
-    def _work(self, turn: Turn) -> None:
-        turn.corked = self
-        if self._service.handler is None:
-            self._drain(turn)  # nothing of the user's is called
+    def _work(self, dispatcher: Dispatcher) -> None:
+        dispatcher.corked = self
+        if self._shared.handler is None:
+            self._drain(dispatcher)  # nothing of the user's is called
         else:
-            contexts = turn.contexts
+            contexts = dispatcher.contexts
             contexts.enter(self)
             try:
-                self._drain(turn)
+                self._drain(dispatcher)
             finally:
                 contexts.leave(self)
-        self._leave(turn)
+        self._leave(dispatcher)
 
-    def _leave(self, turn: Turn) -> None:
+    def _leave(self, dispatcher: Dispatcher) -> None:
         # The end of a batch of hooks: what they sent goes out.
-        turn.corked = None
-        if turn.cork_size > 0:
-            self._uncork(turn)
+        dispatcher.corked = None
+        if dispatcher.cork_size > 0:
+            self._uncork(dispatcher)
         self._settle()
-        self.account()
+        self._account()
 
-    def _drain(self, turn: Turn) -> None:
-        endpoint = self.endpoint
-        on_message = self._service.on_message
+    def _drain(self, dispatcher: Dispatcher) -> None:
+        endpoint = self._endpoint
+        on_message = self._shared.on_message
         checked = endpoint.frames
         if endpoint.deflate is not None:
-            endpoint.deflate.step = self._service.budget.step
+            endpoint.deflate.step = self._shared.budget.step
         if self._paused != 0:  # before the first byte came
             endpoint.keep()
             return
         while True:
             event = endpoint.next_event()
             if event is None:
-                self.direct: bool = endpoint.wants_buffer
+                self._direct: bool = endpoint.wants_buffer
                 return
             if type(event) is str or type(event) is bytes:
                 if self._closing:
@@ -144,9 +144,9 @@ class Input(Holding):
             # Frames, not events: a message may be thousands of empty fragments.
             if (endpoint.frames - checked) & 0x3FFFFFFF >= 64:
                 checked = endpoint.frames
-                if perf_counter() >= turn.until:
+                if perf_counter() >= dispatcher.until:
                     endpoint.keep()
-                    turn.put_off(self)
+                    dispatcher.defer(self)
                     return
 
     def _call_on_message(
@@ -155,7 +155,7 @@ class Input(Holding):
         try:
             on_message(self, message)
         except Exception as error:  # noqa: BLE001 - isolation: logged, 1011
-            self._on_failure("on_message", error)
+            self._on_user_error("on_message", error)
 
     def _on_event(self, event: Any) -> None:
         if type(event) is Ping:
@@ -169,7 +169,7 @@ class Input(Holding):
             log(logging.DEBUG, self, message, event.code, event.reason)
             self._on_end(event)
         elif event is WORKING:
-            self.account()  # a few bytes may inflate to thousands of times as many
+            self._account()  # a few bytes may inflate to thousands of times as many
         else:
             self._on_piece(event)
 
@@ -177,8 +177,8 @@ class Input(Holding):
         outbox = self._outbox
         if (
             outbox is not None
-            and outbox.size() > self._service.high_water
-            and not self.endpoint.dividing
+            and outbox.size() > self._shared.high_water
+            and not self._endpoint.dividing
         ):
             # The peer does not read. Only its latest Ping is answered then, or
             # it could make us queue Pongs without end (RFC 6455 5.5.3 allows it).
@@ -188,23 +188,23 @@ class Input(Holding):
         self._call_hook("on_ping", ping.payload)
 
     def _on_pong(self, pong: Any) -> None:
-        turn = self._service.turn
+        dispatcher = self._shared.dispatcher
         probe = self._probe
         if probe is not None:
-            seconds = probe.round_trip(pong.payload, turn.now)
+            seconds = probe.round_trip(pong.payload, dispatcher.now)
             if seconds >= 0:
                 self._latency = seconds
             if probe.is_last(pong.payload):
                 self._probe = None
         if self._waiting is not None:
-            turn.woken = True
-            self._waiting.on_pong(pong.payload, turn.now)
+            dispatcher.woken = True
+            self._waiting.on_pong(pong.payload, dispatcher.now)
         self._call_hook("on_pong", pong.payload)
 
     def _on_piece(self, piece: Any) -> None:
         # Part of a message that is received as a stream.
         if piece.final:
-            self.endpoint.streaming = False
+            self._endpoint.streaming = False
         waiting = self._waiting
         if waiting is not None and waiting.skipping:
             waiting.skipping = not piece.final
@@ -216,14 +216,14 @@ class Input(Holding):
     def _pause(self, why: int) -> None:
         if self._closing:
             return
-        turn = self._service.turn
+        dispatcher = self._shared.dispatcher
         if self._paused == 0:
-            self._since = turn.time()
-            service = self._service
-            seconds = service.slow_consumer
+            self._since = dispatcher.time()
+            shared = self._shared
+            seconds = shared.slow_consumer
             if self._hung:
-                seconds = service.close_seconds / LOOKS
-            turn.schedule(self, self._since + seconds)
+                seconds = shared.close_seconds / LOOKS
+            dispatcher.schedule(self, self._since + seconds)
         self._paused |= why
         self._update_interest()
 
@@ -231,15 +231,15 @@ class Input(Holding):
         self._paused &= ~why
         if self._paused != 0 or self._finished:
             return
-        turn = self._service.turn
-        if self.endpoint.buffered:
-            turn.put_off(self)  # parse first, then read
+        dispatcher = self._shared.dispatcher
+        if self._endpoint.buffered:
+            dispatcher.defer(self)  # parse first, then read
         else:
-            self._heard = turn.time()
-            self._read_again(turn)
+            self._heard = dispatcher.time()
+            self._read_again(dispatcher)
 
     def _update_interest(self) -> None:
-        link = self.link
+        link = self._link
         if link is not None:
             outbox = self._outbox
             link.want(self._paused == 0, outbox is not None and outbox.blocked)
@@ -247,10 +247,10 @@ class Input(Holding):
     # --- hooks --------------------------------------------------------------
 
     def _call_hook(self, name: str, *args: object) -> None:
-        handler = self._service.handler
+        handler = self._shared.handler
         if handler is None or (self._closing and name != "on_close"):
             return
         try:
             getattr(handler, name)(self, *args)
         except Exception as error:  # noqa: BLE001 - isolation: logged, 1011
-            self._on_failure(name, error)
+            self._on_user_error(name, error)

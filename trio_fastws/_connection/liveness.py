@@ -126,16 +126,16 @@ class Probe:
             self.since = now
 
 
-def on_deadline(ws: Connection, now: float) -> float:
+def _on_deadline(ws: Connection, now: float) -> float:
     """Do what is due; return when to be called again, `math.inf` for never."""
-    service = ws._service
+    shared = ws._shared
     if ws._finished:
         return math.inf
     if ws._closing:
         if now < ws._since:
             return ws._since
-        seconds = service.close_seconds
-        ws.abort(f"no closing handshake within {seconds:g} s (Timeouts.close)")
+        seconds = shared.close_seconds
+        ws._abort(f"no closing handshake within {seconds:g} s (Timeouts.close)")
         return math.inf
     if ws._hung:
         return _check_leftovers(ws, now)
@@ -149,7 +149,7 @@ def on_deadline(ws: Connection, now: float) -> float:
 
 
 def _check_stall(ws: Connection, outbox: Outbox, now: float) -> float:
-    link, seconds = ws.link, ws._service.write_stall
+    link, seconds = ws._link, ws._shared.write_stall
     if link is None or seconds == math.inf:
         return math.inf
     if outbox.acknowledged < 0:
@@ -158,18 +158,18 @@ def _check_stall(ws: Connection, outbox: Outbox, now: float) -> float:
         outbox.look(link, now)
     if now < outbox.since + seconds:
         return min(outbox.since + seconds, now + seconds / STALL_LOOKS)
-    ws.abort(f"the peer took no byte for {seconds:g} s (Timeouts.write_stall)")
+    ws._abort(f"the peer took no byte for {seconds:g} s (Timeouts.write_stall)")
     return math.inf
 
 
 def _check_consumer(ws: Connection, now: float) -> float:
     # Paused: it is our own side that is slow.
-    seconds = ws._service.slow_consumer
+    seconds = ws._shared.slow_consumer
     if now < ws._since + seconds or ws._closing:
         return ws._since + seconds
     reason = f"messages were not received for {seconds:g} s (Timeouts.slow_consumer)"
     ws._set_result(1008, reason)
-    ws.start_close(1008, reason)
+    ws._start_close(1008, reason)
     return math.inf
 
 
@@ -178,23 +178,23 @@ def _check_leftovers(ws: Connection, now: float) -> float:
     # descriptor only as long as somebody does.
     if ws._paused == 0:
         return math.inf  # what comes ends it
-    seconds = ws._service.close_seconds
+    seconds = ws._shared.close_seconds
     probe = ws._probe
     if probe is None:
         probe = ws._probe = Probe(now)
-    probe.consumed((ws.endpoint.messages_received, ws._inbox_size), now)
+    probe.consumed((ws._endpoint.messages_received, ws._inbox_size), now)
     if now < probe.since + seconds:
         return min(probe.since + seconds, now + seconds / LOOKS)
-    ws.abort(f"{LOST}, and nothing received for {seconds:g} s (Timeouts.close)")
+    ws._abort(f"{LOST}, and nothing received for {seconds:g} s (Timeouts.close)")
     return math.inf
 
 
 def _keepalive(ws: Connection, now: float) -> float:
-    service, link, probe = ws._service, ws.link, ws._probe
+    shared, link, probe = ws._shared, ws._link, ws._probe
     if ws._closing or link is None:
         return math.inf
     outbox = ws._outbox
-    interval, timeout = service.ping_interval, service.ping_timeout
+    interval, timeout = shared.ping_interval, shared.ping_timeout
     if probe is None or probe.since <= ws._heard:
         # It has been heard since it was asked, if ever.
         due = ws._heard + interval
@@ -206,26 +206,26 @@ def _keepalive(ws: Connection, now: float) -> float:
     blocked = outbox is not None and outbox.blocked
     probe.look(link, outbox is not None, deaf, now)
     if now >= probe.since + timeout:
-        ws.abort(_silence(ws, probe, now))
+        ws._abort(_silence(ws, probe, now))
         return math.inf
     due = probe.due(interval)
     if now >= due:
         due = now + interval
         if not blocked:
-            ws._commit_control(ws.endpoint.encode_ping(probe.next_ping(now)), False)
+            ws._commit_control(ws._endpoint.encode_ping(probe.next_ping(now)), False)
     return min(due, probe.since + timeout, now + timeout / LOOKS)
 
 
 def ask(ws: Connection, now: float) -> None:
     """Ping a peer that was not asked since it was heard last."""
-    link = ws.link
+    link = ws._link
     if link is None:
         return
     if ws._probe is None:
         ws._probe = Probe(now)
     probe = ws._probe
     probe.begin(link, ws._outbox is not None, now)
-    ws._commit_control(ws.endpoint.encode_ping(probe.next_ping(now)), False)
+    ws._commit_control(ws._endpoint.encode_ping(probe.next_ping(now)), False)
 
 
 def _silence(ws: Connection, probe: Probe, now: float) -> str:

@@ -169,7 +169,7 @@ class Outbox:
                 item = self._take()
             else:
                 return True
-            self.wire_size += self._owner.encode(item, self.wire)
+            self.wire_size += self._owner._encode_item(item, self.wire)
             if self.interrupted:
                 self.interrupted = False
                 return self.rest is None and self.pending is None

@@ -24,10 +24,10 @@ from trio_fastws._exceptions import ConnectionBroken, telling_end
 from trio_fastws._protocol.codes import BINARY, CONTINUATION, RSV1, TEXT
 from trio_fastws._protocol.fragments import Fragments
 from trio_fastws._protocol.prepared import PreparedMessage, to_payload
-from trio_fastws._transport.contract import CORK_SIZE, Turn
+from trio_fastws._transport.contract import CORK_SIZE, Dispatcher
 
 from .outbox import ITEM_OVERHEAD, Outbox
-from .shared import CLOSE_SLOW, DROP_OLDEST, WAIT, Service
+from .shared import CLOSE_SLOW, DROP_OLDEST, WAIT, Shared
 from .writing import WHEN_ROOM, Writer
 
 if TYPE_CHECKING:
@@ -44,22 +44,22 @@ class Output(Writer):
     __slots__ = (
         "_closed_by_us",
         "_closes_first",
+        "_dropped",
         "_hung",
         "close_code",
         "close_reason",
-        "dropped",
         "id",
     )
 
-    def _init_output(self, service: Service, endpoint: Endpoint) -> None:
-        self._init_writer(service, endpoint)
+    def _init_output(self, shared: Shared, endpoint: Endpoint) -> None:
+        self._init_writer(shared, endpoint)
         self.id: int = next(_numbers) & 0xFFFFFFFF
         self._closed_by_us = False
         # Our Close came before the peer's, whoever of us wanted it.
         self._closes_first = False
         # The peer reset the connection, but what it sent before is not read yet.
         self._hung = False
-        self.dropped: int = 0
+        self._dropped: int = 0
         self.close_code: int | None = None
         self.close_reason: str | None = None
 
@@ -108,13 +108,13 @@ class Output(Writer):
             TypeError: ``message`` is of another type.
             UnicodeEncodeError: It holds surrogates, which UTF-8 cannot carry.
         """
-        turn = self._service.turn
-        turn.contexts.check_thread()
+        dispatcher = self._shared.dispatcher
+        dispatcher.contexts.check_thread()
         if self._closing or self._hung:
-            speaker = turn.contexts.running.owner
+            speaker = dispatcher.contexts.running.owner
             if speaker is None or speaker is self:
                 self._raise_closed()
-            self.dropped += 1
+            self._dropped += 1
             return
         if self._outbox is not None or self._waiting is not None:
             self._check_room()
@@ -139,11 +139,11 @@ class Output(Writer):
         if waiting is not None and (waiting.writing or waiting.crowded()):
             self._owed = WHEN_ROOM
             raise trio.WouldBlock
-        if self._service.policy != WAIT:
+        if self._shared.policy != WAIT:
             return
-        if self._service.turn.corked is not None:
+        if self._shared.dispatcher.corked is not None:
             outbox = self._outbox
-            room = outbox is None or outbox.size() < self._service.hard_limit
+            room = outbox is None or outbox.size() < self._shared.hard_limit
         else:
             room = self._has_room()
         if not room:
@@ -153,12 +153,12 @@ class Output(Writer):
     def _has_room(self) -> bool:
         outbox = self._outbox
         return outbox is None or (
-            outbox.size() < self._service.high_water
-            and outbox.count() < self._service.max_messages
+            outbox.size() < self._shared.high_water
+            and outbox.count() < self._shared.max_messages
         )
 
     def _check_open(self) -> None:
-        self._service.turn.contexts.check_thread()
+        self._shared.dispatcher.contexts.check_thread()
         if self._closing or self._hung:
             self._raise_closed()
 
@@ -181,7 +181,7 @@ class Output(Writer):
         compress: bool,
     ) -> None:
         # The end of `send`, which has waited for room.
-        self._service.turn.contexts.check_thread()
+        self._shared.dispatcher.contexts.check_thread()
         if self._closing or self._hung:
             self._raise_closed()
         self._enqueue(opcode, payload, prepared, compress)
@@ -194,7 +194,7 @@ class Output(Writer):
         if waiting is not None and self._has_room():
             waiting.room()
         if self._owed != 0:
-            self._service.turn.mark(self)
+            self._shared.dispatcher.mark(self)
 
     def _enqueue(
         self,
@@ -204,34 +204,36 @@ class Output(Writer):
         compress: bool,
     ) -> None:
         # Commits or queues a message; there was room. Nothing here can wait.
-        service = self._service
-        turn = service.turn
+        shared = self._shared
+        dispatcher = shared.dispatcher
         size = len(payload)
         if (
             compress
-            and size >= service.compress_from
+            and size >= shared.compress_from
             and (prepared is None or prepared.compress)
         ):
             opcode |= RSV1
-        if (opcode & RSV1 or size > service.frame_size) and self._in_steps(
+        if (opcode & RSV1 or size > shared.frame_size) and self._in_steps(
             opcode, size, prepared
         ):
-            self._enqueue_large(opcode, payload, prepared, turn)
+            self._enqueue_large(opcode, payload, prepared, dispatcher)
             return
         outbox = self._outbox
         if outbox is None:
-            if turn.corked is self:
-                turn.cork_size += self._encode(opcode, payload, prepared, turn.cork)
-                if turn.cork_size >= CORK_SIZE:
-                    self._uncork(turn)
+            if dispatcher.corked is self:
+                dispatcher.cork_size += self._encode(
+                    opcode, payload, prepared, dispatcher.cork
+                )
+                if dispatcher.cork_size >= CORK_SIZE:
+                    self._uncork(dispatcher)
                 return
-            if self._may_write_now(turn):
+            if self._may_write_now(dispatcher):
                 parts: list[bytes] = []
                 size = self._encode(opcode, payload, prepared, parts)
                 self._write(parts, size)
                 return
             outbox = self._new_outbox()
-        elif service.policy != WAIT and not self._make_room(outbox, size):
+        elif shared.policy != WAIT and not self._make_room(outbox, size):
             return
         if outbox.takes():
             outbox.wire_size += self._encode(opcode, payload, prepared, outbox.wire)
@@ -239,22 +241,22 @@ class Output(Writer):
             outbox.put((opcode, payload, True), size)
         else:
             outbox.put((opcode, prepared, True), size)
-        self._mark_outbox(outbox, turn)
+        self._mark_outbox(outbox, dispatcher)
 
     def _enqueue_large(
         self,
         opcode: int,
         payload: bytes,
         prepared: PreparedMessage | None,
-        turn: Turn,
+        dispatcher: Dispatcher,
     ) -> None:
         # Always by way of the outbox, which encodes it step by step.
-        if turn.corked is self and turn.cork_size > 0:
-            self._uncork(turn)
+        if dispatcher.corked is self and dispatcher.cork_size > 0:
+            self._uncork(dispatcher)
         outbox = self._outbox
         if outbox is None:
             outbox = self._new_outbox()
-        elif self._service.policy != WAIT and not self._make_room(outbox, len(payload)):
+        elif self._shared.policy != WAIT and not self._make_room(outbox, len(payload)):
             return
         if outbox.takes():
             # Committed at once, as a smaller one would be.
@@ -263,52 +265,52 @@ class Output(Writer):
             outbox.put((opcode, payload, True), len(payload))
         else:
             outbox.put((opcode, prepared, True), len(payload))
-        self._mark_outbox(outbox, turn)
+        self._mark_outbox(outbox, dispatcher)
 
-    def _may_write_now(self, turn: Turn) -> bool:
+    def _may_write_now(self, dispatcher: Dispatcher) -> bool:
         # Not in a burst, and not in a hook, whose turn ends with a flush. Nor while
         # the task has something to answer: then that leaves together.
         if (
-            turn.corked is not None
-            or turn.number == self._sent_turn
-            or self._service.delay > 0
+            dispatcher.corked is not None
+            or dispatcher.number == self._sent_turn
+            or self._shared.delay > 0
             or self._has_more()
         ):
             return False
-        self._sent_turn = turn.number
+        self._sent_turn = dispatcher.number
         return True
 
     def _is_full(self, outbox: Outbox, size: int) -> bool:
-        service = self._service
+        shared = self._shared
         return (
-            outbox.size() + size + ITEM_OVERHEAD > service.high_water
-            or outbox.count() >= service.max_messages
+            outbox.size() + size + ITEM_OVERHEAD > shared.high_water
+            or outbox.count() >= shared.max_messages
         )
 
     def _make_room(self, outbox: Outbox, size: int) -> bool:
         # The policy for a peer that is too slow; False if the message goes.
-        service = self._service
+        shared = self._shared
         if (
             outbox.rest is not None
             and not outbox.blocked
-            and outbox.size() < service.hard_limit
+            and outbox.size() < shared.hard_limit
         ):
             return True  # it is we who are slow: a large message is compressed
         if not outbox.blocked and self._is_full(outbox, size):
             # A burst, and the peer may well be fast: ask the link first.
-            self.flush_now()
+            self._flush_now()
             self._outbox = outbox
         while self._is_full(outbox, size):
-            if service.policy == DROP_OLDEST:
+            if shared.policy == DROP_OLDEST:
                 if not outbox.drop_oldest():
                     return True
-                self.dropped += 1
-            elif service.policy == CLOSE_SLOW:
+                self._dropped += 1
+            elif shared.policy == CLOSE_SLOW:
                 outbox.drop_pending()
                 self._on_too_slow()
                 return False
             else:
-                self.dropped += 1
+                self._dropped += 1
                 return False
         return True
 
@@ -318,13 +320,13 @@ class Output(Writer):
         return outbox is None or (outbox.takes() and self._has_room())
 
     def _commit_fragment(self, opcode: int, payload: bytes, fin: bool) -> None:
-        turn = self._service.turn
+        dispatcher = self._shared.dispatcher
         outbox = self._outbox
         if outbox is not None and not outbox.takes():
             if opcode & 0xF != CONTINUATION:
                 # An empty message behind others, which was never begun.
                 outbox.put((opcode, payload, fin), len(payload))
-                self._mark_outbox(outbox, turn)
+                self._mark_outbox(outbox, dispatcher)
                 return
             if type(outbox.rest) is Fragments:
                 # The end of a message, which adds nothing to its last piece; that
@@ -336,14 +338,14 @@ class Output(Writer):
             if outbox is None:
                 outbox = self._new_outbox()
             self._begin_steps(outbox, self._begin(opcode, payload, fin, None))
-            self._mark_outbox(outbox, turn)
+            self._mark_outbox(outbox, dispatcher)
             return
         parts: list[bytes] = []
-        size = self.endpoint.encode(
-            opcode, payload, fin, parts, self._service.frame_size
+        size = self._endpoint.encode(
+            opcode, payload, fin, parts, self._shared.frame_size
         )
-        size += self._let_go(parts)
-        if outbox is None and self._may_write_now(turn):
+        size += self._release_postponed(parts)
+        if outbox is None and self._may_write_now(dispatcher):
             self._write(parts, size)
             return
         if outbox is None:
@@ -351,4 +353,4 @@ class Output(Writer):
         # A Pong that waited comes before what no control frame should divide.
         outbox.commit_pong()
         outbox.commit(parts, size)
-        self._mark_outbox(outbox, turn)
+        self._mark_outbox(outbox, dispatcher)

@@ -1,7 +1,7 @@
 cimport cython
 
 from trio_fastws._transport.contexts cimport Contexts
-from trio_fastws._transport.contract cimport Link, Turn
+from trio_fastws._transport.contract cimport Link, Dispatcher
 from .outbox cimport Outbox
 
 from .input cimport Input
@@ -18,4 +18,4 @@ cdef class Pressure(Input):
     @cython.locals(link=Link)
     cdef _tell_drained(self)
     @cython.locals(contexts=Contexts)
-    cdef _call_alone(self, Turn turn, str hook)
+    cdef _call_alone(self, Dispatcher dispatcher, str hook)

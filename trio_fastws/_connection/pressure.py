@@ -24,7 +24,7 @@ from .liveness import first_look
 from .writing import WHEN_EMPTY
 
 if TYPE_CHECKING:
-    from trio_fastws._transport.contract import Turn
+    from trio_fastws._transport.contract import Dispatcher
 
     from .outbox import Outbox
 
@@ -49,14 +49,14 @@ class Pressure(Input):
             ValueError: It is less.
             RuntimeError: This is another thread than that of the trio run.
         """
-        self._service.turn.contexts.check_thread()
+        self._shared.dispatcher.contexts.check_thread()
         if size < SMALLEST_UNSENT:
             raise ValueError(f"size is {size}; it must be {SMALLEST_UNSENT} or more")
-        if self.link is not None:
-            self.link.limit_unsent(min(size, 2**31 - 1))
+        if self._link is not None:
+            self._link.limit_unsent(min(size, 2**31 - 1))
 
-    def on_writable(self) -> None:
-        """See `Owner.on_writable`."""
+    def _on_writable(self) -> None:
+        """See `Owner._on_writable`."""
         outbox = self._outbox
         if outbox is not None:
             self._flush(outbox)
@@ -68,11 +68,11 @@ class Pressure(Input):
     def _on_blocked(self) -> None:
         outbox = self._outbox
         assert outbox is not None
-        service = self._service
+        shared = self._shared
         self._owe_drain()
-        if service.write_stall < math.inf:
-            service.turn.schedule(self, first_look(outbox, service.write_stall))
-        if outbox.size() > service.high_water:
+        if shared.write_stall < math.inf:
+            shared.dispatcher.schedule(self, first_look(outbox, shared.write_stall))
+        if outbox.size() > shared.high_water:
             self._on_crowded()
         self._update_interest()
 
@@ -81,7 +81,7 @@ class Pressure(Input):
         if outbox is not None and outbox.blocked:
             self._owe_drain()  # again, if there was room in between
         # A peer that does not read what it asked for is not asked for more.
-        if self._service.handler is not None:
+        if self._shared.handler is not None:
             self._pause(BY_OUTBOX)
 
     def _on_written(self, was_blocked: bool) -> None:
@@ -90,7 +90,7 @@ class Pressure(Input):
             self._update_interest()
             self._settle()
             return
-        if outbox is None or outbox.size() <= self._service.low_water:
+        if outbox is None or outbox.size() <= self._shared.low_water:
             if self._paused & BY_OUTBOX:
                 self._resume(BY_OUTBOX)
             waiting = self._waiting
@@ -107,7 +107,7 @@ class Pressure(Input):
         # Whether whoever is to be told would find room, and nobody first.
         if outbox is not None and (
             self._owed == WHEN_EMPTY
-            or outbox.size() > self._service.low_water
+            or outbox.size() > self._shared.low_water
             or not self._has_room()
         ):
             return False
@@ -116,21 +116,21 @@ class Pressure(Input):
 
     def _tell_drained(self) -> None:
         # From the loop alone, or hooks would run in the middle of a task's call.
-        link = self.link
+        link = self._link
         if link is None or link.broken or not self._is_drained(self._outbox):
             return
         self._owed = 0
-        self._call_alone(self._service.turn, "on_drain")
+        self._call_alone(self._shared.dispatcher, "on_drain")
 
-    def _call_alone(self, turn: Turn, hook: str) -> None:
+    def _call_alone(self, dispatcher: Dispatcher, hook: str) -> None:
         # A hook that no input has brought.
-        if self._service.handler is None:
+        if self._shared.handler is None:
             return
-        turn.corked = self
-        contexts = turn.contexts
+        dispatcher.corked = self
+        contexts = dispatcher.contexts
         contexts.enter(self)
         try:
             self._call_hook(hook)
         finally:
             contexts.leave(self)
-        self._leave(turn)
+        self._leave(dispatcher)

@@ -1,13 +1,13 @@
 cimport cython
 
-from trio_fastws._transport.contract cimport Owner, Turn
+from trio_fastws._transport.contract cimport Owner, Dispatcher
 from trio_fastws._transport.wheel cimport Timer
 
 from .budget cimport Budget
 
 
-cdef class Service(Timer):
-    cdef public Turn turn
+cdef class Shared(Timer):
+    cdef public Dispatcher dispatcher
     cdef public object handler
     cdef public str handler_name
     cdef public object on_message
@@ -41,4 +41,4 @@ cdef class Service(Timer):
     cpdef join(self, Owner connection)
     @cython.locals(place=Py_ssize_t, last=Owner)
     cpdef bint leave(self, Owner connection) except? -1
-    cpdef double hold_back(self, Owner connection) except? -1
+    cpdef double delay_output(self, Owner connection) except? -1

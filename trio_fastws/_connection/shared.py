@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from trio_fastws._config.options import Limits, PerMessageDeflate, Sending, Timeouts
     from trio_fastws._protocol.codes import Role
-    from trio_fastws._transport.contract import Owner, Turn
+    from trio_fastws._transport.contract import Dispatcher, Owner
 
     from .handler import EventHandler
 
@@ -49,7 +49,7 @@ POLICIES = {
 }
 
 
-class Service(Timer):
+class Shared(Timer):
     """What the connections of a server, or one client, have in common.
 
     As a timer it is the one clock of delayed sends (`Sending.delay`).
@@ -64,6 +64,7 @@ class Service(Timer):
         "delay",
         "delay_size",
         "delayed",
+        "dispatcher",
         "emptied",
         "frame_size",
         "handler",
@@ -82,7 +83,6 @@ class Service(Timer):
         "slow_consumer",
         "sparing",
         "spawn",
-        "turn",
         "unsent_limit",
         "wire_limit",
         "write_stall",
@@ -90,7 +90,7 @@ class Service(Timer):
 
     def __init__(
         self,
-        turn: Turn,
+        dispatcher: Dispatcher,
         handler: EventHandler | None,
         limits: Limits,
         timeouts: Timeouts,
@@ -100,7 +100,7 @@ class Service(Timer):
         role: Role,
     ) -> None:
         super().__init__()
-        self.turn: Turn = turn
+        self.dispatcher: Dispatcher = dispatcher
         self.handler: EventHandler | None = handler
         # As logs name it; None: a client's, or an upgrade's.
         self.handler_name: str | None = None
@@ -117,7 +117,7 @@ class Service(Timer):
             get_total(limits, role),
             get_message_size(limits, role),
             timeouts.slow_consumer or PRESSED_SECONDS,
-            turn,
+            dispatcher,
             self.connections,
         )
         # Set when the last connection is gone, if somebody waits for that.
@@ -152,35 +152,35 @@ class Service(Timer):
 
     def join(self, connection: Owner) -> None:
         """Add a connection that is open."""
-        connection.place = len(self.connections)
+        connection._place = len(self.connections)
         self.connections.append(connection)
 
     def leave(self, connection: Owner) -> bool:
         """Remove a connection that is over; False if it was removed before."""
-        place = connection.place
+        place = connection._place
         if place < 0:
             return False
         last = self.connections.pop()
         if last is not connection:
             self.connections[place] = last
-            last.place = place
-        connection.place = -1
+            last._place = place
+        connection._place = -1
         if self.emptied is not None and not self.connections:
             self.emptied.set()
         return True
 
-    def hold_back(self, connection: Owner) -> float:
+    def delay_output(self, connection: Owner) -> float:
         """Put off a connection's writing for the delay; return when that is over."""
-        deadline = self.turn.time() + self.delay
+        deadline = self.dispatcher.time() + self.delay
         if not self.delayed:
             # Not by the wheel, a tick of which may be many times the delay.
-            self.turn.schedule_exactly(self, deadline)
+            self.dispatcher.schedule_exactly(self, deadline)
         self.delayed.append((deadline, connection))
         return deadline
 
-    def on_deadline(self, now: float) -> float:
+    def _on_deadline(self, now: float) -> float:
         """Write what was held back."""
         delayed = self.delayed
         while delayed and delayed[0][0] <= now:
-            self.turn.mark(delayed.popleft()[1])
+            self.dispatcher.mark(delayed.popleft()[1])
         return delayed[0][0] if delayed else math.inf

@@ -48,20 +48,20 @@ class TaskOwner(Connection):
             trio.ClosedResourceError: The connection is closing or closed.
             RuntimeError: This is another thread than that of the trio run.
         """
-        turn = self._service.turn
-        turn.contexts.check_thread()
+        dispatcher = self._shared.dispatcher
+        dispatcher.contexts.check_thread()
         if self._closing:
             error = trio.ClosedResourceError("the connection is closed")
             raise telling_end(error, self.id)
         scope = trio.CancelScope()
         self._get_waiting().scopes.add(scope)
         spawn = partial(
-            self._service.spawn, self._run_task, scope, async_fn, args, name=name
+            self._shared.spawn, self._run_task, scope, async_fn, args, name=name
         )
-        if turn.contexts.running.owner is self:
+        if dispatcher.contexts.running.owner is self:
             spawn()
         else:
-            turn.contexts.get(self).run(spawn)
+            dispatcher.contexts.get(self).run(spawn)
 
     async def _run_task(
         self,
@@ -76,14 +76,14 @@ class TaskOwner(Connection):
             self._failed(f"task {name_of(async_fn)}", group)
         self._get_waiting().scopes.discard(scope)
 
-    async def run_handler(self, handler: Callable[..., Awaitable[object]]) -> None:
+    async def _run_handler(self, handler: Callable[..., Awaitable[object]]) -> None:
         """Run the server's handler; its exception is this connection's own affair.
 
         One coroutine and no more: there is one for every connection.
         """
-        self.adopt_context()
+        self._adopt_context()
         try:
-            if self._service.cancel_on_disconnect:
+            if self._shared.cancel_on_disconnect:
                 with trio.CancelScope() as scope:
                     self._get_waiting().handler_scope = scope
                     await _begin(handler, self)
@@ -94,17 +94,17 @@ class TaskOwner(Connection):
         # The closing handshake needs no task: the dispatcher goes on with it.
         self.close_nowait()
 
-    def adopt_context(self) -> None:
+    def _adopt_context(self) -> None:
         """Make the current task's context variables those of the connection."""
-        self.context: Context | None = trio.lowlevel.current_task().context
+        self._context: Context | None = trio.lowlevel.current_task().context
 
     def _failed(self, where: str, group: ExceptionGroup[Exception]) -> None:
         # `except*` lets what is no failure, Cancelled, go on its way.
         alone = len(group.exceptions) == 1
         try:
-            self._on_failure(where, group.exceptions[0] if alone else group)
+            self._on_user_error(where, group.exceptions[0] if alone else group)
         except Exception as worse:  # noqa: BLE001 - isolation, as in a turn
-            contain(self._service.turn, self, worse)
+            contain(self._shared.dispatcher, self, worse)
 
 
 def _begin(

@@ -26,6 +26,7 @@ from trio.lowlevel import (
 
 from trio_fastws._protocol.handshake.request import Request, parse_request
 from trio_fastws._protocol.prepared import PreparedMessage, to_item
+from trio_fastws._transport.lifetimes import is_cancellation
 from trio_fastws._transport.logs import in_words, show_path
 
 from .inbox import BY_USER
@@ -159,11 +160,11 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
 
     async def _wait_for_room(self) -> None:
         # Returns with the right to queue one message, however others hurry.
-        self._service.turn.contexts.check_thread()
+        self._shared.dispatcher.contexts.check_thread()
         if self._may_queue():
             return
         # That may make room at once, and then nobody would wake us.
-        self.flush_now()
+        self._flush_now()
         if self._may_queue():
             return
         waiting = self._get_waiting()
@@ -176,18 +177,18 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
             return True  # to be told so
         if waiting is not None and (waiting.writing or waiting.crowded()):
             return False
-        return self._service.policy != WAIT or self._has_room()
+        return self._shared.policy != WAIT or self._has_room()
 
     async def _wait_to_write(self) -> None:
         # For the next piece of a message; its sender is not in the queue.
-        self.flush_now()
+        self._flush_now()
         if not (self._takes_fragment() or self._closing or self._hung):
             await self._get_waiting().writer.park()
 
     def _message_broken_off(self) -> None:
         if not self._closing:
             self._set_result(1011, "a message was broken off")
-            self.start_close(1011, "message broken off")
+            self._start_close(1011, "message broken off")
 
     def open_message(
         self, *, text: bool = False, compress: bool = True
@@ -227,7 +228,7 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
         ping = PingWait(trio.current_time())
         waiting.pings[payload] = ping
         try:
-            self._commit_control(self.endpoint.encode_ping(payload), False)
+            self._commit_control(self._endpoint.encode_ping(payload), False)
             await ping.event.wait()
         finally:
             waiting.pings.pop(payload, None)
@@ -262,14 +263,14 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
                 await self._get_waiting().closers.park()
         except trio.Cancelled:
             for _ in range(LAST_TURNS):
-                outbox, link = self._outbox, self.link
+                outbox, link = self._outbox, self._link
                 if link is None or (outbox is None and not link.flushing()):
                     break
                 await cancel_shielded_checkpoint()
             raise
         finally:
             # Only if cancelled is anything left to abort.
-            self.abort("closing was cancelled")
+            self._abort("closing was cancelled")
 
     @property
     def closed(self) -> bool:
@@ -278,7 +279,7 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
 
     async def wait_closed(self) -> None:
         """Wait until the connection is over. A checkpoint, safe to cancel."""
-        self._service.turn.contexts.check_thread()
+        self._shared.dispatcher.contexts.check_thread()
         await checkpoint()
         while not self._finished:
             await self._get_waiting().closers.park()
@@ -301,7 +302,7 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
             return None
         return cast("Request | None", self._request)
 
-    def adopt_request(self, request: Request | str) -> None:
+    def _adopt_request(self, request: Request | str) -> None:
         """Keep the request of the handshake, as raw bytes unless it is wanted.
 
         Args:
@@ -310,9 +311,9 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
         if isinstance(request, str):
             self._request = show_path(request.partition("?")[0])
         else:
-            self._request = request if self._service.keep_request else request.raw
+            self._request = request if self._shared.keep_request else request.raw
 
-    def write_raw(self, data: bytes) -> None:
+    def _write_raw(self, data: bytes) -> None:
         """Write the answer of the opening handshake."""
         self._commit(data)
 
@@ -324,17 +325,17 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
         `client_no_context_takeover`, `server_max_window_bits` and
         `client_max_window_bits`.
         """
-        context = self.endpoint.deflate
+        context = self._endpoint.deflate
         return None if context is None else context.agreement.parameters
 
     def pause_reading(self) -> None:
         """Stop reading from the peer until `resume_reading`. Not a checkpoint."""
-        self._service.turn.contexts.check_thread()
+        self._shared.dispatcher.contexts.check_thread()
         self._pause(BY_USER)
 
     def resume_reading(self) -> None:
         """Read from the peer again. Not a checkpoint."""
-        self._service.turn.contexts.check_thread()
+        self._shared.dispatcher.contexts.check_thread()
         if self._paused & BY_USER:
             self._resume(BY_USER)
 
@@ -345,18 +346,18 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
         It stays known when the connection is over, also after a reset. That of a
         reverse proxy if there is one.
         """
-        if self._remote_address is None and self.link is not None:
-            self._remote_address = self.link.peer_address()
+        if self._remote_address is None and self._link is not None:
+            self._remote_address = self._link.peer_address()
         return self._remote_address
 
     @property
     def local_address(self) -> Any:
         """Our own address as the socket module gives it; None if unknown."""
-        return None if self.link is None else self.link.local_address()
+        return None if self._link is None else self._link.local_address()
 
     def statistics(self) -> Statistics:
         """Return this connection's counters."""
-        endpoint, outbox = self.endpoint, self._outbox
+        endpoint, outbox = self._endpoint, self._outbox
         context = endpoint.deflate
         saved_received = 0 if context is None else context.saved_received
         saved_sent = 0 if context is None else context.saved_sent
@@ -367,7 +368,7 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
             messages_sent=endpoint.messages_sent,
             bytes_sent=endpoint.bytes_sent,
             encoded_sent=endpoint.bytes_sent - saved_sent,
-            dropped=self.dropped,
+            dropped=self._dropped,
             receive_queue=self._inbox_size,
             send_queue=0 if outbox is None else outbox.size(),
             latency=self._latency,
@@ -389,18 +390,10 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
             return
         # The block's exception says more; the next checkpoint cancels.
         with suppress(trio.Cancelled):
-            await self.aclose(1001 if _is_cancellation(error) else 1011)
+            await self.aclose(1001 if is_cancellation(error) else 1011)
 
     def __repr__(self) -> str:
         state = "closed" if self._finished else "closing" if self._closing else "open"
-        known = self.describe()
+        known = self._describe()
         del known["handler"]
         return f"<WebSocket {state}, {in_words(known)}>"
-
-
-def _is_cancellation(error: BaseException) -> bool:
-    # A nursery of the block may have put several into a group.
-    if isinstance(error, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        return group.split(trio.Cancelled)[1] is None
-    return isinstance(error, trio.Cancelled)

@@ -2,11 +2,11 @@ cimport cython
 
 from trio_fastws._protocol.endpoint cimport Endpoint
 from trio_fastws._protocol.flag cimport flag
-from trio_fastws._transport.contract cimport Link, Turn
+from trio_fastws._transport.contract cimport Link, Dispatcher
 from .outbox cimport Outbox
 
 from .encoding cimport Encoder
-from .shared cimport Service
+from .shared cimport Shared
 
 # Numbers of the module as C has them: not seen from Python.
 cdef int PATIENCE
@@ -18,23 +18,23 @@ cdef class Writer(Encoder):
     cdef public flag _closing
     cdef public unsigned char _owed
 
-    cdef _init_writer(self, Service service, Endpoint endpoint)
+    cdef _init_writer(self, Shared shared, Endpoint endpoint)
     cpdef _get_waiting(self)
     cdef _on_blocked(self)
     cdef _on_crowded(self)
     cdef _on_written(self, bint was_blocked)
-    @cython.locals(turn=Turn, outbox=Outbox)
+    @cython.locals(dispatcher=Dispatcher, outbox=Outbox)
     cpdef _commit(self, bytes data)
-    @cython.locals(turn=Turn, seconds=double)
+    @cython.locals(dispatcher=Dispatcher, seconds=double)
     cpdef _commit_control(self, bytes data, bint is_pong)
     cpdef _release_held(self)
     @cython.locals(parts=list, size=Py_ssize_t)
-    cdef _uncork(self, Turn turn)
+    cdef _uncork(self, Dispatcher dispatcher)
     @cython.locals(taken=Py_ssize_t, outbox=Outbox, link=Link)
     cdef _write(self, list parts, Py_ssize_t size)
     cdef Outbox _new_outbox(self)
-    cdef _mark_outbox(self, Outbox outbox, Turn turn, bint urgent=*)
+    cdef _mark_outbox(self, Outbox outbox, Dispatcher dispatcher, bint urgent=*)
     cdef _write_out(self, Outbox outbox)
-    cpdef flush_now(self)
-    @cython.locals(was_blocked=bint, turn=Turn)
+    cpdef _flush_now(self)
+    @cython.locals(was_blocked=bint, dispatcher=Dispatcher)
     cdef _flush(self, Outbox outbox)

@@ -17,9 +17,9 @@ from .waiters import Waiting
 
 if TYPE_CHECKING:
     from trio_fastws._protocol.endpoint import Endpoint
-    from trio_fastws._transport.contract import Turn
+    from trio_fastws._transport.contract import Dispatcher
 
-    from .shared import Service
+    from .shared import Shared
 
 # Trio runs every runnable task once in a batch, in any order, and a task that receives
 # and sends does so in every other one: between two sends are one or two of our turns,
@@ -41,8 +41,8 @@ class Writer(Encoder):
         "_sent_turn",
     )
 
-    def _init_writer(self, service: Service, endpoint: Endpoint) -> None:
-        self._init_encoder(service, endpoint)
+    def _init_writer(self, shared: Shared, endpoint: Endpoint) -> None:
+        self._init_encoder(shared, endpoint)
         # No more messages are sent: a Close was queued, came, or must not.
         self._closing = False
         # The turn of the last write that went out at once.
@@ -74,47 +74,47 @@ class Writer(Encoder):
 
     def _commit(self, data: bytes) -> None:
         # Past every policy, in order with what is committed.
-        turn = self._service.turn
+        dispatcher = self._shared.dispatcher
         outbox = self._outbox
         if outbox is not None:
             outbox.commit([data], len(data))
-            self._mark_outbox(outbox, turn, True)
-        elif turn.corked is self:
-            turn.cork.append(data)
-            turn.cork_size += len(data)
+            self._mark_outbox(outbox, dispatcher, True)
+        elif dispatcher.corked is self:
+            dispatcher.cork.append(data)
+            dispatcher.cork_size += len(data)
         else:
             self._write([data], len(data))
 
     def _commit_control(self, data: bytes, is_pong: bool) -> None:
         # A Ping or a Pong of ours.
-        if not self.endpoint.dividing:
+        if not self._endpoint.dividing:
             self._commit(data)
             return
         waiting = self._get_waiting()
         if waiting.held is None:
             waiting.held = HeldFrames(self._release_held)
-            turn, seconds = self._service.turn, self._service.hold_seconds
-            turn.schedule(waiting.held, turn.time() + seconds)
+            dispatcher, seconds = self._shared.dispatcher, self._shared.hold_seconds
+            dispatcher.schedule(waiting.held, dispatcher.time() + seconds)
         waiting.held.add(data, is_pong)
 
     def _release_held(self) -> None:
         # The end of the message takes too long: between two of its fragments, then.
         # RFC 6455 5.5.1: MUST NOT send any more frames after a Close
         data = self._take_held()
-        if data and self.link is not None and not self.endpoint.close_sent:
+        if data and self._link is not None and not self._endpoint.close_sent:
             self._commit(data)
 
     # --- writing ------------------------------------------------------------
 
-    def _uncork(self, turn: Turn) -> None:
-        parts = turn.cork
-        size = turn.cork_size
-        turn.cork = []
-        turn.cork_size = 0
+    def _uncork(self, dispatcher: Dispatcher) -> None:
+        parts = dispatcher.cork
+        size = dispatcher.cork_size
+        dispatcher.cork = []
+        dispatcher.cork_size = 0
         self._write(parts, size)
 
     def _write(self, parts: list[bytes], size: int) -> None:
-        link = self.link
+        link = self._link
         if link is None:
             return
         taken = link.write(parts, size)
@@ -125,71 +125,75 @@ class Writer(Encoder):
                 outbox.advance(taken)
             outbox.block(link)
             self._on_blocked()
-            self.account()
+            self._account()
 
     def _new_outbox(self) -> Outbox:
-        service = self._service
-        now = service.turn.time()
-        outbox = Outbox(self, now, service.wire_limit, service.sparing)
+        shared = self._shared
+        now = shared.dispatcher.time()
+        outbox = Outbox(self, now, shared.wire_limit, shared.sparing)
         self._outbox = outbox
         return outbox
 
-    def _mark_outbox(self, outbox: Outbox, turn: Turn, urgent: bool = False) -> None:
+    def _mark_outbox(
+        self, outbox: Outbox, dispatcher: Dispatcher, urgent: bool = False
+    ) -> None:
         # Have it written: by the link when it is blocked, else by the loop. What a
         # hook answers its own peer is not held back, nor is what follows: a Close.
-        service = self._service
-        if outbox.size() > service.high_water:
+        shared = self._shared
+        if outbox.size() > shared.high_water:
             self._on_crowded()
-        outbox.patience = PATIENCE if turn.corked is None else 0
+        outbox.patience = PATIENCE if dispatcher.corked is None else 0
         if outbox.blocked:
-            self.account()
+            self._account()
             return
-        if service.delay > 0 and not (urgent or self._closing or turn.corked is self):
+        if shared.delay > 0 and not (
+            urgent or self._closing or dispatcher.corked is self
+        ):
             if outbox.held_until == 0:
-                outbox.held_until = service.hold_back(self)
-            if outbox.size() < service.delay_size:
-                self.account()
+                outbox.held_until = shared.delay_output(self)
+            if outbox.size() < shared.delay_size:
+                self._account()
                 return
         outbox.held_until = 0.0
-        turn.mark(self)
+        dispatcher.mark(self)
 
     def _write_out(self, outbox: Outbox) -> None:
         # Marked outboxes come here at the end of a turn.
-        turn = self._service.turn
+        dispatcher = self._shared.dispatcher
         if outbox.held_until > 0:
-            if turn.now < outbox.held_until:
+            if dispatcher.now < outbox.held_until:
                 return
             outbox.held_until = 0.0
             outbox.patience = 0  # it had its time
-        if outbox.patience > 0 and turn.now < outbox.since + PATIENCE_SECONDS:
+        if outbox.patience > 0 and dispatcher.now < outbox.since + PATIENCE_SECONDS:
             # A task is sending and may be about to send more: wait until it has
             # nothing to add, the wire is full, or that has taken its time.
             outbox.patience -= 1
             if outbox.takes():
-                turn.mark(self)
+                dispatcher.mark(self)
                 return
         self._flush(outbox)
 
-    def flush_now(self) -> None:
+    def _flush_now(self) -> None:
         """Write what is marked without waiting for the end of the turn."""
         outbox = self._outbox
         if outbox is None or outbox.blocked or outbox.held_until > 0:
             return
         self._flush(outbox)
         if self._owed != 0:
-            self._service.turn.mark(self)
+            self._shared.dispatcher.mark(self)
 
     def _flush(self, outbox: Outbox) -> None:
-        link = self.link
+        link = self._link
         if link is None:
             return
         was_blocked = outbox.blocked
-        turn = self._service.turn
-        if outbox.flush(link, turn.time()):
+        dispatcher = self._shared.dispatcher
+        if outbox.flush(link, dispatcher.time()):
             self._outbox = None
         elif not outbox.blocked:
-            turn.mark(self)  # interrupted: it goes on in the next turn
+            dispatcher.mark(self)  # interrupted: it goes on in the next turn
         elif not was_blocked:
             self._on_blocked()
         self._on_written(was_blocked)
-        self.account()
+        self._account()

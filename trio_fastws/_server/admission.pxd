@@ -5,11 +5,11 @@ from trio_fastws._protocol.handshake.request cimport Request
 from trio_fastws._transport.contract cimport Link
 
 from trio_fastws._connection.connection cimport Connection
-from trio_fastws._connection.shared cimport Service
+from trio_fastws._connection.shared cimport Shared
 
 
-cdef class Reception:
-    cdef readonly Service service
+cdef class Admission:
+    cdef readonly Shared shared
     cdef readonly Py_ssize_t request_head
     cdef readonly Py_ssize_t request_fields
     cdef object message_size

@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from trio_fastws._config.options import Limits
     from trio_fastws._connection.connection import Connection
     from trio_fastws._connection.handler import ChooseSubprotocol, OnRequest
-    from trio_fastws._connection.shared import Service
+    from trio_fastws._connection.shared import Shared
     from trio_fastws._protocol.deflate.agreement import Agreement
     from trio_fastws._protocol.handshake.request import Request
     from trio_fastws._transport.contract import Link
 
 
-class Reception:
+class Admission:
     """What the opening handshakes of one server have in common.
 
-    Options as plain numbers, as in `Service`. Connections that are no WebSocket yet, or
+    Options as plain numbers, as in `Shared`. Connections that are no WebSocket yet, or
     will be none, stand in one of four lines, oldest first:
 
     Attributes:
@@ -66,7 +66,7 @@ class Reception:
         "request_fields",
         "request_head",
         "seconds",
-        "service",
+        "shared",
         "spawn",
         "start_handler",
         "subprotocols",
@@ -74,7 +74,7 @@ class Reception:
 
     def __init__(
         self,
-        service: Service,
+        shared: Shared,
         limits: Limits,
         seconds: float,
         spawn: Callable[..., None],
@@ -83,13 +83,13 @@ class Reception:
         """Receive nobody yet.
 
         Args:
-            service: Of the connections that come of it.
+            shared: Of the connections that come of it.
             limits: What a peer may make us hold.
             seconds: How long a handshake may take.
             spawn: Starts a task that is cancelled when the server shuts down.
             start_handler: Starts a connection's own task, if it has one.
         """
-        self.service: Service = service
+        self.shared: Shared = shared
         self.request_head: int = limits.request_head
         self.request_fields: int = limits.request_fields
         self.message_size: int | None = get_message_size(limits, Role.SERVER)
@@ -152,7 +152,7 @@ class Reception:
     def check_admission(self) -> None:
         """Raise the refusal for a handshake that comes at the wrong time."""
         self.check_open()
-        if self.most is not None and len(self.service.connections) >= self.most:
+        if self.most is not None and len(self.shared.connections) >= self.most:
             reason = f"the server has its {self.most} connections"
             raise HandshakeError(503, reason, (("Retry-After", "5"),))
 
@@ -178,18 +178,18 @@ class Reception:
     ) -> None:
         """Make a WebSocket of a connection whose handshake is good."""
         endpoint = Endpoint(Role.SERVER, self.message_size, self.fragments, agreement)
-        ws = WebSocket(self.service, endpoint, link)
+        ws = WebSocket(self.shared, endpoint, link)
         connection: Connection = ws
         connection.subprotocol = subprotocol
-        ws.adopt_request(request)
+        ws._adopt_request(request)
         self.accepted += 1
-        ws.write_raw(accept)
+        ws._write_raw(accept)
         if self.start_handler is not None:
             # In the context of what on_request has set.
-            contexts = self.service.turn.contexts
+            contexts = self.shared.dispatcher.contexts
             contexts.enter(ws)
             try:
                 self.start_handler(ws)
             finally:
                 contexts.leave(ws)
-        connection.open(start, stop)
+        connection._open(start, stop)

@@ -3,33 +3,33 @@ cimport cython
 from trio_fastws._transport.linger cimport Linger
 from trio_fastws._transport.contract cimport Link, Owner
 
-from .admission cimport Reception
-from trio_fastws._connection.shared cimport Service
+from .admission cimport Admission
+from trio_fastws._connection.shared cimport Shared
 
 
 cdef class Answer(Owner):
-    cdef Reception _reception
+    cdef Admission _admission
     cdef object _out
     cdef double _since
     cdef long long _taken
 
-    @cython.locals(link=Link, reception=Reception, taken=Py_ssize_t)
-    cpdef on_writable(self)
+    @cython.locals(link=Link, admission=Admission, taken=Py_ssize_t)
+    cpdef _on_writable(self)
     cdef _lose(self, error)
     @cython.locals(seconds=double, due=double, link=Link, taken="long long")
-    cpdef double on_deadline(self, double now) except? -1
+    cpdef double _on_deadline(self, double now) except? -1
     cpdef hurry(self)
     cpdef close(self)
     cdef _leave(self)
 
 
 cdef class Farewell(Linger):
-    cdef Reception _reception
+    cdef Admission _admission
     cdef double _since
     cdef long long _taken
 
-    @cython.locals(due=double, link=Link, service=Service, taken="long long")
-    cpdef double on_deadline(self, double now) except? -1
+    @cython.locals(due=double, link=Link, shared=Shared, taken="long long")
+    cpdef double _on_deadline(self, double now) except? -1
     cpdef hurry(self)
     cpdef close(self)
     cdef _close(self)

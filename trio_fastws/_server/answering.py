@@ -18,57 +18,59 @@ from trio_fastws._transport.linger import END_SECONDS, Linger
 from trio_fastws._transport.logs import log
 
 if TYPE_CHECKING:
-    from .admission import Reception
+    from .admission import Admission
 
 
 class Answer(Owner):
     """An answer that is being written, behind which its connection ends."""
 
-    __slots__ = ("_out", "_reception", "_since", "_taken")
+    __slots__ = ("_admission", "_out", "_since", "_taken")
 
-    def __init__(self, reception: Reception, link: Link, data: bytes) -> None:
+    def __init__(self, admission: Admission, link: Link, data: bytes) -> None:
         """Write as much as the link takes; the rest when it takes more.
 
         Args:
-            reception: Which counts it.
+            admission: Which counts it.
             link: Whose owner this becomes.
             data: All of the answer.
         """
         self._init_owner()
-        self._reception = reception
+        self._admission = admission
         # Not copied: what a slow peer leaves is offered again and again.
         self._out: memoryview = memoryview(data)
-        self._since: float = link.turn.time()
+        self._since: float = link.dispatcher.time()
         # What the peer's system had taken when ours was asked last.
         self._taken: int = link.acknowledged()
         link.adopt(self)
-        reception.answers[self] = None
-        self.on_writable()
+        admission.answers[self] = None
+        self._on_writable()
 
-    def on_writable(self) -> None:
-        """See `Owner.on_writable`: the rest of the answer."""
-        link, out = self.link, self._out
+    def _on_writable(self) -> None:
+        """See `Owner._on_writable`: the rest of the answer."""
+        link, out = self._link, self._out
         if link is None:
             return
-        turn = link.turn
-        reception = self._reception
+        dispatcher = link.dispatcher
+        admission = self._admission
         taken = link.write([out], len(out))  # type: ignore[list-item]
         if taken > 0:
-            self._since = turn.time()
+            self._since = dispatcher.time()
         self._out = out[taken:]
         if taken < len(out):
             link.want(False, True)
-            turn.schedule(self, self._since + reception.service.write_stall / LOOKS)
+            dispatcher.schedule(
+                self, self._since + admission.shared.write_stall / LOOKS
+            )
             return
         self._leave()
         if link.broken:
             link.close()
         else:
-            Farewell(reception, link, self._taken)
+            Farewell(admission, link, self._taken)
 
-    def on_eof(self, error: OSError | None) -> None:
-        """See `Owner.on_eof`: a peer that has no more to ask may still read."""
-        if error is not None or self.link is None or self.link.broken:
+    def _on_eof(self, error: OSError | None) -> None:
+        """See `Owner._on_eof`: a peer that has no more to ask may still read."""
+        if error is not None or self._link is None or self._link.broken:
             self._lose(error)
 
     def _lose(self, error: OSError | None) -> None:
@@ -78,19 +80,19 @@ class Answer(Owner):
             log(logging.DEBUG, self, message, error or "EOF")
         self.close()
 
-    def on_hangup(self) -> None:
-        """See `Owner.on_hangup`."""
+    def _on_hangup(self) -> None:
+        """See `Owner._on_hangup`."""
         self._lose(None)
 
-    def on_mark(self) -> None:
-        """See `Owner.on_mark`: a write has failed."""
-        if self.link is not None and self.link.broken:
+    def _on_mark(self) -> None:
+        """See `Owner._on_mark`: a write has failed."""
+        if self._link is not None and self._link.broken:
             self._lose(None)
 
-    def on_deadline(self, now: float) -> float:
+    def _on_deadline(self, now: float) -> float:
         """Give a peer up that takes nothing."""
-        seconds = self._reception.service.write_stall
-        link = self.link
+        seconds = self._admission.shared.write_stall
+        link = self._link
         if link is not None:
             taken = link.acknowledged()
             if taken > self._taken:
@@ -110,13 +112,13 @@ class Answer(Owner):
     def close(self) -> None:
         """Let go of the connection, whatever is left."""
         self._leave()
-        if self.link is not None:
-            self.link.close()
+        if self._link is not None:
+            self._link.close()
 
     def _leave(self) -> None:
-        if self.link is not None:
-            self.link.turn.wheel.cancel(self)
-        self._reception.answers.pop(self, None)
+        if self._link is not None:
+            self._link.dispatcher.wheel.cancel(self)
+        self._admission.answers.pop(self, None)
 
 
 class Farewell(Linger):
@@ -126,42 +128,42 @@ class Farewell(Linger):
     counts from the last byte that the peer's system took.
     """
 
-    __slots__ = ("_reception", "_since", "_taken")
+    __slots__ = ("_admission", "_since", "_taken")
 
-    def __init__(self, reception: Reception, link: Link, taken: int) -> None:
-        self._reception = reception
+    def __init__(self, admission: Admission, link: Link, taken: int) -> None:
+        self._admission = admission
         self._taken: int = taken
-        self._since: float = link.turn.time()
-        super().__init__(link, reception.service.close_seconds)
+        self._since: float = link.dispatcher.time()
+        super().__init__(link, admission.shared.close_seconds)
         # Of a request's body, say, which is no reason to do without TLS's goodbye.
         self._unread = True
-        reception.lingering[self] = None
+        admission.lingering[self] = None
 
-    def on_deadline(self, now: float) -> float:
-        """See `Linger.on_deadline`; first, all must have gone out."""
-        link = self.link
+    def _on_deadline(self, now: float) -> float:
+        """See `Linger._on_deadline`; first, all must have gone out."""
+        link = self._link
         if link is not None and link.unacknowledged() > 0:
-            service = self._reception.service
+            shared = self._admission.shared
             taken = link.acknowledged()
             if taken > self._taken:
                 self._taken = taken
                 self._since = now
-            due = self._since + service.write_stall
+            due = self._since + shared.write_stall
             if now < due:
-                self._deadline = now + service.close_seconds
+                self._deadline = now + shared.close_seconds
                 return min(due, now + END_SECONDS)
-        return Linger.on_deadline(self, now)
+        return Linger._on_deadline(self, now)
 
     def hurry(self) -> None:
         """Take the peer's end, if it is there."""
-        if self.link is not None:
-            self.link.read_now()
+        if self._link is not None:
+            self._link.read_now()
 
     def close(self) -> None:
         """Let go of the connection, which had its answer."""
         self._close()
 
     def _close(self) -> None:
-        self._reception.lingering.pop(self, None)
+        self._admission.lingering.pop(self, None)
         # Not `super`: to C these are functions, which no object has.
         Linger._close(self)  # noqa: SLF001 - its own

@@ -36,7 +36,7 @@ async def wait_for_decision(
         try:
             opening.on_failed(group.exceptions[0] if alone else group)
         except Exception as worse:  # noqa: BLE001 - isolation, as in a turn
-            opening.on_failure(worse)
+            opening._on_failure(worse)
     finally:
         opening.scope = None
     if not failed and not scope.cancelled_caught:

@@ -33,7 +33,7 @@ from trio_fastws._protocol.handshake.server import (
     is_upgrade,
 )
 from trio_fastws._transport.contract import HEADROOM, Owner
-from trio_fastws._transport.epoll import Dispatcher, SocketLink
+from trio_fastws._transport.epoll import EpollDispatcher, SocketLink
 from trio_fastws._transport.failing import contain
 from trio_fastws._transport.logs import log
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from trio_fastws._protocol.deflate.agreement import Agreement
 
-    from .admission import Reception
+    from .admission import Admission
 
 Result = TypeVar("Result")
 
@@ -54,19 +54,19 @@ class Opening(Owner):
     """One handshake in progress."""
 
     __slots__ = (
+        "_admission",
         "_early",
         "_head",
-        "_reception",
         "_request",
         "closed",
         "deadline",
         "scope",
     )
 
-    def __init__(self, reception: Reception, now: float) -> None:
+    def __init__(self, admission: Admission, now: float) -> None:
         self._init_owner()
-        self._reception = reception
-        self.deadline: float = now + reception.seconds
+        self._admission = admission
+        self.deadline: float = now + admission.seconds
         self.closed: bool = False
         # What came of a head that is not complete.
         self._head: PartialHead | None = None
@@ -75,15 +75,15 @@ class Opening(Owner):
         self._request: Request | None = None
         # The scope of the task that decides, or starts TLS, while there is one.
         self.scope: trio.CancelScope | None = None
-        reception.enter(self)
+        admission.enter(self)
 
     # --- the head -----------------------------------------------------------
 
-    def on_data(self, start: int, stop: int) -> None:
-        """See `Owner.on_data`."""
-        link = self.link
+    def _on_data(self, start: int, stop: int) -> None:
+        """See `Owner._on_data`."""
+        link = self._link
         assert link is not None
-        data = link.turn.buffer
+        data = link.dispatcher.buffer
         if self._request is not None:
             # Undecided: one read is kept; reading pauses with it.
             self._early += bytes(data[start:stop])
@@ -94,8 +94,8 @@ class Opening(Owner):
             if end > start:
                 self._on_head(bytes(data[start : end + 4]), end + 4, stop)
                 return
-            reception = self._reception
-            self._head = PartialHead(reception.request_fields, reception.request_head)
+            admission = self._admission
+            self._head = PartialHead(admission.request_fields, admission.request_head)
         try:
             end = self._head.feed(bytes(data[start:stop]))
         except HandshakeError as error:
@@ -107,28 +107,28 @@ class Opening(Owner):
     def _on_head(self, head: bytes, start: int, stop: int) -> None:
         # What follows the head lies in the turn's buffer from start to stop.
         self._head = None
-        reception = self._reception
+        admission = self._admission
         try:
             request = parse_request(
-                head, reception.request_fields, reception.request_head, True
+                head, admission.request_fields, admission.request_head, True
             )
             self._request = request
-            reception.check_open()
+            admission.check_open()
             if is_upgrade(request):
                 check_upgrade(request)
-                if reception.origins is not None:
-                    check_origin(request, reception.origins)
-                reception.check_admission()
+                if admission.origins is not None:
+                    check_origin(request, admission.origins)
+                admission.check_admission()
         except HandshakeError as error:
             self._refuse(error)
             return
-        if reception.on_request is None:
+        if admission.on_request is None:
             self._decide(request, None, start, stop)
             return
         self._ask(request, start, stop)
 
     def _ask(self, request: Request, start: int, stop: int) -> None:
-        on_request = self._reception.on_request
+        on_request = self._admission.on_request
         assert on_request is not None
         try:
             answer = self._call(on_request, request)
@@ -136,23 +136,23 @@ class Opening(Owner):
             self.on_failed(error)
             return
         if isinstance(answer, Awaitable):
-            link = self.link
+            link = self._link
             assert link is not None
-            self._early = bytes(link.turn.buffer[start:stop])
+            self._early = bytes(link.dispatcher.buffer[start:stop])
             if self._early:
                 link.want(False, False)
-            self._reception.ask(self)
+            self._admission.ask(self)
             self.scope = trio.CancelScope(deadline=self.deadline)
-            spawn = self._reception.spawn
+            spawn = self._admission.spawn
             self._call(spawn, wait_for_decision, self, answer, self.scope)
         else:
             self._decide(request, answer, start, stop)
 
     def _call(self, function: Callable[..., Result], *args: object) -> Result:
         # A function of the user's, in this connection's own context.
-        link = self.link
+        link = self._link
         assert link is not None
-        contexts = link.turn.contexts
+        contexts = link.dispatcher.contexts
         contexts.enter(self)
         try:
             return function(*args)
@@ -161,19 +161,19 @@ class Opening(Owner):
 
     def on_decided(self, response: Response | None) -> None:
         """Go on with what an `on_request` that waited has answered, in its task."""
-        link, request = self.link, self._request
+        link, request = self._link, self._request
         if link is None or request is None:
             return
-        link.turn.contexts.keep_current(self)
+        link.dispatcher.contexts.keep_current(self)
         # Between two turns, the turn's buffer is free.
-        link.turn.begin()
+        link.dispatcher.begin()
         stop = HEADROOM + len(self._early)
-        link.turn.buffer[HEADROOM:stop] = self._early
+        link.dispatcher.buffer[HEADROOM:stop] = self._early
         link.want(True, False)
         try:
             self._decide(request, response, HEADROOM, stop)
         except Exception as error:  # noqa: BLE001 - isolation, as in a turn
-            contain(link.turn, link.owner, error)
+            contain(link.dispatcher, link.owner, error)
 
     def on_failed(self, error: Exception) -> None:
         """Log what the user's own code has raised, and answer with 500."""
@@ -186,7 +186,7 @@ class Opening(Owner):
     def _decide(
         self, request: Request, answer: Response | None, start: int, stop: int
     ) -> None:
-        if self.link is None:  # the peer has gone meanwhile
+        if self._link is None:  # the peer has gone meanwhile
             return
         try:
             if answer is not None:
@@ -200,28 +200,28 @@ class Opening(Owner):
             # From what on_request gave, or from subprotocols: a user's mistake.
             self.on_failed(error)
             return
-        reception, link = self._reception, self.link
+        admission, link = self._admission, self._link
         self._leave()
-        reception.welcome(link, request, subprotocol, agreement, accept, start, stop)
+        admission.welcome(link, request, subprotocol, agreement, accept, start, stop)
 
     def _accept(self, request: Request) -> tuple[str | None, Agreement | None, bytes]:
         # What was agreed upon, and the 101 that says so.
-        reception = self._reception
+        admission = self._admission
         if not is_upgrade(request):
             # None from on_request accepts the request: an upgrade would do here.
             there = b"upgrade" in request.fields.index
             wrong = "is not 'websocket'" if there else "is missing"
             reason = f"Upgrade header {wrong}; {request.path} is for WebSockets"
             raise HandshakeError(426, reason, UPGRADE_REQUIRED)
-        reception.check_admission()
-        choose = reception.subprotocols
+        admission.check_admission()
+        choose = admission.subprotocols
         if callable(choose):
             subprotocol = self._call(choose, request, request.subprotocols)
         else:
             subprotocol = choose_subprotocol(request, choose)
         extensions = agreement = None
-        if reception.negotiator is not None:
-            extensions, agreement = reception.negotiator.accept(request)
+        if admission.negotiator is not None:
+            extensions, agreement = admission.negotiator.accept(request)
         return subprotocol, agreement, build_accept(request, subprotocol, extensions)
 
     def _refuse(self, error: HandshakeError) -> None:
@@ -231,7 +231,7 @@ class Opening(Owner):
 
     def refuse_for_shutdown(self) -> None:
         """Answer with 503 what is in progress, and end it."""
-        if self.link is None:
+        if self._link is None:
             # TLS is still being set up: no word could be read.
             self.close()
         else:
@@ -240,7 +240,7 @@ class Opening(Owner):
             self._refuse(HandshakeError(503, "the server is shutting down"))
 
     def _answer(self, response: object) -> None:
-        link = self.link
+        link = self._link
         if link is None:
             return
         request = self._request
@@ -249,12 +249,12 @@ class Opening(Owner):
             raise TypeError(f"on_request gave {response!r}, not a Response or None")
         data = encode_response(response, head_only=head_only)
         self._leave()
-        Answer(self._reception, link, data)
+        Answer(self._admission, link, data)
 
     # --- the end ------------------------------------------------------------
 
-    def on_eof(self, error: OSError | None) -> None:
-        """See `Owner.on_eof`."""
+    def _on_eof(self, error: OSError | None) -> None:
+        """See `Owner._on_eof`."""
         request = self._request
         if error is None and request is not None and not is_upgrade(request):
             # TCP's FIN behind a plain request says that no other follows it; who
@@ -267,31 +267,31 @@ class Opening(Owner):
         log(logging.DEBUG, self, message, error or "EOF")
         self.close()
 
-    def on_hangup(self) -> None:
-        """See `Owner.on_hangup`."""
+    def _on_hangup(self) -> None:
+        """See `Owner._on_hangup`."""
         self._lose(None)
 
-    def on_deadline(self, now: float) -> float:
+    def _on_deadline(self, now: float) -> float:
         """Give a peer up that takes too long."""
         if now < self.deadline:
             return self.deadline
-        seconds = self._reception.seconds
+        seconds = self._admission.seconds
         text = "no complete handshake within %g s (Timeouts.handshake)"
         log(logging.DEBUG, self, text, seconds)
         self.close()
         return math.inf
 
-    def describe(self) -> dict[str, object]:
-        """See `Owner.describe`."""
+    def _describe(self) -> dict[str, object]:
+        """See `Owner._describe`."""
         # Not `super`: compiled, that would find this very method.
-        known = Owner.describe(self)
+        known = Owner._describe(self)
         known["path"] = get_path(self._request)
         return known
 
     def hurry(self) -> None:
         """Take what has come already: another needs the room."""
-        if self.link is not None and self._request is None:
-            self.link.read_now()
+        if self._link is not None and self._request is None:
+            self._link.read_now()
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -299,33 +299,33 @@ class Opening(Owner):
         self._leave()
         if self.scope is not None:
             self.scope.cancel()
-        if self.link is not None:
-            self.link.close()
+        if self._link is not None:
+            self._link.close()
 
     def _leave(self) -> None:
-        link = self.link
+        link = self._link
         if link is not None:
-            link.turn.wheel.cancel(self)
-        self._reception.leave(self)
+            link.dispatcher.wheel.cancel(self)
+        self._admission.leave(self)
 
 
-def open_socket(reception: Reception, fd: int) -> None:
+def open_socket(admission: Admission, fd: int) -> None:
     """Begin the handshake of a connection that was accepted in the dispatcher.
 
     Args:
-        reception: Whose dispatcher it is.
+        admission: Whose dispatcher it is.
         fd: Its descriptor, non-blocking; closed with the connection, or at once if
             it cannot be watched.
     """
-    turn = reception.service.turn
-    assert isinstance(turn, Dispatcher)
-    opening = Opening(reception, turn.now)
+    dispatcher = admission.shared.dispatcher
+    assert isinstance(dispatcher, EpollDispatcher)
+    opening = Opening(admission, dispatcher.now)
     try:
-        SocketLink(turn, opening, fd)
+        SocketLink(dispatcher, opening, fd)
     except OSError as error:
         # This one connection is refused, the others live.
         # The descriptor is closed, and nobody knows the peer any more.
         log(logging.ERROR, None, "cannot watch a connection: %s", error.strerror)
         opening.close()
         return
-    turn.schedule(opening, opening.deadline)
+    dispatcher.schedule(opening, opening.deadline)

@@ -18,7 +18,7 @@ from trio_fastws._config.arguments import (
 )
 from trio_fastws._config.compression import Negotiator
 from trio_fastws._connection.handler import ChooseSubprotocol, EventHandler, OnRequest
-from trio_fastws._connection.shared import Service
+from trio_fastws._connection.shared import Shared
 from trio_fastws._protocol.codes import Role
 from trio_fastws._transport.listening import close_listeners, open_listeners
 
@@ -116,14 +116,14 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
     else:
         listeners = check_listeners(listeners)
 
-    def make_service(turn: Any, spawn: Callable[..., None]) -> Service:
+    def make_service(dispatcher: Any, spawn: Callable[..., None]) -> Shared:
         events = handler if isinstance(handler, EventHandler) else None
-        service = Service(
-            turn, events, limits, timeouts, sending, deflate, spawn, Role.SERVER
+        shared = Shared(
+            dispatcher, events, limits, timeouts, sending, deflate, spawn, Role.SERVER
         )
-        service.handler_name = server.handler_name
-        service.cancel_on_disconnect = on_disconnect == "cancel"
-        return service
+        shared.handler_name = server.handler_name
+        shared.cancel_on_disconnect = on_disconnect == "cancel"
+        return shared
 
     negotiator = None if deflate is None else Negotiator(Role.SERVER, deflate)
     server = Server(

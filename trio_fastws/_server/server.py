@@ -21,11 +21,11 @@ from trio_fastws._connection.naming import name_of
 from trio_fastws._connection.statistics import ServerStatistics
 from trio_fastws._connection.websocket import WebSocket
 from trio_fastws._transport import loop as loops
-from trio_fastws._transport.epoll import Dispatcher
+from trio_fastws._transport.epoll import EpollDispatcher
 from trio_fastws._transport.lifetimes import in_turns, shielded_nursery, wait_lingering
 from trio_fastws._transport.listening import Listener, close_listeners
 
-from .admission import Reception
+from .admission import Admission
 from .handshake import open_socket
 from .nurseries import Handlers
 from .streams import StreamAcceptor
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     from trio_fastws._config.compression import Negotiator
     from trio_fastws._config.options import Limits, Timeouts
-    from trio_fastws._connection.shared import Service
-    from trio_fastws._transport.contract import Turn
+    from trio_fastws._connection.shared import Shared
+    from trio_fastws._transport.contract import Dispatcher
 
 Handler = Callable[[WebSocket], Awaitable[object]] | EventHandler
 Origins = Iterable[Any]
@@ -71,8 +71,8 @@ class Server:
         self._addresses: list[Any] = []
         # Set by `run`.
         self._streams: StreamAcceptor = cast("StreamAcceptor", None)
-        self.service: Service = cast("Service", None)
-        self._reception: Reception = cast("Reception", None)
+        self.shared: Shared = cast("Shared", None)
+        self._admission: Admission = cast("Admission", None)
         self._links: trio.Nursery = cast("trio.Nursery", None)
         self._handlers: Handlers = cast("Handlers", None)
 
@@ -98,17 +98,17 @@ class Server:
     @property
     def connections(self) -> frozenset[WebSocket]:
         """The open WebSockets, now."""
-        return frozenset(self.service.connections)
+        return frozenset(self.shared.connections)
 
     def statistics(self) -> ServerStatistics:
         """Return the server's counters."""
-        reception = self._reception
-        budget = self.service.budget
+        admission = self._admission
+        budget = self.shared.budget
         return ServerStatistics(
-            connections=len(self.service.connections),
-            handshakes=len(reception.handshakes()) + len(reception.answers),
-            accepted=reception.accepted,
-            handshakes_dropped=reception.dropped,
+            connections=len(self.shared.connections),
+            handshakes=len(admission.handshakes()) + len(admission.answers),
+            accepted=admission.accepted,
+            handshakes_dropped=admission.dropped,
             bytes_held=budget.held,
             paused_for_total=budget.count_paused(),
             closed_for_total=budget.closed,
@@ -121,7 +121,7 @@ class Server:
 
     def _start_handler(self, ws: WebSocket) -> None:
         handler = cast("Callable[[WebSocket], Awaitable[object]]", self._handler)
-        self._handlers.start_soon(ws.run_handler, handler, name=self.handler_name)
+        self._handlers.start_soon(ws._run_handler, handler, name=self.handler_name)
 
     def spawn_handler(
         self, async_fn: Callable[..., Any], *args: object, name: object = None
@@ -131,47 +131,49 @@ class Server:
 
     # --- running ------------------------------------------------------------
 
-    def _receive(self) -> Reception:
-        service = self.service
-        reception = Reception(
-            service,
+    def _receive(self) -> Admission:
+        shared = self.shared
+        admission = Admission(
+            shared,
             self.limits,
             self.timeouts.handshake,
             self.spawn_handler,
-            self._start_handler if service.handler is None else None,
+            self._start_handler if shared.handler is None else None,
         )
-        reception.subprotocols = self.subprotocols
-        reception.origins = self.origins
-        reception.on_request = self.on_request
-        reception.negotiator = self.negotiator
-        return reception
+        admission.subprotocols = self.subprotocols
+        admission.origins = self.origins
+        admission.on_request = self.on_request
+        admission.negotiator = self.negotiator
+        return admission
 
     async def run(
         self,
         listeners: Sequence[trio.abc.Listener[Any]],
         tls: ssl.SSLContext | None,
-        service: Callable[[Any, Callable[..., None]], Service],
+        shared: Callable[[Any, Callable[..., None]], Shared],
         task_status: trio.TaskStatus[Server],
     ) -> None:
         """Serve until cancelled; then end in order."""
-        turn, loop = loops.new_turn(stays=isinstance(self._handler, EventHandler))
+        dispatcher, loop = loops.new_dispatcher(
+            stays=isinstance(self._handler, EventHandler)
+        )
         try:
-            await self._run(turn, loop, listeners, tls, service, task_status)
+            await self._run(dispatcher, loop, listeners, tls, shared, task_status)
         finally:
-            turn.close()
+            dispatcher.close()
 
     async def _run(
         self,
-        turn: Turn,
+        dispatcher: Dispatcher,
         loop: loops.Loop,
         listeners: Sequence[trio.abc.Listener[Any]],
         tls: ssl.SSLContext | None,
-        service: Callable[[Any, Callable[..., None]], Service],
+        shared: Callable[[Any, Callable[..., None]], Shared],
         task_status: trio.TaskStatus[Server],
     ) -> None:
         # Before the shielded nurseries: an error between them could not get out.
-        self.service = service(turn, self.spawn_handler)
-        self._reception = self._receive()
+        self.shared = shared(dispatcher, self.spawn_handler)
+        self._admission = self._receive()
         async with trio.open_nursery() as nursery:
             self._links, links_scope = await nursery.start(shielded_nursery)
             self._handlers = Handlers(nursery)
@@ -181,7 +183,7 @@ class Server:
                 links_scope.cancel()
                 raise
             try:
-                self._streams = StreamAcceptor(self._reception, tls, self._links)
+                self._streams = StreamAcceptor(self._admission, tls, self._links)
                 self._links.start_soon(self._run_loop, loop)
                 for listener in listeners:
                     self._listen(listener, tls, nursery)
@@ -199,7 +201,7 @@ class Server:
                     # Whatever has failed: shielded, they would never end.
                     self._handlers.cancel_at_once()
                     links_scope.cancel()
-                    self.service.budget.close()
+                    self.shared.budget.close()
 
     def _listen(
         self,
@@ -210,26 +212,26 @@ class Server:
         if isinstance(listener, trio.SocketListener):
             inner: trio.socket.SocketType = listener.socket
             self._addresses.append(inner.getsockname())
-            turn = self.service.turn
-            if tls is None and isinstance(turn, Dispatcher):
+            dispatcher = self.shared.dispatcher
+            if tls is None and isinstance(dispatcher, EpollDispatcher):
                 sock = socket.socket(fileno=inner.detach())
                 sock.setblocking(False)
                 _no_delay(sock)
-                begin = partial(open_socket, self._reception)
-                self._listeners.append(Listener(turn, sock, begin))
+                begin = partial(open_socket, self._admission)
+                self._listeners.append(Listener(dispatcher, sock, begin))
                 return
         nursery.start_soon(self._streams.accept_all, listener)
 
     def _stop_accepting(self) -> None:
-        self._reception.closed = True
+        self._admission.closed = True
         for listener in self._listeners:
             listener.close()
 
     async def _begin_goodbye(self) -> None:
         # To everybody, and in turns: others live on while this server ends.
-        turn = self.service.turn
-        await in_turns(turn, self._reception.handshakes(), _refuse)
-        await in_turns(turn, tuple(self.service.connections), _send_away)
+        dispatcher = self.shared.dispatcher
+        await in_turns(dispatcher, self._admission.handshakes(), _refuse)
+        await in_turns(dispatcher, tuple(self.shared.connections), _send_away)
         await self._handlers.cancel()
 
     async def _say_goodbye(self, loop: loops.Loop) -> None:
@@ -237,10 +239,12 @@ class Server:
             await self._wait_empty(loop)
             for link in tuple(self._streams.pumps):
                 await link.written.wait()
-            await wait_lingering(self.service.turn)
-        turn, reception = self.service.turn, self._reception
-        await in_turns(turn, (*reception.handshakes(), *reception.answers), _close)
-        await in_turns(turn, tuple(self.service.connections), _abort)
+            await wait_lingering(self.shared.dispatcher)
+        dispatcher, admission = self.shared.dispatcher, self._admission
+        await in_turns(
+            dispatcher, (*admission.handshakes(), *admission.answers), _close
+        )
+        await in_turns(dispatcher, tuple(self.shared.connections), _abort)
         # on_close of those is called in a turn of the loop.
         await self._wait_empty(loop)
 
@@ -249,13 +253,13 @@ class Server:
             await loop.run(self._links)
         finally:
             # A hook raised SystemExit, or the like: nobody else ends that wait.
-            if self.service.emptied is not None:
-                self.service.emptied.set()
+            if self.shared.emptied is not None:
+                self.shared.emptied.set()
 
     async def _wait_empty(self, loop: loops.Loop) -> None:
-        while self.service.connections and not loop.ended:
-            self.service.emptied = trio.Event()
-            await self.service.emptied.wait()
+        while self.shared.connections and not loop.ended:
+            self.shared.emptied = trio.Event()
+            await self.shared.emptied.wait()
 
 
 def _refuse(opening: Any) -> None:
@@ -263,7 +267,7 @@ def _refuse(opening: Any) -> None:
 
 
 def _send_away(ws: Any) -> None:
-    ws.start_close(1001, "the server is shutting down")
+    ws._start_close(1001, "the server is shutting down")
 
 
 def _close(owner: Any) -> None:
@@ -271,7 +275,7 @@ def _close(owner: Any) -> None:
 
 
 def _abort(ws: Any) -> None:
-    ws.abort("the server has shut down")
+    ws._abort("the server has shut down")
 
 
 def _no_delay(sock: socket.socket) -> None:

@@ -26,7 +26,7 @@ from .handshake import Opening
 if TYPE_CHECKING:
     import ssl
 
-    from .admission import Reception
+    from .admission import Admission
 
 
 class StreamAcceptor:
@@ -37,17 +37,17 @@ class StreamAcceptor:
     """
 
     def __init__(
-        self, reception: Reception, tls: ssl.SSLContext | None, links: trio.Nursery
+        self, admission: Admission, tls: ssl.SSLContext | None, links: trio.Nursery
     ) -> None:
         """Accept nothing yet.
 
         Args:
-            reception: Of the handshakes.
+            admission: Of the handshakes.
             tls: Have each stream speak TLS with this context.
             links: Where the streams' tasks run.
         """
         self.pumps: set[StreamLink] = set()
-        self._reception = reception
+        self._admission = admission
         self._tls = tls
         self._links = links
 
@@ -73,7 +73,7 @@ class StreamAcceptor:
                 await trio.sleep(REST_SECONDS)
                 continue
             complained = False
-            opening = Opening(self._reception, trio.current_time())
+            opening = Opening(self._admission, trio.current_time())
             self._links.start_soon(self._run, stream, opening)
 
     async def _run(self, stream: trio.abc.Stream, opening: Opening) -> None:
@@ -87,9 +87,9 @@ class StreamAcceptor:
             if secure is not None:
                 await self._start_tls(secure, opening)
             if not opening.closed:
-                turn = self._reception.service.turn
-                link = StreamLink(turn, opening, stream)
-                turn.schedule(opening, opening.deadline)
+                dispatcher = self._admission.shared.dispatcher
+                link = StreamLink(dispatcher, opening, stream)
+                dispatcher.schedule(opening, opening.deadline)
                 self.pumps.add(link)
                 await link.run()
                 self.pumps.discard(link)
@@ -111,7 +111,7 @@ class StreamAcceptor:
                 log(logging.DEBUG, opening, "TLS handshake failed: %s", cause)
                 opening.close()
         if opening.scope.cancelled_caught and not opening.closed:
-            seconds = self._reception.seconds
+            seconds = self._admission.seconds
             text = "no TLS handshake within %g s (Timeouts.handshake)"
             log(logging.DEBUG, opening, text, seconds)
             opening.close()

@@ -19,7 +19,7 @@ from trio_fastws._config.arguments import (
 )
 from trio_fastws._config.compression import Negotiator
 from trio_fastws._config.options import get_message_size
-from trio_fastws._connection.shared import Service
+from trio_fastws._connection.shared import Shared
 from trio_fastws._connection.websocket import WebSocket
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.endpoint import Endpoint
@@ -103,13 +103,13 @@ async def upgrade(  # noqa: PLR0913 - one connection, its parts grouped
     extensions = agreement = None
     if deflate is not None:
         extensions, agreement = Negotiator(Role.SERVER, deflate).accept(request)
-    turn, loop = loops.new_turn()
-    async with owning(stream), single_connection(turn, loop) as spawn:
-        service = Service(
-            turn, None, limits, timeouts, sending, deflate, spawn, Role.SERVER
+    dispatcher, loop = loops.new_dispatcher()
+    async with owning(stream), single_connection(dispatcher, loop) as spawn:
+        shared = Shared(
+            dispatcher, None, limits, timeouts, sending, deflate, spawn, Role.SERVER
         )
-        service.keep_request = True
-        link = StreamLink(turn, Owner(), stream)
+        shared.keep_request = True
+        link = StreamLink(dispatcher, Owner(), stream)
         spawn(link.run)
         endpoint = Endpoint(
             Role.SERVER,
@@ -117,13 +117,13 @@ async def upgrade(  # noqa: PLR0913 - one connection, its parts grouped
             limits.fragments,
             agreement,
         )
-        ws = WebSocket(service, endpoint, link)
+        ws = WebSocket(shared, endpoint, link)
         ws.subprotocol = subprotocol
-        ws.adopt_request(request)
-        ws.adopt_context()
-        ws.write_raw(build_accept(request, subprotocol, extensions))
+        ws._adopt_request(request)
+        ws._adopt_context()
+        ws._write_raw(build_accept(request, subprotocol, extensions))
         stop = HEADROOM + len(early)
-        turn.buffer[HEADROOM:stop] = early
-        ws.open(HEADROOM, stop)
+        dispatcher.buffer[HEADROOM:stop] = early
+        ws._open(HEADROOM, stop)
         async with ws:
             yield ws

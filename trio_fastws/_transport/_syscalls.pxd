@@ -2,8 +2,8 @@ cpdef bytearray new_events()
 cpdef int look(epoll, bytearray events, bint wait=*) except -1
 cpdef int new_timer()
 cpdef set_timer(int fd, long microseconds)
-cpdef int event_fd(bytearray events, Py_ssize_t index) except? -1
-cpdef unsigned int event_mask(bytearray events, Py_ssize_t index) except? 0
+cpdef int polled_fd(bytearray events, Py_ssize_t index) except? -1
+cpdef unsigned int polled_mask(bytearray events, Py_ssize_t index) except? 0
 
 cpdef int accept(int fd) except? -2
 cpdef Py_ssize_t receive(int fd, bytearray buffer, Py_ssize_t start) except? -2

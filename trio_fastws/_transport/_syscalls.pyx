@@ -312,11 +312,11 @@ cdef epoll_event *_event(bytearray events, Py_ssize_t index) except NULL:
     return <epoll_event *> PyByteArray_AS_STRING(events) + index
 
 
-cpdef int event_fd(bytearray events, Py_ssize_t index) except? -1:
-    """See `calls.event_fd`."""
+cpdef int polled_fd(bytearray events, Py_ssize_t index) except? -1:
+    """See `calls.polled_fd`."""
     return _event(events, index).data.fd
 
 
-cpdef unsigned int event_mask(bytearray events, Py_ssize_t index) except? 0:
-    """See `calls.event_mask`."""
+cpdef unsigned int polled_mask(bytearray events, Py_ssize_t index) except? 0:
+    """See `calls.polled_mask`."""
     return _event(events, index).events

@@ -3,7 +3,7 @@ from .wheel cimport Timer
 
 
 cdef class ContextOwner(Timer):
-    cdef public object context
+    cdef public object _context
 
     cdef _init_context(self)
 

@@ -30,12 +30,12 @@ _thread = threading.local()
 class ContextOwner(Timer):
     """What functions of the user's are about."""
 
-    __slots__ = ("context",)
+    __slots__ = ("_context",)
 
     def _init_context(self) -> None:
         self._init_timer()
         # What they have set so far; None: nothing.
-        self.context: Context | None = None
+        self._context: Context | None = None
 
 
 class Running:
@@ -85,7 +85,7 @@ class Contexts:
 
     def enter(self, owner: ContextOwner) -> None:
         """Begin to run functions of an owner; always `leave` behind it."""
-        context = owner.context
+        context = owner._context
         if context is None:
             context = self._scratch
         enter_context(context)
@@ -96,14 +96,14 @@ class Contexts:
         """End it; what they have set is the owner's."""
         self.running.owner = None
         leave_context(self._entered)
-        if owner.context is None and variables(self._scratch) != self._unchanged:
+        if owner._context is None and variables(self._scratch) != self._unchanged:
             self._keep(owner, self._scratch)
             self._renew()
 
     def _keep(self, owner: ContextOwner, context: Context) -> None:
         # Not if everything was set back: many do so for each message.
         if not _are_alike(context, self._base):
-            owner.context = context
+            owner._context = context
 
     def keep_current(self, owner: ContextOwner) -> None:
         """Keep the current task's context for an owner: it has worked for it."""
@@ -111,7 +111,7 @@ class Contexts:
 
     def get(self, owner: ContextOwner) -> Context:
         """Return a context for a new task of an owner."""
-        context: Context = self._base if owner.context is None else owner.context
+        context: Context = self._base if owner._context is None else owner._context
         return context.copy()
 
 

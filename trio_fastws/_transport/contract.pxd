@@ -6,33 +6,33 @@ from .wheel cimport Timer, Wheel
 
 
 cdef class Owner(ContextOwner):
-    cdef public Link link
-    cdef public int place
-    cdef public flag direct
-    cdef public flag marked
-    cdef public flag unfinished
+    cdef public Link _link
+    cdef public int _place
+    cdef public flag _direct
+    cdef public flag _is_marked
+    cdef public flag _is_deferred
 
     cdef _init_owner(self)
-    cpdef get_buffer(self)
-    cpdef on_data(self, Py_ssize_t start, Py_ssize_t stop)
-    cpdef on_filled(self, Py_ssize_t size)
-    cpdef on_eof(self, error)
-    cpdef on_hangup(self)
-    cpdef on_half_closed(self)
-    cpdef Py_ssize_t encode(self, item, list parts) except -1
-    cpdef on_writable(self)
-    cpdef on_mark(self)
-    cpdef on_continue(self)
-    cpdef dict describe(self)
+    cpdef _get_buffer(self)
+    cpdef _on_data(self, Py_ssize_t start, Py_ssize_t stop)
+    cpdef _on_filled(self, Py_ssize_t size)
+    cpdef _on_eof(self, error)
+    cpdef _on_hangup(self)
+    cpdef _on_half_closed(self)
+    cpdef Py_ssize_t _encode_item(self, item, list parts) except -1
+    cpdef _on_writable(self)
+    cpdef _on_mark(self)
+    cpdef _on_deferred(self)
+    cpdef dict _describe(self)
 
 
 cdef class Link:
-    cdef public Turn turn
+    cdef public Dispatcher dispatcher
     cdef public Owner owner
     cdef public flag broken
     cdef public unsigned int unsent_limit
 
-    cdef _init_link(self, Turn turn, Owner owner)
+    cdef _init_link(self, Dispatcher dispatcher, Owner owner)
     cpdef adopt(self, Owner owner)
     cpdef Py_ssize_t write(self, list parts, Py_ssize_t size) except -1
     cpdef limit_unsent(self, unsigned int size)
@@ -50,7 +50,7 @@ cdef class Link:
     cpdef local_address(self)
 
 
-cdef class Turn:
+cdef class Dispatcher:
     cdef public bytearray buffer
     cdef public object window
     cdef public object narrow
@@ -69,14 +69,14 @@ cdef class Turn:
     cdef public Py_ssize_t lingering
     cdef public object on_lingered
     cdef list _marked
-    cdef list _continuing
+    cdef list _deferred
 
     cpdef close(self)
     cpdef narrow_reads(self, bint narrow)
     cpdef begin(self, double seconds=*)
     cpdef double time(self) except? -1
     cpdef mark(self, Owner owner)
-    cpdef put_off(self, Owner owner)
+    cpdef defer(self, Owner owner)
     cpdef bint idle(self)
     cpdef double park(self, unpark) except? -1
     cpdef schedule(self, Timer timer, double deadline)
@@ -84,5 +84,5 @@ cdef class Turn:
     @cython.locals(marked=list, index=Py_ssize_t, owner=Owner)
     cpdef bint flush(self) except? -1
     @cython.locals(unfinished=list, index=Py_ssize_t, owner=Owner)
-    cpdef go_on(self)
+    cpdef run_deferred(self)
     cpdef bint tick(self) except? -1

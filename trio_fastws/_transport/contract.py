@@ -3,7 +3,7 @@
 
 Three parties meet here. A `Link` moves bytes: a socket in the dispatcher's
 epoll, or any trio stream behind a pump. An `Owner` gives them a meaning; this
-floor does not know which. A `Turn` is the work both do between two looks at
+floor does not know which. A `Dispatcher` is the work both do between two looks at
 the kernel: everything an owner writes to itself while its input is handled is
 held back (the *cork*) and leaves in one write, and whoever has to be looked at
 again before the loop may park is on a list (*marked* or *unfinished*).
@@ -45,7 +45,7 @@ CORK_SIZE = 64 * 1024
 class Owner(ContextOwner):
     """What a link's bytes belong to. Subclass it; every method is synchronous."""
 
-    __slots__ = ("direct", "link", "marked", "place", "unfinished")
+    __slots__ = ("_direct", "_is_deferred", "_is_marked", "_link", "_place")
 
     def __init__(self) -> None:
         self._init_owner()
@@ -53,59 +53,59 @@ class Owner(ContextOwner):
     def _init_owner(self) -> None:
         self._init_context()
         # Where it stands in the list of whoever keeps it; -1: in none.
-        self.place: int = -1
-        self.link: Link | None = None
-        # Whether `get_buffer` is to be asked before the next read.
-        self.direct: bool = False
+        self._place: int = -1
+        self._link: Link | None = None
+        # Whether `_get_buffer` is to be asked before the next read.
+        self._direct: bool = False
         # Whether the owner is on the turn's list of that name.
-        self.marked: bool = False
-        self.unfinished: bool = False
+        self._is_marked: bool = False
+        self._is_deferred: bool = False
 
-    def get_buffer(self) -> memoryview | None:
+    def _get_buffer(self) -> memoryview | None:
         """Return where the next bytes should go; None for the turn's buffer."""
         return None
 
-    def on_data(self, start: int, stop: int) -> None:
+    def _on_data(self, start: int, stop: int) -> None:
         """Take ``turn.buffer[start:stop]``, which is only lent for this call."""
 
-    def on_filled(self, size: int) -> None:
-        """Called when ``size`` bytes were written into what `get_buffer` gave."""
+    def _on_filled(self, size: int) -> None:
+        """Called when ``size`` bytes were written into what `_get_buffer` gave."""
 
-    def on_eof(self, error: OSError | None) -> None:
+    def _on_eof(self, error: OSError | None) -> None:
         """Called when nothing more will come: end of stream, or ``error``."""
 
-    def on_hangup(self) -> None:
+    def _on_hangup(self) -> None:
         """Called when the peer reset the connection while reading was paused.
 
         Bytes that came before are still readable; writing is not possible.
         """
 
-    def on_half_closed(self) -> None:
+    def _on_half_closed(self) -> None:
         """Called when the peer ended its direction while reading was paused.
 
         TCP's FIN: it may be gone, or read on. Only a write tells, which a peer
         that is gone answers with a reset. Told again after each pause.
         """
 
-    def encode(self, item: object, parts: list[bytes]) -> int:
+    def _encode_item(self, item: object, parts: list[bytes]) -> int:
         """Append an outbox item's wire bytes to ``parts``; return their number."""
         raise NotImplementedError
 
-    def on_writable(self) -> None:
+    def _on_writable(self) -> None:
         """Called when the link takes bytes again."""
 
-    def on_mark(self) -> None:
-        """Called at the end of the turn; see `Turn.mark`."""
+    def _on_mark(self) -> None:
+        """Called at the end of the turn; see `Dispatcher.mark`."""
 
-    def on_continue(self) -> None:
+    def _on_deferred(self) -> None:
         """Called to go on with input that an earlier turn had no time for."""
 
-    def describe(self) -> dict[str, object]:
+    def _describe(self) -> dict[str, object]:
         """Return what log records say of it; see `logs`."""
-        link = self.link
+        link = self._link
         return {"remote_address": None if link is None else link.peer_address()}
 
-    def on_failure(self, error: Exception) -> None:
+    def _on_failure(self, error: Exception) -> None:
         """Give up: one of these methods has raised what nobody expected."""
         give_up(self, error)
 
@@ -113,26 +113,26 @@ class Owner(ContextOwner):
 class Link:
     """One connection's way to its peer. Not safe to use from other threads."""
 
-    __slots__ = ("broken", "owner", "turn", "unsent_limit")
+    __slots__ = ("broken", "dispatcher", "owner", "unsent_limit")
 
-    def __init__(self, turn: Turn, owner: Owner) -> None:
-        self._init_link(turn, owner)
+    def __init__(self, dispatcher: Dispatcher, owner: Owner) -> None:
+        self._init_link(dispatcher, owner)
 
-    def _init_link(self, turn: Turn, owner: Owner) -> None:
-        self.turn: Turn = turn
+    def _init_link(self, dispatcher: Dispatcher, owner: Owner) -> None:
+        self.dispatcher: Dispatcher = dispatcher
         self.owner: Owner | None = owner
-        # Set once a write failed: the reason comes to the owner by `on_eof`.
+        # Set once a write failed: the reason comes to the owner by `_on_eof`.
         self.broken: bool = False
         # See `limit_unsent`; 0: as many as the system takes.
         self.unsent_limit: int = 0
-        owner.link = self
+        owner._link = self
 
     def adopt(self, owner: Owner) -> None:
         """Hand the link over to another owner, for what comes next."""
         if self.owner is not None:
-            self.owner.link = None
+            self.owner._link = None
         self.owner = owner
-        owner.link = self
+        owner._link = self
 
     def write(self, parts: list[bytes], size: int) -> int:
         """Write without waiting; return how many bytes were taken.
@@ -144,7 +144,7 @@ class Link:
         Returns:
             Fewer than ``size`` when the peer does not read fast enough: ask
             with `want` to be told when there is room. A link that broke takes
-            everything and forgets it; the owner learns of it by `on_eof`.
+            everything and forgets it; the owner learns of it by `_on_eof`.
         """
         raise NotImplementedError
 
@@ -225,11 +225,11 @@ class Link:
         return None
 
 
-class Turn:
+class Dispatcher:
     """What everything that is handled between two looks at the kernel shares."""
 
     __slots__ = (
-        "_continuing",
+        "_deferred",
         "_marked",
         "buffer",
         "clock",
@@ -280,7 +280,7 @@ class Turn:
         self.lingering: int = 0
         self.on_lingered: Callable[[], None] | None = None
         self._marked: list[Owner] = []
-        self._continuing: list[Owner] = []
+        self._deferred: list[Owner] = []
 
     def close(self) -> None:
         """Let go of what the turn holds; nothing is handled after it.
@@ -305,24 +305,24 @@ class Turn:
         return self.now if self.corked is not None else self.clock()
 
     def mark(self, owner: Owner) -> None:
-        """Schedule `Owner.on_mark` for the end of the turn, before the loop parks."""
-        if not owner.marked:
-            owner.marked = True
+        """Schedule `Owner._on_mark` for the end of the turn, before the loop parks."""
+        if not owner._is_marked:
+            owner._is_marked = True
             self._marked.append(owner)
             if self.unpark is not None:
                 self.unpark()
 
-    def put_off(self, owner: Owner) -> None:
-        """Schedule `Owner.on_continue` for the next turn."""
-        if not owner.unfinished:
-            owner.unfinished = True
-            self._continuing.append(owner)
+    def defer(self, owner: Owner) -> None:
+        """Schedule `Owner._on_deferred` for the next turn."""
+        if not owner._is_deferred:
+            owner._is_deferred = True
+            self._deferred.append(owner)
             if self.unpark is not None:
                 self.unpark()
 
     def idle(self) -> bool:
         """Return whether the loop may park."""
-        return not self._marked and not self._continuing
+        return not self._marked and not self._deferred
 
     def park(self, unpark: Callable[[], None]) -> float:
         """Note how to wake the loop, which waits from now on; return until when."""
@@ -354,24 +354,24 @@ class Turn:
                 if index > 0 and perf_counter() >= self.until:
                     self._marked = marked[index:] + self._marked
                     break
-                owner.marked = False
+                owner._is_marked = False
                 try:
-                    owner.on_mark()
+                    owner._on_mark()
                 except Exception as error:  # noqa: BLE001 - isolation
                     contain(self, owner, error)
         return len(self._marked) > 0
 
-    def go_on(self) -> None:
+    def run_deferred(self) -> None:
         """Call those that were put off, once each, as long as there is time."""
-        unfinished = self._continuing
-        self._continuing = []
+        unfinished = self._deferred
+        self._deferred = []
         for index, owner in enumerate(unfinished):
             if index > 0 and perf_counter() >= self.until:
-                self._continuing = unfinished[index:] + self._continuing
+                self._deferred = unfinished[index:] + self._deferred
                 break
-            owner.unfinished = False
+            owner._is_deferred = False
             try:
-                owner.on_continue()
+                owner._on_deferred()
             except Exception as error:  # noqa: BLE001 - isolation
                 contain(self, owner, error)
 

@@ -1,10 +1,10 @@
 cimport cython
 
 from ._syscalls cimport (
-    end_output, event_fd, event_mask, has_failed, look, new_events, peer_address, receive,
+    end_output, polled_fd, polled_mask, has_failed, look, new_events, peer_address, receive,
     receive_into, send, unacknowledged, unsent,
 )
-from .contract cimport Link, Owner, Turn
+from .contract cimport Link, Owner, Dispatcher
 from .staying cimport Stay
 
 # Numbers of the module as C has them: not seen from Python.
@@ -33,12 +33,12 @@ cdef class SocketLink(Link):
     @cython.locals(mask="unsigned int")
     cpdef want(self, bint read, bint write)
     cdef _set_mask(self, unsigned int mask)
-    cdef Dispatcher _dispatcher(self)
+    cdef EpollDispatcher _dispatcher(self)
     @cython.locals(fd=int)
     cpdef close(self)
 
 
-cdef class Dispatcher(Turn):
+cdef class EpollDispatcher(Dispatcher):
     cdef public object epoll
     cdef list _links
     cdef bytearray _events

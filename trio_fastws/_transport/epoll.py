@@ -2,7 +2,7 @@
 """One epoll for every socket of a server, and the synchronous turn over it.
 
 Knows sockets and readiness, no frames. The task that waits and calls
-`Dispatcher.turn` is in ``loop.py``.
+`EpollDispatcher.turn` is in ``loop.py``.
 
 Stale events. epoll reports file descriptors, and within one batch of events a
 connection may be closed and its number given to a new one that was accepted in
@@ -28,7 +28,7 @@ import select
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from .contract import HEADROOM, Link, Owner, Turn
+from .contract import HEADROOM, Dispatcher, Link, Owner
 from .failing import contain
 from .staying import Stay
 from .syscalls import (
@@ -40,14 +40,14 @@ from .syscalls import (
     EPOLLRDHUP,
     MAX_EVENTS,
     end_output,
-    event_fd,
-    event_mask,
     has_failed,
     is_lost,
     lend,
     look,
     new_events,
     peer_address,
+    polled_fd,
+    polled_mask,
     receive,
     receive_into,
     send,
@@ -74,7 +74,7 @@ class SocketLink(Link):
 
     __slots__ = ("_fd", "_mask", "_written")
 
-    def __init__(self, dispatcher: Dispatcher, owner: Owner, fd: int) -> None:
+    def __init__(self, dispatcher: EpollDispatcher, owner: Owner, fd: int) -> None:
         """Take over a descriptor, and close it if it cannot be watched.
 
         Raises:
@@ -88,14 +88,14 @@ class SocketLink(Link):
         try:
             dispatcher.register(fd, self, EPOLLIN)
         except OSError:
-            owner.link = None
+            owner._link = None
             os.close(fd)
             raise
 
     def on_ready(self, events: int) -> None:
         """Write, then read, as far as the events say it is worth a try."""
         if events & EPOLLOUT and self.owner is not None:
-            self.owner.on_writable()
+            self.owner._on_writable()
         if self.owner is None:  # closed by its own hook
             return
         if self._mask & EPOLLIN:
@@ -104,20 +104,20 @@ class SocketLink(Link):
         elif events & (EPOLLERR | EPOLLHUP):
             self._check_hangup(self.owner)
         elif events & EPOLLRDHUP:
-            self.owner.on_half_closed()
+            self.owner._on_half_closed()
 
     def read_now(self) -> None:
         """See `Link.read_now`."""
         self._dispatcher().handle(self, EPOLLIN)
 
     def _receive(self, owner: Owner) -> None:
-        if owner.unfinished:
+        if owner._is_deferred:
             return  # it has not parsed its last read; the level stays high
-        target = owner.get_buffer() if owner.direct else None
-        turn = self.turn
-        room = turn.narrow if target is None else target
+        target = owner._get_buffer() if owner._direct else None
+        dispatcher = self.dispatcher
+        room = dispatcher.narrow if target is None else target
         if room is None:
-            size = receive(self._fd, turn.buffer, HEADROOM)
+            size = receive(self._fd, dispatcher.buffer, HEADROOM)
         else:
             size = receive_into(self._fd, room)
         if size == -1:
@@ -127,12 +127,12 @@ class SocketLink(Link):
         elif size < 0:
             self._end(owner, OSError(-size, os.strerror(-size)))
         elif target is None:
-            owner.on_data(HEADROOM, HEADROOM + size)
+            owner._on_data(HEADROOM, HEADROOM + size)
         else:
-            owner.on_filled(size)
+            owner._on_filled(size)
 
     def _end(self, owner: Owner, error: OSError | None) -> None:
-        owner.on_eof(error)
+        owner._on_eof(error)
         # Nothing more to read, ever: without this, level-triggered EPOLLIN
         # would report the end of the stream again and again.
         self._set_mask(self._mask & ~EPOLLIN | EPOLLET)
@@ -141,7 +141,7 @@ class SocketLink(Link):
         # A stale event, or a FIN from each side, is no reset.
         if has_failed(self._fd):
             self.broken = True
-            owner.on_hangup()
+            owner._on_hangup()
 
     def write(self, parts: list[bytes], size: int) -> int:
         """See `Link.write`; one syscall, unless there are very many parts."""
@@ -185,7 +185,7 @@ class SocketLink(Link):
         # soon; a paused link has to be told here, its edge may have passed.
         self.broken = True
         if not self._mask & EPOLLIN and self.owner is not None:
-            self.turn.mark(self.owner)
+            self.dispatcher.mark(self.owner)
 
     def unacknowledged(self) -> int:
         """See `Link.unacknowledged`."""
@@ -212,10 +212,10 @@ class SocketLink(Link):
             self._mask = mask
             self._dispatcher().epoll.modify(self._fd, mask)
 
-    def _dispatcher(self) -> Dispatcher:
-        turn = self.turn
-        assert isinstance(turn, Dispatcher)
-        return turn
+    def _dispatcher(self) -> EpollDispatcher:
+        dispatcher = self.dispatcher
+        assert isinstance(dispatcher, EpollDispatcher)
+        return dispatcher
 
     def shutdown(self, unread: bool = False) -> None:
         """See `Link.shutdown`."""
@@ -231,7 +231,7 @@ class SocketLink(Link):
             return
         fd, self._fd = self._fd, -1
         if self.owner is not None:
-            self.owner.link = None
+            self.owner._link = None
             self.owner = None
         self._dispatcher().unregister(fd)
         os.close(fd)
@@ -250,7 +250,7 @@ class SocketLink(Link):
             return None
 
 
-class Dispatcher(Turn):
+class EpollDispatcher(Dispatcher):
     """A turn over an epoll of its own."""
 
     __slots__ = ("_count", "_events", "_links", "_position", "_stay", "epoll")
@@ -317,7 +317,7 @@ class Dispatcher(Turn):
             stay.begin()
         waiting: Stay | None = None
         late = self.tick()
-        self.go_on()
+        self.run_deferred()
         while True:
             looked = self._position == self._count
             if looked:
@@ -335,7 +335,7 @@ class Dispatcher(Turn):
                 or self.woken
                 # They go on in the next turn; until then a link that has more
                 # to read would be reported again and again.
-                or len(self._continuing) > 0
+                or len(self._deferred) > 0
                 or perf_counter() >= self.until
             ):
                 break
@@ -358,8 +358,8 @@ class Dispatcher(Turn):
         links = self._links
         events = self._events
         while self._position < self._count:
-            link = links[event_fd(events, self._position)]
-            mask = event_mask(events, self._position)
+            link = links[polled_fd(events, self._position)]
+            mask = polled_mask(events, self._position)
             self._position += 1
             if link is not None:
                 self.handle(link, mask)
@@ -382,4 +382,4 @@ class Dispatcher(Turn):
         if self._stay is not None:
             self._stay.close()
         self.epoll.close()
-        Turn.close(self)
+        Dispatcher.close(self)

@@ -22,34 +22,34 @@ def log_failure(error: Exception, owner: Any = None) -> None:
     log(logging.ERROR, owner, message, exc_info=error)
 
 
-def contain(turn: Any, owner: Any, error: Exception) -> None:
+def contain(dispatcher: Any, owner: Any, error: Exception) -> None:
     """Give up the owner for which something was raised; the others go on.
 
     Args:
-        turn: The `Turn` in which it was raised.
+        dispatcher: The `Dispatcher` in which it was raised.
         owner: An `Owner`; None if it was let go of already.
         error: What was raised.
     """
-    drop_cork(turn)
+    drop_cork(dispatcher)
     if owner is None:
         log_failure(error)
     else:
-        owner.on_failure(error)
+        owner._on_failure(error)
 
 
-def drop_cork(turn: Any) -> None:
+def drop_cork(dispatcher: Any) -> None:
     """Forget what an owner held back that has failed: it may be half of something."""
-    turn.corked = None
-    turn.cork = []
-    turn.cork_size = 0
+    dispatcher.corked = None
+    dispatcher.cork = []
+    dispatcher.cork_size = 0
 
 
 def give_up(owner: Any, error: Exception) -> None:
     """End an owner as if its link had ended, and the link in any case."""
     log_failure(error, owner)
     try:
-        owner.on_eof(OSError(INTERNAL_ERROR))
+        owner._on_eof(OSError(INTERNAL_ERROR))
     except Exception as worse:  # noqa: BLE001 - it cannot even end
         log_failure(worse, owner)
-    if owner.link is not None:
-        owner.link.close()
+    if owner._link is not None:
+        owner._link.close()

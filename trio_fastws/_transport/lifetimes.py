@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import trio
 
@@ -18,7 +18,7 @@ from .failing import contain
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable
 
-    from .contract import Turn
+    from .contract import Dispatcher
     from .loop import Loop
 
 
@@ -43,7 +43,7 @@ async def shielded_nursery(
 
 @asynccontextmanager
 async def single_connection(
-    turn: Turn, loop: Loop
+    dispatcher: Dispatcher, loop: Loop
 ) -> AsyncGenerator[Callable[..., None], None]:
     """Run a turn's loop for the length of a block; gives what starts tasks.
 
@@ -60,7 +60,7 @@ async def single_connection(
             except BaseException as caught:  # noqa: BLE001 - raised again below
                 error = caught
             try:
-                await wait_lingering(turn)
+                await wait_lingering(dispatcher)
             finally:
                 scope.cancel()
     except BaseException:
@@ -68,13 +68,13 @@ async def single_connection(
         if error is None or isinstance(error, trio.Cancelled):
             raise
     finally:
-        turn.close()
+        dispatcher.close()
     if error is not None:
         raise error
 
 
 async def in_turns(
-    turn: Turn, owners: Iterable[Any], act: Callable[[Any], None]
+    dispatcher: Dispatcher, owners: Iterable[Any], act: Callable[[Any], None]
 ) -> None:
     """Act on many owners, a millisecond at a time; others run in between.
 
@@ -85,17 +85,17 @@ async def in_turns(
         try:
             act(owner)
         except Exception as error:  # noqa: BLE001 - isolation
-            contain(turn, owner, error)
+            contain(dispatcher, owner, error)
         if perf_counter() >= until:
             await trio.lowlevel.checkpoint()
             until = perf_counter() + SLICE_SECONDS
 
 
-async def wait_lingering(turn: Turn) -> None:
+async def wait_lingering(dispatcher: Dispatcher) -> None:
     """Wait until peers have closed what this side has ended; see `Linger`."""
-    if turn.lingering > 0:
+    if dispatcher.lingering > 0:
         done = trio.Event()
-        turn.on_lingered = done.set
+        dispatcher.on_lingered = done.set
         await done.wait()
 
 
@@ -110,3 +110,11 @@ async def owning(stream: trio.abc.Stream | None) -> AsyncGenerator[None, None]:
             # exception. It does not wait.
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(stream)
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Return whether a block was cancelled; its nursery may have made a group."""
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return group.split(trio.Cancelled)[1] is None
+    return isinstance(error, trio.Cancelled)

@@ -1,7 +1,7 @@
 cimport cython
 
 from trio_fastws._protocol.flag cimport flag
-from .contract cimport Link, Owner, Turn
+from .contract cimport Link, Owner, Dispatcher
 
 
 cdef class Linger(Owner):
@@ -9,5 +9,5 @@ cdef class Linger(Owner):
     cdef double _soon
     cdef flag _unread
 
-    @cython.locals(turn=Turn)
+    @cython.locals(dispatcher=Dispatcher)
     cdef _close(self)

@@ -25,7 +25,7 @@ class Linger(Owner):
     Closing a socket with unread input makes the kernel answer with a reset,
     and a reset may destroy what the peer has not read yet: our last frame. So
     the sending side is shut down first, and the socket closed after the peer.
-    Whoever ends the loop waits for `Turn.lingering` to be 0, or all this was in
+    Whoever ends the loop waits for `Dispatcher.lingering` to be 0, or all this was in
     vain. It is needed behind the peer's Close as well: until it has ours it may
     send a Ping, and has to answer one (RFC 6455 5.5.2).
     """
@@ -43,34 +43,34 @@ class Linger(Owner):
         """
         self._init_owner()
         link.adopt(self)
-        link.turn.lingering += 1
+        link.dispatcher.lingering += 1
         link.shutdown(unread)
         link.want(True, False)
-        now = link.turn.time()
+        now = link.dispatcher.time()
         self._deadline: float = now + seconds
         self._soon: float = now + END_SECONDS
         self._unread: bool = unread
-        link.turn.schedule(self, min(self._soon, self._deadline))
+        link.dispatcher.schedule(self, min(self._soon, self._deadline))
 
-    def on_data(self, start: int, stop: int) -> None:
+    def _on_data(self, start: int, stop: int) -> None:
         """Discard it."""
-        link = self.link
+        link = self._link
         if self._unread and link is not None:
-            self._soon = link.turn.now + END_SECONDS
+            self._soon = link.dispatcher.now + END_SECONDS
 
-    def on_eof(self, error: OSError | None) -> None:
+    def _on_eof(self, error: OSError | None) -> None:
         """Close; the peer has, or at least it will say nothing more."""
-        link = self.link
+        link = self._link
         if link is not None and not link.flushing():
             self._close()
 
-    def on_hangup(self) -> None:
+    def _on_hangup(self) -> None:
         """Close; the peer has, rudely."""
         self._close()
 
-    def on_deadline(self, now: float) -> float:
+    def _on_deadline(self, now: float) -> float:
         """Close; the peer had its time."""
-        link = self.link
+        link = self._link
         if link is not None and link.unacknowledged() > 0:
             self._soon = now + END_SECONDS
         if now < self._soon and now < self._deadline:
@@ -80,17 +80,17 @@ class Linger(Owner):
         self._close()
         return math.inf
 
-    def on_failure(self, error: Exception) -> None:
-        """See `Owner.on_failure`."""
+    def _on_failure(self, error: Exception) -> None:
+        """See `Owner._on_failure`."""
         log_failure(error, self)
         self._close()
 
     def _close(self) -> None:
-        link = self.link
+        link = self._link
         if link is not None:
-            turn = link.turn
-            turn.wheel.cancel(self)
+            dispatcher = link.dispatcher
+            dispatcher.wheel.cancel(self)
             link.close()
-            turn.lingering -= 1
-            if turn.lingering == 0 and turn.on_lingered is not None:
-                turn.on_lingered()
+            dispatcher.lingering -= 1
+            if dispatcher.lingering == 0 and dispatcher.on_lingered is not None:
+                dispatcher.on_lingered()

@@ -16,7 +16,7 @@ import trio
 
 from . import syscalls as calls
 from .contract import Link, Owner
-from .epoll import Dispatcher
+from .epoll import EpollDispatcher
 from .failing import log_failure
 from .logs import logger
 from .syscalls import EPOLLIN
@@ -56,7 +56,7 @@ class Listener(Owner):
 
     def __init__(
         self,
-        dispatcher: Dispatcher,
+        dispatcher: EpollDispatcher,
         sock: socket.socket,
         accepted: Callable[[int], None],
     ) -> None:
@@ -77,7 +77,7 @@ class Listener(Owner):
     def accept(self, fd: int) -> None:
         """Accept what is there on a listening descriptor."""
         for _ in range(BATCH):
-            if self.link is None:  # closed by what `accepted` did
+            if self._link is None:  # closed by what `accepted` did
                 return
             try:
                 connection = calls.accept(fd)
@@ -97,10 +97,10 @@ class Listener(Owner):
                 log_failure(error)
 
     def _rest(self) -> None:
-        link = self.link
+        link = self._link
         if link is not None:
             link.want(False, False)
-            link.turn.schedule(self, link.turn.time() + REST_SECONDS)
+            link.dispatcher.schedule(self, link.dispatcher.time() + REST_SECONDS)
 
     def _run_out(self, error: OSError) -> None:
         if not self._complained:
@@ -112,22 +112,22 @@ class Listener(Owner):
             )
         self._rest()
 
-    def on_deadline(self, now: float) -> float:
+    def _on_deadline(self, now: float) -> float:
         """Accept again."""
-        if self.link is not None:
-            self.link.want(True, False)
+        if self._link is not None:
+            self._link.want(True, False)
         return math.inf
 
-    def on_failure(self, error: Exception) -> None:
+    def _on_failure(self, error: Exception) -> None:
         """Go on in a moment: no connection may cost the others theirs."""
         log_failure(error)
         self._rest()
 
     def close(self) -> None:
         """Stop listening."""
-        if self.link is not None:
-            self.link.turn.wheel.cancel(self)
-            self.link.close()
+        if self._link is not None:
+            self._link.dispatcher.wheel.cancel(self)
+            self._link.close()
 
 
 class ListeningLink(Link):
@@ -136,7 +136,7 @@ class ListeningLink(Link):
     __slots__ = ("_fd", "_socket")
 
     def __init__(
-        self, dispatcher: Dispatcher, owner: Listener, sock: socket.socket
+        self, dispatcher: EpollDispatcher, owner: Listener, sock: socket.socket
     ) -> None:
         super().__init__(dispatcher, owner)
         self._socket = sock
@@ -151,9 +151,9 @@ class ListeningLink(Link):
 
     def want(self, read: bool, write: bool) -> None:
         """Watch the socket, or do not: nobody can hang up on a listener."""
-        turn = self.turn
-        assert isinstance(turn, Dispatcher)
-        turn.epoll.modify(self._fd, EPOLLIN if read else 0)
+        dispatcher = self.dispatcher
+        assert isinstance(dispatcher, EpollDispatcher)
+        dispatcher.epoll.modify(self._fd, EPOLLIN if read else 0)
 
     def close(self) -> None:
         """See `Link.close`."""
@@ -161,11 +161,11 @@ class ListeningLink(Link):
             return
         fd, self._fd = self._fd, -1
         if self.owner is not None:
-            self.owner.link = None
+            self.owner._link = None
             self.owner = None
-        turn = self.turn
-        assert isinstance(turn, Dispatcher)
-        turn.unregister(fd)
+        dispatcher = self.dispatcher
+        assert isinstance(dispatcher, EpollDispatcher)
+        dispatcher.unregister(fd)
         self._socket.close()
 
 

@@ -34,13 +34,13 @@ def log(
 
     Args:
         level: As `logging` has it.
-        owner: Whose `Owner.describe` tells which one; None if nobody's.
+        owner: Whose `Owner._describe` tells which one; None if nobody's.
         message: As for ``logger.log``, with ``args``.
         args: What goes into the message.
         exc_info: What was raised.
     """
     if logger.isEnabledFor(level):
-        known: dict[str, object] = {} if owner is None else owner.describe()
+        known: dict[str, object] = {} if owner is None else owner._describe()
         extra = {name: known.get(name) for name in WORDS}
         text = message + " [%s]" if known else message
         values = (*args, in_words(known)) if known else args
@@ -48,7 +48,7 @@ def log(
 
 
 def in_words(known: dict[str, object]) -> str:
-    """Return what `Owner.describe` has told, for a person."""
+    """Return what `Owner._describe` has told, for a person."""
     parts: list[str] = []
     for name, word in WORDS.items():
         value = known.get(name)

@@ -4,7 +4,7 @@ Owns when a turn happens. Plain Python on purpose: nothing asynchronous is
 compiled, and this runs once a turn, not once a message.
 
 Parking. The loop parks only when nothing is marked or put off, and while it is
-parked `Turn.unpark` is set, so that whoever marks something wakes somebody. Where
+parked `Dispatcher.unpark` is set, so that whoever marks something wakes somebody. Where
 there is an epoll, the task that waits for it goes on waiting, and another runs the
 turn: to cancel a wait and begin it again costs five times as much (35 us, and 7 to wake
 a task), and an eventfd in the epoll a write, a read and a turn more.
@@ -30,8 +30,8 @@ from trio.lowlevel import (
     wait_task_rescheduled,
 )
 
-from .contract import Turn
-from .epoll import Dispatcher
+from .contract import Dispatcher
+from .epoll import EpollDispatcher
 from .quiet import Quiet, is_guest
 from .wakeup import READY
 
@@ -46,7 +46,7 @@ class Loop:
 
     def __init__(
         self,
-        turn: Turn,
+        dispatcher: Dispatcher,
         work: Callable[[bool], bool],
         wait: Callable[[], Awaitable[object]] | None = None,
         quiet: Quiet | None = None,
@@ -54,14 +54,14 @@ class Loop:
         """Make one that does not run yet.
 
         Args:
-            turn: What is parked.
+            dispatcher: What is parked.
             work: Runs a turn, and returns whether something is left. It is told
                 whether it was what is waited for that woke the task.
             wait: Waits for the kernel. None: there is nothing to wait for but to be
                 woken.
             quiet: What ``work`` asks, if it does; it is installed as long as this runs.
         """
-        self._turn = turn
+        self._dispatcher = dispatcher
         self._work = work
         self._wait = wait
         self._quiet = quiet
@@ -97,7 +97,7 @@ class Loop:
                         await self._run_beside(self._wait)
         finally:
             self.ended = True
-            self._turn.unpark = None
+            self._dispatcher.unpark = None
             if self._quiet is not None:
                 remove_instrument(self._quiet)
 
@@ -126,13 +126,13 @@ class Loop:
 
     async def _catch_up(self, alone: bool) -> None:
         # Runs turns until nothing is left, and parks.
-        self._turn.unpark = None
+        self._dispatcher.unpark = None
         while self._work(alone):
             # Let other tasks run, then go on. Not shielded, or a loop that
             # always has something left could never be ended.
             await checkpoint()
             alone = False
-        deadline = self._turn.park(self._wake)
+        deadline = self._dispatcher.park(self._wake)
         if deadline != self._park_scope.deadline:
             self._park_scope.deadline = deadline
 
@@ -147,33 +147,33 @@ class Loop:
     @enable_ki_protection
     def _wake(self) -> None:
         # Whoever marks something calls it. A turn comes soon; to ask again is needless.
-        self._turn.unpark = None
+        self._dispatcher.unpark = None
         if self._sleeper is not None:
             reschedule(self._sleeper, READY)
             self._sleeper = None
 
 
-def dispatcher_loop(dispatcher: Dispatcher, quiet: Quiet | None = None) -> Loop:
+def dispatcher_loop(dispatcher: EpollDispatcher, quiet: Quiet | None = None) -> Loop:
     """Return the loop over a dispatcher's epoll."""
     wait = partial(wait_readable, dispatcher.epoll)
     return Loop(dispatcher, dispatcher.turn, wait, quiet)
 
 
-def plain_loop(turn: Turn) -> Loop:
+def plain_loop(dispatcher: Dispatcher) -> Loop:
     """Return the loop of a turn without sockets, all of whose links have pumps."""
 
     def work(_alone: bool) -> bool:
-        turn.begin()
-        late = turn.tick()
-        turn.go_on()
-        late = turn.flush() or late
-        turn.woken = False
-        return late or not turn.idle()
+        dispatcher.begin()
+        late = dispatcher.tick()
+        dispatcher.run_deferred()
+        late = dispatcher.flush() or late
+        dispatcher.woken = False
+        return late or not dispatcher.idle()
 
-    return Loop(turn, work)
+    return Loop(dispatcher, work)
 
 
-def new_turn(*, stays: bool = False) -> tuple[Turn, Loop]:
+def new_dispatcher(*, stays: bool = False) -> tuple[Dispatcher, Loop]:
     """Return what this platform has: an epoll and its loop, or a plain turn.
 
     Args:
@@ -183,7 +183,7 @@ def new_turn(*, stays: bool = False) -> tuple[Turn, Loop]:
     if HAVE_EPOLL:
         quiet = Quiet() if stays and not is_guest() else None
         seconds = None if quiet is None else quiet.seconds
-        dispatcher = Dispatcher(trio.current_time, seconds)
-        return dispatcher, dispatcher_loop(dispatcher, quiet)
-    turn = Turn(trio.current_time)
-    return turn, plain_loop(turn)
+        watching = EpollDispatcher(trio.current_time, seconds)
+        return watching, dispatcher_loop(watching, quiet)
+    dispatcher = Dispatcher(trio.current_time)
+    return dispatcher, plain_loop(dispatcher)

@@ -8,7 +8,7 @@ cdef double GIVE_BACK_SECONDS
 
 @cython.final
 cdef class Peak(Timer):
-    cdef object _turn
+    cdef object _dispatcher
     cdef public Py_ssize_t held
     cdef public Py_ssize_t most
     cdef public Py_ssize_t recent

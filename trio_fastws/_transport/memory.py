@@ -19,7 +19,7 @@ from .wheel import Timer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .contract import Turn
+    from .contract import Dispatcher
 
 # Half of the freed memory that the allocator should keep for the next messages.
 KEPT_FREE = 8 * 2**20
@@ -74,11 +74,11 @@ class Peak(Timer):
         planned: When that will be; ``math.inf`` if it is not.
     """
 
-    __slots__ = ("_turn", "held", "most", "planned", "recent")
+    __slots__ = ("_dispatcher", "held", "most", "planned", "recent")
 
-    def __init__(self, turn: Turn) -> None:
+    def __init__(self, dispatcher: Dispatcher) -> None:
         self._init_timer()
-        self._turn: Turn = turn
+        self._dispatcher: Dispatcher = dispatcher
         self.held: int = 0
         self.most: int = 0
         self.recent: int = 0
@@ -88,11 +88,11 @@ class Peak(Timer):
         """Plan to give memory back: much less is held than the most."""
         if self.planned == math.inf:
             self.recent = self.held
-            self.planned = self._turn.time() + GIVE_BACK_SECONDS
-            self._turn.schedule(self, self.planned)
+            self.planned = self._dispatcher.time() + GIVE_BACK_SECONDS
+            self._dispatcher.schedule(self, self.planned)
 
-    def on_deadline(self, now: float) -> float:
-        """See `Timer.on_deadline`."""
+    def _on_deadline(self, now: float) -> float:
+        """See `Timer._on_deadline`."""
         if now < self.planned:
             return self.planned
         self.planned = math.inf

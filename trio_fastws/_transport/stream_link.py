@@ -21,7 +21,7 @@ import trio
 from . import syscalls as calls
 from .addresses import peer_of
 from .close_notify import Parting, as_tls, end_output
-from .contract import HEADROOM, READ_SIZE, Link, Owner, Turn
+from .contract import HEADROOM, READ_SIZE, Dispatcher, Link, Owner
 from .failing import contain, drop_cork, log_failure
 from .logs import log
 from .unsent import first_bytes, limit_unsent
@@ -57,8 +57,10 @@ class StreamLink(Link):
         "written",
     )
 
-    def __init__(self, turn: Turn, owner: Owner, stream: trio.abc.Stream) -> None:
-        super().__init__(turn, owner)
+    def __init__(
+        self, dispatcher: Dispatcher, owner: Owner, stream: trio.abc.Stream
+    ) -> None:
+        super().__init__(dispatcher, owner)
         self._stream = stream
         self._scope = trio.CancelScope()
         self._wire: list[bytes] = []
@@ -85,7 +87,7 @@ class StreamLink(Link):
 
         Protected from KeyboardInterrupt, as the loop is, with every hook that
         is called from here. Cancelling it gives the connection up. Never raises
-        because of the stream or the peer: the owner hears of it by `Owner.on_eof`.
+        because of the stream or the peer: the owner hears of it by `Owner._on_eof`.
         """
         try:
             with self._scope:
@@ -110,29 +112,29 @@ class StreamLink(Link):
 
     def _fail(self, group: ExceptionGroup[Exception]) -> None:
         # What no stream of trio's raises, or a bug in an owner.
-        turn, owner = self.turn, self.owner
+        dispatcher, owner = self.dispatcher, self.owner
         log_stream_failure(group, owner)
-        drop_cork(turn)
+        drop_cork(dispatcher)
         if owner is not None:
             try:
                 self._end(OSError(_cause(_innermost(group))))
             except Exception as error:  # noqa: BLE001 - isolation
-                contain(turn, owner, error)
+                contain(dispatcher, owner, error)
 
     async def _read_all(self) -> None:
         while True:
             owner = self.owner
             if owner is None:  # closed
                 return
-            if not self._reading or owner.unfinished:
+            if not self._reading or owner._is_deferred:
                 self._wake_reader = trio.Event()
-                if owner.unfinished:
+                if owner._is_deferred:
                     await trio.lowlevel.checkpoint()
                 else:
                     await self._wake_reader.wait()
                 continue
             try:
-                narrow = self.turn.narrow
+                narrow = self.dispatcher.narrow
                 size = READ_SIZE if narrow is None else len(narrow)
                 data = await self._stream.receive_some(size)
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
@@ -145,26 +147,26 @@ class StreamLink(Link):
 
     def _hand_over(self, data: bytes | bytearray) -> None:
         # Into the owner's own buffer as long as it has one, then by the turn's.
-        turn = self.turn
-        turn.begin(READ_SECONDS)
+        dispatcher = self.dispatcher
+        dispatcher.begin(READ_SECONDS)
         view = memoryview(data)
         while view and self.owner is not None:
             owner = self.owner
-            target = owner.get_buffer() if owner.direct else None
+            target = owner._get_buffer() if owner._direct else None
             if target is None:
-                turn.window[: len(view)] = view
-                owner.on_data(HEADROOM, HEADROOM + len(view))
+                dispatcher.window[: len(view)] = view
+                owner._on_data(HEADROOM, HEADROOM + len(view))
                 return
             size = min(len(target), len(view))
             target[:size] = view[:size]
-            owner.on_filled(size)
+            owner._on_filled(size)
             view = view[size:]
 
     def _end(self, error: OSError | None) -> None:
         self.broken = self.broken or error is not None
         if self.owner is not None:
-            self.turn.begin()
-            self.owner.on_eof(error)
+            self.dispatcher.begin()
+            self.owner._on_eof(error)
 
     @trio.lowlevel.enable_ki_protection
     async def _write(self) -> None:
@@ -202,15 +204,15 @@ class StreamLink(Link):
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.broken = True
             if self.owner is not None:
-                self.turn.mark(self.owner)
+                self.dispatcher.mark(self.owner)
             return False
         self._sent += self._sending
         self._sending = 0
         if self._room_wanted and self.owner is not None:
             # The loop may have been parked for long: its time is old. And
             # there may be a hundred pumps, each of which takes so much.
-            self.turn.begin(READ_SECONDS)
-            self.owner.on_writable()
+            self.dispatcher.begin(READ_SECONDS)
+            self.owner._on_writable()
         return True
 
     def write(self, parts: list[bytes], size: int) -> int:
@@ -306,7 +308,7 @@ class StreamLink(Link):
         """See `Link.close`."""
         self._closed = True
         if self.owner is not None:
-            self.owner.link = None
+            self.owner._link = None
             self.owner = None
         self._scope.cancel()
 

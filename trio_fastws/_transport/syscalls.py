@@ -251,13 +251,13 @@ def set_timer(fd: int, microseconds: int) -> None:
     os.timerfd_settime_ns(fd, initial=microseconds * 1000)
 
 
-def event_fd(events: bytearray, index: int) -> int:
+def polled_fd(events: bytearray, index: int) -> int:
     """Return the descriptor of an event."""
     fd: int = _EVENT.unpack_from(events, index * _EVENT.size)[0]
     return fd
 
 
-def event_mask(events: bytearray, index: int) -> int:
+def polled_mask(events: bytearray, index: int) -> int:
     """Return what happened to it."""
     mask: int = _EVENT.unpack_from(events, index * _EVENT.size)[1]
     return mask
@@ -267,13 +267,13 @@ with suppress(ImportError):  # where there was no compiler, or no epoll
     from ._syscalls import (
         accept as accept,
         end_output as end_output,
-        event_fd as event_fd,
-        event_mask as event_mask,
         has_failed as has_failed,
         look as look,
         new_events as new_events,
         new_timer as new_timer,
         peer_address as peer_address,
+        polled_fd as polled_fd,
+        polled_mask as polled_mask,
         receive as receive,
         receive_into as receive_into,
         send as send,

@@ -7,8 +7,8 @@ cdef class Timer:
     cdef Timer _preceding
 
     cdef _init_timer(self)
-    cpdef double on_deadline(self, double now) except? -1
-    cpdef on_failure(self, error)
+    cpdef double _on_deadline(self, double now) except? -1
+    cpdef _on_failure(self, error)
 
 
 cdef class Wheel:

@@ -42,7 +42,7 @@ class Timer:
         self._following: Timer | None = None
         self._preceding: Timer | None = None
 
-    def on_deadline(self, now: float) -> float:
+    def _on_deadline(self, now: float) -> float:
         """Act on a deadline; return the next one, ``math.inf`` for none.
 
         Called with the time the wheel was told. May be called before the
@@ -50,8 +50,8 @@ class Timer:
         """
         return math.inf
 
-    def on_failure(self, error: Exception) -> None:
-        """Called when `on_deadline` has raised. Raises it again unless overridden."""
+    def _on_failure(self, error: Exception) -> None:
+        """Called when `_on_deadline` has raised. Raises it again unless overridden."""
         raise error
 
 
@@ -144,7 +144,7 @@ class Wheel:
         if exact is not None and self.exact_at <= now:
             self._exact = None
             self.exact_at = math.inf
-            deadline = exact.on_deadline(now)
+            deadline = exact._on_deadline(now)
             if deadline < math.inf:
                 self.schedule_exactly(exact, deadline)
         count = 0
@@ -164,9 +164,9 @@ class Wheel:
             count += 1
             self._unlink(timer)
             try:
-                deadline = timer.on_deadline(now)
+                deadline = timer._on_deadline(now)
             except Exception as error:  # noqa: BLE001 - isolation: it knows how it ends
-                timer.on_failure(error)
+                timer._on_failure(error)
                 continue
             self.schedule(timer, self._after(deadline, now))
         return False
