@@ -49,7 +49,7 @@ def load_twin(name: str = "pure_twin") -> ModuleType:
     folder = Path(compiled.__file__ or "").parent
     root = _add_package(name, folder)
     sys.modules[f"{name}._xor"] = None  # type: ignore[assignment]
-    _add_package(f"{name}.deflate", folder / "deflate")
+    root.deflate = _add_package(f"{name}.deflate", folder / "deflate")
     for dotted in MODULES:
         path = folder.joinpath(*dotted.split(".")).with_suffix(".py")
         module = ModuleType(f"{name}.{dotted}")
