@@ -48,7 +48,6 @@ HOT = (
     "_transport.contract",
     "_transport.linger",
     "_transport._syscalls",
-    "_transport.staying",
     "_transport.epoll",
     "_connection.outbox",
     "_connection.budget",

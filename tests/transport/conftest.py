@@ -124,9 +124,9 @@ class CountedWork:
         self.work = work
         self.turns = 0
 
-    def __call__(self, alone: bool) -> bool:
+    def __call__(self) -> bool:
         self.turns += 1
-        return self.work(alone)
+        return self.work()
 
 
 @pytest.fixture

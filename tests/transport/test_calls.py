@@ -7,7 +7,6 @@ import os
 import select
 import socket
 import struct
-import threading
 
 import pytest
 
@@ -143,45 +142,6 @@ def test_events_are_those_of_the_epoll(unix_pair) -> None:
         assert found == {one[0].fileno(): EPOLLIN, two[0].fileno(): EPOLLOUT}
     with pytest.raises((OSError, ValueError)):
         calls.look(epoll, events)
-
-
-def test_a_look_that_waits_ends_with_an_event(unix_pair) -> None:
-    ours, theirs = unix_pair()
-    events = calls.new_events()
-    with select.epoll() as epoll:
-        epoll.register(ours, EPOLLIN)
-        threading.Timer(0.001, theirs.send, [b"x"]).start()
-        # It may end without one as well, after a while; then one looks again.
-        while calls.look(epoll, events, True) == 0:
-            pass
-        assert calls.polled_fd(events, 0) == ours.fileno()
-
-
-def test_a_timer_ends_a_look_once_each_time_it_is_set() -> None:
-    timer = calls.new_timer()
-    if timer < 0:
-        pytest.skip("Python has timers from 3.13 on, our C always")
-    events = calls.new_events()
-    with select.epoll() as epoll:
-        epoll.register(timer, EPOLLIN | EPOLLET)
-        for _ in range(3):
-            assert calls.look(epoll, events) == 0
-            calls.set_timer(timer, 100)
-            while calls.look(epoll, events, True) == 0:
-                pass
-            assert calls.polled_fd(events, 0) == timer
-        # A second is much, but what counts is the last time it was set to.
-        calls.set_timer(timer, 1_000_001)
-        calls.set_timer(timer, 1)
-        while calls.look(epoll, events, True) == 0:
-            pass
-    os.close(timer)
-
-
-def test_only_a_timer_is_set(unix_pair) -> None:
-    ours, _theirs = unix_pair()
-    with pytest.raises(OSError, match="Invalid argument"):
-        calls.set_timer(ours.fileno(), 1)
 
 
 def test_a_lent_socket_leaves_the_descriptor_open(pair) -> None:

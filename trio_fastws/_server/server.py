@@ -154,9 +154,7 @@ class Server:
         task_status: trio.TaskStatus[Server],
     ) -> None:
         """Serve until cancelled; then end in order."""
-        dispatcher, loop = loops.new_dispatcher(
-            stays=isinstance(self._handler, EventHandler)
-        )
+        dispatcher, loop = loops.new_dispatcher()
         try:
             await self._run(dispatcher, loop, listeners, tls, shared, task_status)
         finally:

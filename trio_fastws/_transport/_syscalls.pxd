@@ -1,7 +1,5 @@
 cpdef bytearray new_events()
-cpdef int look(epoll, bytearray events, bint wait=*) except -1
-cpdef int new_timer()
-cpdef set_timer(int fd, long microseconds)
+cpdef int look(epoll, bytearray events) except -1
 cpdef int polled_fd(bytearray events, Py_ssize_t index) except? -1
 cpdef unsigned int polled_mask(bytearray events, Py_ssize_t index) except? 0
 

@@ -1,7 +1,7 @@
 """The C bodies of `calls`: the same functions, without Python's socket objects.
 
-The lock of the interpreter is kept, but where a look waits: the other calls do not,
-and to let it go and take it again would cost as much as a short call.
+The GIL is kept: none of these calls waits, and to release it and take it again would
+cost as much as a short call.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -68,32 +68,12 @@ cdef extern from "<sys/epoll.h>" nogil:
     int c_epoll_wait "epoll_wait"(int fd, epoll_event *found, int most, int timeout)
 
 
-cdef extern from "<time.h>" nogil:
-    ctypedef long time_t
-    cdef struct timespec:
-        time_t tv_sec
-        long tv_nsec
-    cdef struct itimerspec:
-        timespec it_value
-    int CLOCK_MONOTONIC
-
-
-cdef extern from "<sys/timerfd.h>" nogil:
-    int TFD_CLOEXEC
-    int TFD_NONBLOCK
-    int c_timerfd_create "timerfd_create"(int clock, int flags)
-    int c_timerfd_settime "timerfd_settime"(
-        int fd, int flags, const itimerspec *time, itimerspec *before
-    )
-
-
 # As in `calls`; ROOM is as much as one read brings, which is what is echoed.
 cdef enum:
     MAX_EVENTS = 64
     JOIN_BELOW = 4096
     MAX_PARTS = 64
     ROOM = 256 * 1024
-    LONGEST_WAIT = 10
 
 # Where small parts are joined. One thread at a time has the interpreter's lock.
 cdef char _joined[ROOM]
@@ -272,38 +252,18 @@ cpdef bytearray new_events():
     return bytearray(sizeof(epoll_event) * MAX_EVENTS)
 
 
-cpdef int look(epoll, bytearray events, bint wait=False) except -1:
+cpdef int look(epoll, bytearray events) except -1:
     """See `calls.look`."""
     cdef int fd = epoll.fileno()
     cdef int most = len(events) // <Py_ssize_t> sizeof(epoll_event)
     cdef epoll_event *found = <epoll_event *> PyByteArray_AS_STRING(events)
-    cdef int count
-    if wait:
-        with nogil:  # the one call that takes time: other threads may run
-            count = c_epoll_wait(fd, found, most, LONGEST_WAIT)
-    else:
-        count = c_epoll_wait(fd, found, most, 0)
+    cdef int count = c_epoll_wait(fd, found, most, 0)
     if count < 0:
         if errno == EINTR:
             return 0
         PyErr_SetFromErrno(OSError)
         return -1
     return count
-
-
-cpdef int new_timer():
-    """See `calls.new_timer`."""
-    return c_timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)
-
-
-cpdef set_timer(int fd, long microseconds):
-    """See `calls.set_timer`."""
-    cdef itimerspec when
-    memset(&when, 0, sizeof(when))
-    when.it_value.tv_sec = microseconds // 1_000_000
-    when.it_value.tv_nsec = microseconds % 1_000_000 * 1000
-    if c_timerfd_settime(fd, 0, &when, NULL) < 0:
-        PyErr_SetFromErrno(OSError)
 
 
 cdef epoll_event *_event(bytearray events, Py_ssize_t index) except NULL:

@@ -5,11 +5,10 @@ from ._syscalls cimport (
     receive_into, send, unacknowledged, unsent,
 )
 from .contract cimport Link, Owner, Dispatcher
-from .staying cimport Stay
 
 # Numbers of the module as C has them: not seen from Python.
 cdef unsigned int EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP, EPOLLRDHUP, EPOLLET
-cdef Py_ssize_t HEADROOM, MAX_EVENTS, FEW_EVENTS
+cdef Py_ssize_t HEADROOM, MAX_EVENTS
 
 
 cdef class SocketLink(Link):
@@ -44,13 +43,11 @@ cdef class EpollDispatcher(Dispatcher):
     cdef bytearray _events
     cdef Py_ssize_t _count
     cdef Py_ssize_t _position
-    cdef Stay _stay
 
-    cdef _allow_to_stay(self, Stay stay)
     cpdef register(self, int fd, Link link, unsigned int mask)
     cpdef unregister(self, int fd)
-    @cython.locals(late=bint, looked=bint, left=bint, stay=Stay, waiting=Stay)
-    cpdef bint turn(self, bint alone=*) except? -1
+    @cython.locals(late=bint, looked=bint, left=bint)
+    cpdef bint turn(self) except? -1
     @cython.locals(links=list, events=bytearray, link=Link, mask="unsigned int")
     cdef _handle(self)
     cpdef handle(self, Link link, unsigned int events)

@@ -22,7 +22,6 @@ once for a FIN and once for a reset, and unread bytes stay readable.
 
 from __future__ import annotations
 
-import math
 import os
 import select
 from time import perf_counter
@@ -30,7 +29,6 @@ from typing import TYPE_CHECKING
 
 from .contract import HEADROOM, Dispatcher, Link, Owner
 from .failing import contain
-from .staying import Stay
 from .syscalls import (
     EPOLLERR,
     EPOLLET,
@@ -58,11 +56,6 @@ from .unsent import first_bytes, limit_unsent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-# A look that brings more is worth a turn of trio's loop, and while that takes its time
-# even more comes to be handled together.
-FEW_EVENTS = 2
 
 
 class SocketLink(Link):
@@ -253,17 +246,9 @@ class SocketLink(Link):
 class EpollDispatcher(Dispatcher):
     """A turn over an epoll of its own."""
 
-    __slots__ = ("_count", "_events", "_links", "_position", "_stay", "epoll")
+    __slots__ = ("_count", "_events", "_links", "_position", "epoll")
 
-    def __init__(
-        self, clock: Callable[[], float], quiet: Callable[[], float] | None = None
-    ) -> None:
-        """Make one.
-
-        Args:
-            clock: What deadlines are compared with.
-            quiet: See `Stay`; None: a turn never waits.
-        """
+    def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__(clock)
         self.epoll = select.epoll()
         # Indexed by descriptor: the kernel hands out the lowest free number,
@@ -275,22 +260,8 @@ class EpollDispatcher(Dispatcher):
         self._events = new_events()
         self._count: int = 0
         self._position: int = 0
-        self._stay: Stay | None = None
-        if quiet is not None:
-            self._allow_to_stay(Stay(quiet))
 
-    def _allow_to_stay(self, stay: Stay) -> None:
-        if stay.timer < 0:
-            return
-        try:
-            # By its edge: nobody reads it, and its events are for no link. A look
-            # that waits ends, and that is all.
-            self.register(stay.timer, None, EPOLLIN | EPOLLET)
-            self._stay = stay
-        except OSError:
-            stay.close()  # an epoll has limits of its own: do without
-
-    def register(self, fd: int, link: Link | None, mask: int) -> None:
+    def register(self, fd: int, link: Link, mask: int) -> None:
         """Watch ``fd``; `Link.on_ready` is called with its events."""
         while len(self._links) <= fd:
             self._links.append(None)
@@ -302,30 +273,20 @@ class EpollDispatcher(Dispatcher):
         self._links[fd] = None
         self.epoll.unregister(fd)
 
-    def turn(self, alone: bool = False) -> bool:
+    def turn(self) -> bool:
         """Handle everything that is ready, as long as the turn's time lasts.
-
-        Args:
-            alone: Whether the kernel woke the task, and most likely no other.
 
         Returns:
             Whether something is left that need not wait for the kernel.
         """
         self.begin()
-        stay = self._stay if alone else None
-        if stay is not None:
-            stay.begin()
-        waiting: Stay | None = None
         late = self.tick()
         self.run_deferred()
         while True:
             looked = self._position == self._count
             if looked:
-                self._count = look(self.epoll, self._events, waiting is not None)
+                self._count = look(self.epoll, self._events)
                 self._position = 0
-                if waiting is not None:
-                    waiting.waited(perf_counter())
-                    self.now = self.clock()
             self._handle()
             late = self.flush() or late
             # Looking once more costs one syscall; a turn of trio's loop costs
@@ -339,15 +300,6 @@ class EpollDispatcher(Dispatcher):
                 or perf_counter() >= self.until
             ):
                 break
-            waiting = None
-            if (
-                stay is not None
-                and not late
-                and self._count <= FEW_EVENTS
-                and self.wheel.exact_at == math.inf
-                and stay.may_wait(perf_counter())
-            ):
-                waiting = stay
         self.woken = False
         # After a full look there may be more, and to wait for it costs more than to
         # look again.
@@ -379,7 +331,5 @@ class EpollDispatcher(Dispatcher):
         for link in self._links:
             if link is not None:
                 link.close()
-        if self._stay is not None:
-            self._stay.close()
         self.epoll.close()
         Dispatcher.close(self)

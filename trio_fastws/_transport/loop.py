@@ -20,11 +20,9 @@ import trio
 from trio.lowlevel import (
     Abort,
     Task,
-    add_instrument,
     checkpoint,
     current_task,
     enable_ki_protection,
-    remove_instrument,
     reschedule,
     wait_readable,
     wait_task_rescheduled,
@@ -32,7 +30,6 @@ from trio.lowlevel import (
 
 from .contract import Dispatcher
 from .epoll import EpollDispatcher
-from .quiet import Quiet, is_guest
 from .wakeup import READY
 
 if TYPE_CHECKING:
@@ -47,24 +44,20 @@ class Loop:
     def __init__(
         self,
         dispatcher: Dispatcher,
-        work: Callable[[bool], bool],
+        work: Callable[[], bool],
         wait: Callable[[], Awaitable[object]] | None = None,
-        quiet: Quiet | None = None,
     ) -> None:
         """Make one that does not run yet.
 
         Args:
             dispatcher: What is parked.
-            work: Runs a turn, and returns whether something is left. It is told
-                whether it was what is waited for that woke the task.
+            work: Runs a turn, and returns whether something is left.
             wait: Waits for the kernel. None: there is nothing to wait for but to be
                 woken.
-            quiet: What ``work`` asks, if it does; it is installed as long as this runs.
         """
         self._dispatcher = dispatcher
         self._work = work
         self._wait = wait
-        self._quiet = quiet
         # Left at the deadline up to which the loop is parked.
         self._park_scope = trio.CancelScope()
         # Which task sleeps until it is woken.
@@ -86,8 +79,6 @@ class Loop:
         """
         if self._wait is not None:
             nursery.start_soon(self._help)
-        if self._quiet is not None:
-            add_instrument(self._quiet)
         try:
             while True:
                 with trio.CancelScope() as self._park_scope:
@@ -98,40 +89,34 @@ class Loop:
         finally:
             self.ended = True
             self._dispatcher.unpark = None
-            if self._quiet is not None:
-                remove_instrument(self._quiet)
 
     async def _run_alone(self) -> None:
         while True:
-            await self._catch_up(False)
+            await self._catch_up()
             await self._sleep()
 
     async def _run_beside(self, wait: Callable[[], Awaitable[object]]) -> None:
-        woken = False
         while True:
             while self._sleeper is None:
                 # The other task sees what has come; two turns in one of trio's would
                 # halve the patience of outboxes that wait for more.
                 await checkpoint()
-                woken = False
-            await self._catch_up(woken)
+            await self._catch_up()
             await wait()
-            woken = True
 
     @enable_ki_protection
     async def _help(self) -> None:
         while True:
             await self._sleep()
-            await self._catch_up(False)
+            await self._catch_up()
 
-    async def _catch_up(self, alone: bool) -> None:
+    async def _catch_up(self) -> None:
         # Runs turns until nothing is left, and parks.
         self._dispatcher.unpark = None
-        while self._work(alone):
+        while self._work():
             # Let other tasks run, then go on. Not shielded, or a loop that
             # always has something left could never be ended.
             await checkpoint()
-            alone = False
         deadline = self._dispatcher.park(self._wake)
         if deadline != self._park_scope.deadline:
             self._park_scope.deadline = deadline
@@ -153,16 +138,15 @@ class Loop:
             self._sleeper = None
 
 
-def dispatcher_loop(dispatcher: EpollDispatcher, quiet: Quiet | None = None) -> Loop:
+def dispatcher_loop(dispatcher: EpollDispatcher) -> Loop:
     """Return the loop over a dispatcher's epoll."""
-    wait = partial(wait_readable, dispatcher.epoll)
-    return Loop(dispatcher, dispatcher.turn, wait, quiet)
+    return Loop(dispatcher, dispatcher.turn, partial(wait_readable, dispatcher.epoll))
 
 
 def plain_loop(dispatcher: Dispatcher) -> Loop:
     """Return the loop of a turn without sockets, all of whose links have pumps."""
 
-    def work(_alone: bool) -> bool:
+    def work() -> bool:
         dispatcher.begin()
         late = dispatcher.tick()
         dispatcher.run_deferred()
@@ -173,17 +157,10 @@ def plain_loop(dispatcher: Dispatcher) -> Loop:
     return Loop(dispatcher, work)
 
 
-def new_dispatcher(*, stays: bool = False) -> tuple[Dispatcher, Loop]:
-    """Return what this platform has: an epoll and its loop, or a plain turn.
-
-    Args:
-        stays: Whether its turns may stay (see `Stay`). It pays if what comes wakes no
-            task, and takes a descriptor more.
-    """
+def new_dispatcher() -> tuple[Dispatcher, Loop]:
+    """Return what this platform has: an epoll and its loop, or a plain dispatcher."""
     if HAVE_EPOLL:
-        quiet = Quiet() if stays and not is_guest() else None
-        seconds = None if quiet is None else quiet.seconds
-        watching = EpollDispatcher(trio.current_time, seconds)
-        return watching, dispatcher_loop(watching, quiet)
+        polling = EpollDispatcher(trio.current_time)
+        return polling, dispatcher_loop(polling)
     dispatcher = Dispatcher(trio.current_time)
     return dispatcher, plain_loop(dispatcher)

@@ -13,7 +13,6 @@ import os
 import socket
 import struct
 import sys
-import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +33,6 @@ EPOLLET = 1 << 31
 # trio's own loop over, few enough that the tasks they wake stay in the cache (1,000
 # connections, a task for each: 27 us a message with 512, 20 with 64).
 MAX_EVENTS = 64
-# If a timer fails; the kernel's own ticks come as seldom, so it costs nothing.
-LONGEST_WAIT = 10
 # Parts above this average size are handed to the kernel as they are; smaller
 # ones are cheaper to join first.
 JOIN_BELOW = 4096
@@ -211,44 +208,12 @@ def new_events() -> bytearray:
     return bytearray(_EVENT.size * MAX_EVENTS)
 
 
-def look(epoll: Any, events: bytearray, wait: bool = False) -> int:
-    """Look for events; return how many there are now in ``events``.
-
-    Args:
-        epoll: Where.
-        events: Room for them.
-        wait: Whether to wait for the first one, for `LONGEST_WAIT` milliseconds at
-            the most: there should be a timer that ends it sooner.
-    """
-    found = epoll.poll(LONGEST_WAIT / 1000 if wait else 0, MAX_EVENTS)
+def look(epoll: Any, events: bytearray) -> int:
+    """Look for events; return how many there are now in ``events``."""
+    found = epoll.poll(0, MAX_EVENTS)
     for index, (fd, mask) in enumerate(found):
         _EVENT.pack_into(events, index * _EVENT.size, fd, mask)
     return len(found)
-
-
-def new_timer() -> int:
-    """Return a descriptor that becomes readable when `set_timer` says so.
-
-    Returns:
-        -1 if there is none to be had; Python has none of its own before 3.13.
-    """
-    if sys.platform != "linux" or sys.version_info < (3, 13):
-        return -1
-    try:
-        return os.timerfd_create(time.CLOCK_MONOTONIC, flags=os.TFD_CLOEXEC)
-    except OSError:
-        return -1
-
-
-def set_timer(fd: int, microseconds: int) -> None:
-    """Make a timer's descriptor readable so much later, instead of what was set.
-
-    Raises:
-        OSError: It is no timer.
-    """
-    if sys.platform != "linux" or sys.version_info < (3, 13):
-        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-    os.timerfd_settime_ns(fd, initial=microseconds * 1000)
 
 
 def polled_fd(events: bytearray, index: int) -> int:
@@ -270,14 +235,12 @@ with suppress(ImportError):  # where there was no compiler, or no epoll
         has_failed as has_failed,
         look as look,
         new_events as new_events,
-        new_timer as new_timer,
         peer_address as peer_address,
         polled_fd as polled_fd,
         polled_mask as polled_mask,
         receive as receive,
         receive_into as receive_into,
         send as send,
-        set_timer as set_timer,
         unacknowledged as unacknowledged,
         unsent as unsent,
     )
