@@ -354,7 +354,7 @@ class Connection(Pressure):
 
     def _on_deadline(self, now: float) -> float:
         """See `Timer._on_deadline`: all of a connection's deadlines in one."""
-        return liveness._on_deadline(self, now)
+        return liveness.on_deadline(self, now)
 
 
 def _check_types(code: object, reason: object) -> None:

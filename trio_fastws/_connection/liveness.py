@@ -126,7 +126,7 @@ class Probe:
             self.since = now
 
 
-def _on_deadline(ws: Connection, now: float) -> float:
+def on_deadline(ws: Connection, now: float) -> float:
     """Do what is due; return when to be called again, `math.inf` for never."""
     shared = ws._shared
     if ws._finished:
