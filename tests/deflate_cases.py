@@ -15,7 +15,7 @@ from trio_fastws import PerMessageDeflate, Timeouts, open_websocket
 
 # How we may be asked to compress, and what of a peer's window is shared.
 MODES = {
-    "persistent": {},
+    "persistent": {"context": "persistent"},
     "window": {"context": "window"},
     "none": {"server_context_takeover": False, "client_context_takeover": False},
 }

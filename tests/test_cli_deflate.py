@@ -113,7 +113,7 @@ def test_every_option_can_be_written() -> None:
     text = (
         "server_context_takeover=no,client_context_takeover=yes,"
         "server_window_bits=15,client_window_bits=9,context=window,level=6,"
-        "memory_level=9,strategy=huffman,threshold=0,library=zlib"
+        "memory_level=9,threshold=0,library=zlib"
     )
     assert parse_deflate(text) == PerMessageDeflate(
         server_context_takeover=False,
@@ -123,7 +123,6 @@ def test_every_option_can_be_written() -> None:
         context="window",
         level=6,
         memory_level=9,
-        strategy="huffman",
         threshold=0,
         library="zlib",
     )
@@ -145,7 +144,6 @@ def test_every_option_can_be_written() -> None:
         ("threshold=-1", "threshold is -1; it must be "),
         ("server_context_takeover=0", "server_context_takeover is '0'; it must be yes"),
         ("context=none", "context is 'none'; it must be one of persistent, window"),
-        ("strategy=best", "strategy is 'best'; it must be one of default, "),
         ("library=brotli", "library is 'brotli'; it must be one of zlib, "),
     ],
 )

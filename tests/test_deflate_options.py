@@ -20,10 +20,9 @@ def test_the_defaults():
         "client_context_takeover": True,
         "server_window_bits": None,
         "client_window_bits": None,
-        "context": "persistent",
+        "context": "window",
         "level": 1,
         "memory_level": 5,
-        "strategy": "default",
         "threshold": 64,
         "library": "zlib",
     }
@@ -60,14 +59,6 @@ def test_it_is_a_value():
             "context is 'shared'; it must be one of persistent, window",
         ),
         ({"context": None}, "context is None; it must be one of persistent, window"),
-        (
-            {"strategy": 2},
-            "strategy is 2; it must be one of default, filtered, huffman, rle, fixed",
-        ),
-        (
-            {"strategy": "rle", "library": "isal"},
-            "strategy is 'rle'; it must be 'default' with isal",
-        ),
         (
             {"library": "zlib_ng"},
             "library is 'zlib_ng'; it must be one of zlib, zlib-ng, isal",
@@ -119,10 +110,9 @@ def test_takeover_is_yes_or_no(name, value):
         {"level": 1, "memory_level": 9, "threshold": 2**40},
         {"level": 0, "library": "isal"},
         {"level": 3, "library": "isal"},
-        {"level": 9, "library": "zlib-ng", "strategy": "rle"},
-        *({"strategy": name} for name in ("filtered", "huffman", "rle", "fixed")),
+        {"level": 9, "library": "zlib-ng"},
         {"server_context_takeover": False, "client_context_takeover": False},
-        {"context": "window"},
+        {"context": "persistent"},
     ],
 )
 def test_the_ends_of_the_ranges_are_allowed(options):

@@ -104,7 +104,8 @@ async def test_compress_false_is_plain_and_enters_no_window(side, mode):
 
 @pytest.mark.parametrize("threshold", [1, 64, 100, 5000])
 async def test_the_threshold_is_exact(side, threshold):
-    deflate = PerMessageDeflate(threshold=threshold)
+    # A window would have what gets no smaller sent as it is.
+    deflate = PerMessageDeflate(threshold=threshold, context="persistent")
     async with linked(side, deflate) as (ws, peer):
         for size, compressed in ((threshold - 1, False), (threshold, True)) * 2:
             await ws.send(b"a" * size)

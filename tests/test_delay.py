@@ -154,13 +154,12 @@ async def test_nor_is_aclose(autojump_clock, side):
 
 
 async def test_what_is_enough_to_be_written_does_not_shorten_the_next(autojump_clock):
-    sending = Sending(delay=0.3, delay_size=1000)
-    async with linked("server", None, sending=sending) as (ws, peer):
+    async with linked("server", None, sending=Sending(delay=0.3)) as (ws, peer):
         start = trio.current_time()
         await ws.send("a")
         await trio.sleep(0.2)
-        await ws.send(b"b" * 1000)
-        assert await peer.payloads(2) == [b"a", b"b" * 1000]
+        await ws.send(b"b" * 16_384)
+        assert await peer.payloads(2) == [b"a", b"b" * 16_384]
         assert trio.current_time() == pytest.approx(start + 0.2)
         await ws.send("c")
         await trio.sleep(0.2)  # the first delay is over meanwhile

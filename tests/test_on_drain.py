@@ -108,7 +108,7 @@ async def test_of_a_slow_peer_it_tells_at_the_low_water_and_not_again():
 
 
 async def test_a_refused_send_that_a_delay_holds_back(autojump_clock):
-    sending = Sending(delay=2, delay_size=2**20)
+    sending = Sending(delay=2, high_water=10_000, low_water=1000)
     async with drained(sending=sending) as (handler, ws, peer):
         count = burst(ws, 1000)
         with trio.move_on_after(1):

@@ -39,7 +39,6 @@ OTHERS = {
     "level",
     "library",
     "context",
-    "strategy",
     "server_context_takeover",
     "client_context_takeover",
 }

@@ -52,7 +52,6 @@ def test_options_have_names(group):
         (Sending, {"max_messages": 0}, "max_messages is 0; it must be 1 or more"),
         (Sending, {"delay": -1}, "delay is -1"),
         (Sending, {"delay": math.inf}, "delay is inf"),
-        (Sending, {"delay_size": -1}, "delay_size is -1"),
         (
             Sending,
             {"high_water": 10, "low_water": 11},
@@ -103,7 +102,7 @@ def test_a_value_of_the_wrong_type_is_a_type_error(group, options, message):
         (Timeouts, {"ping_interval": None, "write_stall": None}),
         (Timeouts, {"slow_consumer": None, "close": 0.001}),
         (Sending, {"high_water": 0, "low_water": 0, "hard_limit": 0}),
-        (Sending, {"max_messages": None, "delay": 0, "delay_size": 0}),
+        (Sending, {"max_messages": None, "delay": 0}),
     ],
 )
 def test_none_and_the_ends_of_the_ranges_are_allowed(group, options):

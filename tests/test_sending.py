@@ -194,8 +194,7 @@ async def test_a_single_message_leaves_at_once(transport, writes):
 
 
 async def test_delay_writes_messages_together(autojump_clock, writes):
-    sending = Sending(delay=2, delay_size=1000)
-    async with pair(sending=sending) as (ws, peer):
+    async with pair(sending=Sending(delay=2)) as (ws, peer):
         await wait_all_tasks_blocked()
         writes.watch(peer)
         start = trio.current_time()
@@ -213,12 +212,12 @@ async def test_delay_writes_messages_together(autojump_clock, writes):
         assert 4 <= trio.current_time() - start < 4.2
 
 
-async def test_delay_size_bypasses_the_delay(autojump_clock):
-    async with pair(sending=Sending(delay=2, delay_size=1000)) as (ws, peer):
+async def test_a_full_batch_does_not_wait_for_the_delay(autojump_clock):
+    async with pair(sending=Sending(delay=2)) as (ws, peer):
         start = trio.current_time()
         await ws.send("a")
-        await ws.send(b"x" * 1000)
-        assert await peer.read_some(2) == [text("a"), binary(b"x" * 1000)]
+        await ws.send(b"x" * 16_384)
+        assert await peer.read_some(2) == [text("a"), binary(b"x" * 16_384)]
         assert trio.current_time() == start
 
 

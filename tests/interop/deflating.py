@@ -76,16 +76,13 @@ class Combination:
         ):
             value = free if self.asker == "them" and name in able else want
             values[our] = not value if isinstance(value, bool) else value
-        # Both thresholds; zlib's other levels and strategies now and then.
+        # Both thresholds; zlib's other levels now and then.
         return PerMessageDeflate(
             **values,
             context=self.context,  # type: ignore[arg-type]
             threshold=0 if self.number % 2 else 64,
             level=(1, 1, 6)[self.number % 3],
             memory_level=(5, 8, 1, 9)[self.number % 4],
-            strategy=("default", "default", "default", "filtered", "huffman")[
-                self.number // 3 % 5
-            ],
         )
 
     def theirs(self, able: Sequence[str] = NAMES) -> dict[str, bool | int]:

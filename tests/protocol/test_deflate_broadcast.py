@@ -40,7 +40,7 @@ SETS = st.tuples(
     st.builds(Way, st.sampled_from([8, 9, 9, 10, 15]), st.booleans()),
     st.fixed_dictionaries(
         {"persistent": st.sampled_from([False, False, True])},
-        optional={"level": st.sampled_from([1, 9]), "strategy": st.integers(0, 4)},
+        optional={"level": st.sampled_from([1, 9])},
     ),
 )
 

@@ -83,12 +83,11 @@ def test_it_uses_the_window(module: Any, persistent: bool) -> None:
 
 
 def test_its_pooled_compressor_forgets(module: Any) -> None:
-    for strategy in range(5) if module.__name__ != "isal.isal_zlib" else [0]:
-        way = Way(takeover=False)
-        endpoint = agreed(Role.SERVER, way, module=module, strategy=strategy)
-        for message in [b"secret " * 20, b"secret " * 21, bytes(3000), b"\0secret"] * 3:
-            reader = Reader(Role.SERVER, way, exact=True)
-            assert reader.read_one(send(endpoint, message)).message == message
+    way = Way(takeover=False)
+    endpoint = agreed(Role.SERVER, way, module=module)
+    for message in [b"secret " * 20, b"secret " * 21, bytes(3000), b"\0secret"] * 3:
+        reader = Reader(Role.SERVER, way, exact=True)
+        assert reader.read_one(send(endpoint, message)).message == message
 
 
 @pytest.mark.parametrize("takeover", [True, False])

@@ -73,13 +73,10 @@ def test_every_combination_can_be_read(
         assert (endpoint.messages_sent, endpoint.bytes_sent) == (sent, total)
 
 
-@pytest.mark.parametrize("strategy", range(5))
 @pytest.mark.parametrize("level", [1, 6, 9])
 @pytest.mark.parametrize("memory_level", [1, 5, 9])
-def test_every_option_of_zlib_can_be_read(
-    strategy: int, level: int, memory_level: int
-) -> None:
-    options = {"strategy": strategy, "level": level, "memory_level": memory_level}
+def test_every_option_of_zlib_can_be_read(level: int, memory_level: int) -> None:
+    options = {"level": level, "memory_level": memory_level}
     for takeover, persistent in WAYS:
         way = Way(10, takeover)
         endpoint = agreed(Role.SERVER, way, persistent=persistent, **options)
@@ -144,15 +141,12 @@ def test_the_whole_window_is_used(bits: int, persistent: bool) -> None:
 # --- no takeover: no message refers to another ----------------------------------
 
 
-@pytest.mark.parametrize("strategy", range(5))
 @pytest.mark.parametrize("persistent", [True, False])
-def test_without_takeover_every_message_stands_alone(
-    strategy: int, persistent: bool
-) -> None:
+def test_without_takeover_every_message_stands_alone(persistent: bool) -> None:
     # The reader starts anew with each; and what it gets does not depend on the
     # messages before, nor on other connections of the same server.
     way = Way(takeover=False)
-    options: dict[str, Any] = {"strategy": strategy, "persistent": persistent}
+    options: dict[str, Any] = {"persistent": persistent}
     messages = [b"secret " * 20, b"secret " * 21, bytes(3000), b"\0secret", NOISE[:900]]
     expected = [
         send(agreed(Role.SERVER, way, **options), message) for message in messages

@@ -81,7 +81,6 @@ OPTIONS = st.fixed_dictionaries(
         "persistent": st.booleans(),
         "level": st.integers(1, 9),
         "memory_level": st.integers(1, 9),
-        "strategy": st.integers(0, 4),
     },
 )
 

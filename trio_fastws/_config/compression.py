@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
     from .options import PerMessageDeflate
 
-# zlib's numbers; the other libraries have the same.
-_STRATEGIES = {"default": 0, "filtered": 1, "huffman": 2, "rle": 3, "fixed": 4}
-
 # 4 KiB: most of what 15 bits save, for an eighth of the memory.
 DEFAULT_BITS = 12
 
@@ -121,7 +118,6 @@ class Negotiator:
                 self._module,
                 level=options.level,
                 memory_level=options.memory_level,
-                strategy=_STRATEGIES[options.strategy],
                 persistent=options.context == "persistent",
                 pools=self._pools,
             )

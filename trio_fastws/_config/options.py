@@ -229,8 +229,8 @@ class Sending:
         delay: Hold messages back for so many seconds, a millisecond or less too,
             and write them together; 0 to write at once. What a hook sends to its
             own connection is not held, nor are control frames; what was held
-            leaves with them.
-        delay_size: Bytes that are written without waiting for the delay.
+            leaves with them. 16 KiB of one connection are a batch that need not
+            wait.
         frame_size: Most bytes of a message in one frame, 125 or more. A larger
             message leaves in fragments (RFC 6455 5.4), each of so many bytes, and
             Pongs, Pings and what closes the connection need not wait for all of
@@ -247,7 +247,6 @@ class Sending:
     max_messages: int | None = None
     hard_limit: int = 16 * 2**20
     delay: float = 0.0
-    delay_size: int = 16 * 1024
     frame_size: int | None = 2**20
     unsent_limit: int | None = None
 
@@ -258,7 +257,7 @@ class Sending:
         _check_size("unsent_limit", self.unsent_limit, SMALLEST_UNSENT)
         # A control frame may have as many: less would keep nothing waiting less.
         _check_size("frame_size", self.frame_size, 125)
-        for name in ("high_water", "low_water", "hard_limit", "delay_size"):
+        for name in ("high_water", "low_water", "hard_limit"):
             value = getattr(self, name)
             _check_required(name, value)
             _check_size(name, value, 0)
@@ -297,15 +296,13 @@ class PerMessageDeflate:
         client_window_bits: The same of the client. None: 12, on both sides. A
             client does not tell it: it compresses with the smaller of this and
             what the server grants.
-        context: How takeover is kept for what we send. ``"persistent"``: a
-            compressor for each connection, faster. ``"window"``: only the
-            window, less memory; and a message that goes to many is compressed
-            only once.
+        context: How takeover is kept for what we send. ``"window"``: only the
+            window, a quarter of the memory; and a message that goes to many is
+            compressed only once. ``"persistent"``: a compressor for each
+            connection, which takes half of the CPU for messages of 100 bytes.
         level: How hard to compress: 1 to 9, with isal 0 to 3.
         memory_level: How much memory to compress with: 1 to 9, each level twice
             the one before.
-        strategy: What zlib is to expect of the data: ``"default"``,
-            ``"filtered"``, ``"huffman"``, ``"rle"`` or ``"fixed"``.
         threshold: Messages of fewer bytes are sent as they are, and enter no
             window; 0 compresses all but the empty ones.
         library: ``"zlib"`` comes with Python, the others with
@@ -321,10 +318,9 @@ class PerMessageDeflate:
     client_context_takeover: bool = True
     server_window_bits: int | None = None
     client_window_bits: int | None = None
-    context: Literal["persistent", "window"] = "persistent"
+    context: Literal["persistent", "window"] = "window"
     level: int = 1
     memory_level: int = 5
-    strategy: Literal["default", "filtered", "huffman", "rle", "fixed"] = "default"
     threshold: int = 64
     library: Literal["zlib", "zlib-ng", "isal"] = "zlib"
 
@@ -341,14 +337,8 @@ class PerMessageDeflate:
         _check_range("memory_level", self.memory_level, 1, 9)
         _check_choice("context", self.context, ("persistent", "window"))
         _check_choice("library", self.library, tuple(_LIBRARIES))
-        strategies = ("default", "filtered", "huffman", "rle", "fixed")
-        _check_choice("strategy", self.strategy, strategies)
         if self.library == "isal":
             _check_range("level", self.level, 0, 3, " with isal")
-            if self.strategy != "default":
-                raise ValueError(
-                    f"strategy is {self.strategy!r}; it must be 'default' with isal"
-                )
         else:
             _check_range("level", self.level, 1, 9)
         _check_required("threshold", self.threshold)

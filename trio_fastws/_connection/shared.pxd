@@ -24,7 +24,6 @@ cdef class Shared(Timer):
     cdef public Py_ssize_t low_water
     cdef public Py_ssize_t hard_limit
     cdef public Py_ssize_t max_messages
-    cdef public Py_ssize_t delay_size
     cdef public Py_ssize_t frame_size
     cdef public Py_ssize_t wire_limit
     cdef public Py_ssize_t unsent_limit

@@ -62,7 +62,6 @@ class Shared(Timer):
         "compress_from",
         "connections",
         "delay",
-        "delay_size",
         "delayed",
         "dispatcher",
         "emptied",
@@ -131,7 +130,6 @@ class Shared(Timer):
         self.hard_limit: int = sending.hard_limit
         self.max_messages: int = sending.max_messages or 2**31
         self.delay: float = sending.delay
-        self.delay_size: int = sending.delay_size
         # Whose outbox is held back, and until when, in order.
         self.delayed: deque[tuple[float, Owner]] = deque()
         self.frame_size: int = min(sending.frame_size or NEVER, NEVER)

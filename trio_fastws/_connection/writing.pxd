@@ -10,6 +10,7 @@ from .shared cimport Shared
 
 # Numbers of the module as C has them: not seen from Python.
 cdef int PATIENCE
+cdef Py_ssize_t BATCH_SIZE
 cdef double PATIENCE_SECONDS
 
 

@@ -28,6 +28,10 @@ PATIENCE = 3
 # But not for longer than this: a task may work on each of its messages. It is what 100
 # tasks need for 16 messages each, which then leave in one write a task.
 PATIENCE_SECONDS = 0.01
+# Under `Sending.delay` a connection that has so much is written at once: 11 full
+# segments of TCP, about what it sends before the first acknowledgement (RFC 6928), so
+# that a longer batch would save no packet.
+BATCH_SIZE = 16 * 1024
 # When ``on_drain`` is owed: after a jam, and after a message was refused.
 WHEN_EMPTY, WHEN_ROOM = 1, 2
 
@@ -151,7 +155,7 @@ class Writer(Encoder):
         ):
             if outbox.held_until == 0:
                 outbox.held_until = shared.delay_output(self)
-            if outbox.size() < shared.delay_size:
+            if outbox.size() < BATCH_SIZE:
                 self._account()
                 return
         outbox.held_until = 0.0

@@ -12,7 +12,6 @@ cdef class Agreement:
     cdef readonly Py_ssize_t share_size
     cdef int _level
     cdef int _memory_level
-    cdef int _strategy
     cdef readonly int send_bits
     cdef readonly int receive_bits
     cdef readonly bint send_takeover

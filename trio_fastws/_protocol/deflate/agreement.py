@@ -17,7 +17,7 @@ from .negotiation import SMALLEST_BITS
 if TYPE_CHECKING:
     from .negotiation import DeflateParameters
 
-DEFLATED, SYNC_FLUSH, FULL_FLUSH = 8, 2, 3
+DEFLATED, SYNC_FLUSH, FULL_FLUSH, STRATEGY = 8, 2, 3, 0
 # So much is compressed in one step. At level 1 that takes 0.3 ms; at higher levels a
 # step is smaller, because there are messages that take a hundred times as long.
 STEP = 32 * 1024
@@ -48,7 +48,6 @@ class Agreement:
         "_level",
         "_memory_level",
         "_pool",
-        "_strategy",
         "compresses",
         "error",
         "key",
@@ -71,7 +70,6 @@ class Agreement:
         *,
         level: int = 1,
         memory_level: int = 5,
-        strategy: int = 0,
         persistent: bool = True,
         pools: dict[object, list[Any]] | None = None,
     ) -> None:
@@ -84,7 +82,6 @@ class Agreement:
                 and ``error``.
             level: How hard to compress, as ``module`` counts.
             memory_level: 1 to 9, as zlib counts.
-            strategy: As zlib counts.
             persistent: With takeover, whether a compressor lives on.
             pools: Where agreements keep the compressors that serve all, by `key`;
                 None: this one keeps its own.
@@ -99,14 +96,12 @@ class Agreement:
         self._decompressobj: Any = module.decompressobj
         self._level = level
         self._memory_level = memory_level
-        self._strategy = strategy
         self.step: int = STEP if level <= 3 else STEP // (4 if level <= 6 else 8)
         self.share_size: int = SHARED_STEPS * self.step
         self.key: object = (
             module.__name__,
             level,
             memory_level,
-            strategy,
             self.send_bits,
         )
         # One at most: nobody else can ask for it while it is used.
@@ -134,11 +129,9 @@ class Agreement:
         bits = -self.send_bits
         if window:
             return self._compressobj(
-                self._level, DEFLATED, bits, self._memory_level, self._strategy, window
+                self._level, DEFLATED, bits, self._memory_level, STRATEGY, window
             )
-        return self._compressobj(
-            self._level, DEFLATED, bits, self._memory_level, self._strategy
-        )
+        return self._compressobj(self._level, DEFLATED, bits, self._memory_level)
 
     def new_inflater(self, window: bytearray | None) -> Any:
         """Return an inflater for one message, which may refer to ``window``."""
