@@ -100,11 +100,11 @@ class Input(Holding):
             self._drain(dispatcher)  # nothing of the user's is called
         else:
             contexts = dispatcher.contexts
-            contexts.enter(self)
+            contexts.enter(self, self._context)
             try:
                 self._drain(dispatcher)
             finally:
-                contexts.leave(self)
+                self._context = contexts.leave(self._context)
         self._leave(dispatcher)
 
     def _leave(self, dispatcher: Dispatcher) -> None:

@@ -128,9 +128,9 @@ class Pressure(Input):
             return
         dispatcher.corked = self
         contexts = dispatcher.contexts
-        contexts.enter(self)
+        contexts.enter(self, self._context)
         try:
             self._call_hook(hook)
         finally:
-            contexts.leave(self)
+            self._context = contexts.leave(self._context)
         self._leave(dispatcher)

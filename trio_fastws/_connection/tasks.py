@@ -21,7 +21,6 @@ from .naming import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextvars import Context
 
 PosArgT = TypeVarTuple("PosArgT")
 
@@ -61,7 +60,7 @@ class TaskOwner(Connection):
         if dispatcher.contexts.running.owner is self:
             spawn()
         else:
-            dispatcher.contexts.get(self).run(spawn)
+            dispatcher.contexts.copy(self._context).run(spawn)
 
     async def _run_task(
         self,
@@ -96,7 +95,7 @@ class TaskOwner(Connection):
 
     def _adopt_context(self) -> None:
         """Make the current task's context variables those of the connection."""
-        self._context: Context | None = trio.lowlevel.current_task().context
+        self._context = trio.lowlevel.current_task().context
 
     def _failed(self, where: str, group: ExceptionGroup[Exception]) -> None:
         # `except*` lets what is no failure, Cancelled, go on its way.

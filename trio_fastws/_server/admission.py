@@ -187,9 +187,9 @@ class Admission:
         if self.start_handler is not None:
             # In the context of what on_request has set.
             contexts = self.shared.dispatcher.contexts
-            contexts.enter(ws)
+            contexts.enter(connection, connection._context)
             try:
                 self.start_handler(ws)
             finally:
-                contexts.leave(ws)
+                connection._context = contexts.leave(connection._context)
         connection._open(start, stop)

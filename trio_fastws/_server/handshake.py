@@ -153,18 +153,18 @@ class Opening(Owner):
         link = self._link
         assert link is not None
         contexts = link.dispatcher.contexts
-        contexts.enter(self)
+        contexts.enter(self, self._context)
         try:
             return function(*args)
         finally:
-            contexts.leave(self)
+            self._context = contexts.leave(self._context)
 
     def on_decided(self, response: Response | None) -> None:
         """Go on with what an `on_request` that waited has answered, in its task."""
         link, request = self._link, self._request
         if link is None or request is None:
             return
-        link.dispatcher.contexts.keep_current(self)
+        self._context = link.dispatcher.contexts.capture()
         # Between two turns, the turn's buffer is free.
         link.dispatcher.begin()
         stop = HEADROOM + len(self._early)

@@ -1,15 +1,8 @@
 from ._current cimport enter_context, leave_context, thread_ident, variables
-from .wheel cimport Timer
-
-
-cdef class ContextOwner(Timer):
-    cdef public object _context
-
-    cdef _init_context(self)
 
 
 cdef class Running:
-    cdef public ContextOwner owner
+    cdef public object owner
 
 
 cdef class Contexts:
@@ -22,8 +15,8 @@ cdef class Contexts:
 
     cpdef check_thread(self)
     cdef _renew(self)
-    cpdef enter(self, ContextOwner owner)
-    cpdef leave(self, ContextOwner owner)
-    cdef _keep(self, ContextOwner owner, context)
-    cpdef keep_current(self, ContextOwner owner)
-    cpdef get(self, ContextOwner owner)
+    cpdef enter(self, owner, context)
+    cpdef leave(self, context)
+    cdef _unless_unset(self, context)
+    cpdef capture(self)
+    cpdef copy(self, context)

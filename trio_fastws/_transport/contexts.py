@@ -1,15 +1,15 @@
 # cython: annotation_typing=False
-"""Whose context variables the user's functions see and set: each connection its own.
+"""The context variables that the user's functions see and set, for each connection.
 
 The functions of all connections run in the same few tasks, and a variable that one of
-them sets would be seen by the next. So each runs in a context of its connection: an
-empty place until something was set. Until then all share one, the *scratch*, a copy of
-the context of whoever started it all; when a function has changed it, it becomes that
-connection's own, and another copy takes its place. To see that costs a comparison of
-two addresses.
+them sets would be seen by the next. So each runs in a context of its connection, which
+keeps what `Contexts.leave` returns: None until something was set. Until then all share
+one context, the *scratch*, a copy of that of whoever started it all; when a function
+has changed it, it becomes that connection's own, and another copy takes its place. To
+see that takes a comparison of two addresses.
 
-Owns as well who knows whether such a function is running in this thread, of any
-connection: then nobody is there to catch what concerns another one.
+Knows as well whether such a function is running in this thread, of any connection:
+then there is nobody to catch what concerns another one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from .current import enter_context, leave_context, thread_ident, variables
-from .wheel import Timer
 
 if TYPE_CHECKING:
     from contextvars import Context
@@ -27,24 +26,13 @@ if TYPE_CHECKING:
 _thread = threading.local()
 
 
-class ContextOwner(Timer):
-    """What functions of the user's are about."""
-
-    __slots__ = ("_context",)
-
-    def _init_context(self) -> None:
-        self._init_timer()
-        # What they have set so far; None: nothing.
-        self._context: Context | None = None
-
-
 class Running:
-    """What runs in one thread: the functions of which owner, or of none."""
+    """For whom the user's functions run in one thread; None: none is running."""
 
     __slots__ = ("owner",)
 
     def __init__(self) -> None:
-        self.owner: ContextOwner | None = None
+        self.owner: object = None
 
 
 def _get_running() -> Running:
@@ -55,12 +43,12 @@ def _get_running() -> Running:
 
 
 class Contexts:
-    """The contexts of the owners of one turn."""
+    """What enters the contexts of all connections of one dispatcher."""
 
     __slots__ = ("_base", "_entered", "_scratch", "_thread", "_unchanged", "running")
 
     def __init__(self) -> None:
-        """Begin: what is set now is what every owner begins with."""
+        """What is set now is what every connection begins with."""
         self._thread: int = thread_ident()
         self.running: Running = _get_running()
         self._base = copy_context()
@@ -72,7 +60,7 @@ class Contexts:
         self._unchanged: int = variables(self._scratch)
 
     def check_thread(self) -> None:
-        """Raise RuntimeError in any other thread than that of the turn.
+        """Raise RuntimeError in any other thread than that of the dispatcher.
 
         By luck nothing would go wrong there, but under load bytes would be lost or
         sent twice.
@@ -83,36 +71,45 @@ class Contexts:
                 "from another one call it by trio.from_thread.run_sync"
             )
 
-    def enter(self, owner: ContextOwner) -> None:
-        """Begin to run functions of an owner; always `leave` behind it."""
-        context = owner._context
+    def enter(self, owner: object, context: Context | None) -> None:
+        """Begin to run functions of the user's; always call `leave` afterwards.
+
+        Args:
+            owner: The connection they are about.
+            context: What they have set so far, as `leave` returned it; None: nothing.
+        """
         if context is None:
             context = self._scratch
         enter_context(context)
         self._entered = context
         self.running.owner = owner
 
-    def leave(self, owner: ContextOwner) -> None:
-        """End it; what they have set is the owner's."""
+    def leave(self, context: Context | None) -> Context | None:
+        """End what `enter` began; return what they have set by now, to be kept.
+
+        Args:
+            context: What the owner keeps. None: nothing was set before.
+        """
         self.running.owner = None
         leave_context(self._entered)
-        if owner._context is None and variables(self._scratch) != self._unchanged:
-            self._keep(owner, self._scratch)
-            self._renew()
+        if context is not None or variables(self._scratch) == self._unchanged:
+            return context
+        changed = self._scratch
+        self._renew()
+        return self._unless_unset(changed)
 
-    def _keep(self, owner: ContextOwner, context: Context) -> None:
-        # Not if everything was set back: many do so for each message.
-        if not _are_alike(context, self._base):
-            owner._context = context
+    def _unless_unset(self, context: Context) -> Context | None:
+        # Many functions set everything back, for each message.
+        return None if _are_alike(context, self._base) else context
 
-    def keep_current(self, owner: ContextOwner) -> None:
-        """Keep the current task's context for an owner: it has worked for it."""
-        self._keep(owner, copy_context())
+    def capture(self) -> Context | None:
+        """Return what the current task, which worked for an owner, has set."""
+        return self._unless_unset(copy_context())
 
-    def get(self, owner: ContextOwner) -> Context:
-        """Return a context for a new task of an owner."""
-        context: Context = self._base if owner._context is None else owner._context
-        return context.copy()
+    def copy(self, context: Context | None) -> Context:
+        """Return a context for a new task: a copy of what its owner has set so far."""
+        found: Context = self._base if context is None else context
+        return found.copy()
 
 
 def _are_alike(one: Context, other: Context) -> bool:

@@ -1,11 +1,12 @@
 cimport cython
 
 from trio_fastws._protocol.flag cimport flag
-from .contexts cimport ContextOwner, Contexts
+from .contexts cimport Contexts
 from .wheel cimport Timer, Wheel
 
 
-cdef class Owner(ContextOwner):
+cdef class Owner(Timer):
+    cdef public object _context
     cdef public Link _link
     cdef public int _place
     cdef public flag _direct

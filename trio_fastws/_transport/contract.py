@@ -18,13 +18,14 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from .contexts import ContextOwner, Contexts
+from .contexts import Contexts
 from .failing import contain, give_up
 from .memory import keep_freed_memory
 from .wheel import Timer, Wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextvars import Context
 
 # One recv drains a socket buffer of default size; larger reads only hold other
 # connections up (measured by picows and websockets: 128-256 KiB is best).
@@ -42,16 +43,25 @@ NARROW_SIZE = 16 * 1024
 CORK_SIZE = 64 * 1024
 
 
-class Owner(ContextOwner):
+class Owner(Timer):
     """What a link's bytes belong to. Subclass it; every method is synchronous."""
 
-    __slots__ = ("_direct", "_is_deferred", "_is_marked", "_link", "_place")
+    __slots__ = (
+        "_context",
+        "_direct",
+        "_is_deferred",
+        "_is_marked",
+        "_link",
+        "_place",
+    )
 
     def __init__(self) -> None:
         self._init_owner()
 
     def _init_owner(self) -> None:
-        self._init_context()
+        self._init_timer()
+        # The context variables that the user's functions have set; None: none.
+        self._context: Context | None = None
         # Where it stands in the list of whoever keeps it; -1: in none.
         self._place: int = -1
         self._link: Link | None = None
