@@ -17,10 +17,9 @@ from tests.protocol.deflating import (
     opcode_of,
     receive,
 )
-from tests.protocol.wire import BINARY, PING, ROOM, TEXT, for_role, frame, plain
+from tests.protocol.wire import BINARY, PING, TEXT, for_role, frame, lend, plain
 from tests.protocol.zlib_peer import STYLES, Deflater, Message, stored
 from trio_fastws._protocol.codes import Role
-from trio_fastws._protocol.endpoint import Endpoint
 from trio_fastws._protocol.events import WORKING
 
 ROLES = list(Role)
@@ -37,12 +36,6 @@ def joined(found: list[Any]) -> Message:
     parts = [event[1] for event in found]
     message: Message = parts[0][:0].join(parts)
     return message
-
-
-def lend(endpoint: Endpoint, data: bytes) -> bytearray:
-    buffer = bytearray(ROOM) + data
-    endpoint.feed(buffer, ROOM, len(buffer))
-    return buffer
 
 
 # --- in pieces ------------------------------------------------------------------

@@ -11,28 +11,20 @@ from tests.protocol.counting import Counting
 from tests.protocol.deflating import (
     agreed,
     cut,
-    events,
     frames,
     message_of,
     opcode_of,
     receive,
 )
-from tests.protocol.wire import BINARY, PING, ROOM, TEXT, for_role, plain
+from tests.protocol.wire import BINARY, PING, TEXT, for_role, lend, plain
 from tests.protocol.zlib_peer import TAIL, Deflater, Message, stored
 from trio_fastws._protocol.codes import Role
-from trio_fastws._protocol.endpoint import Endpoint
 from trio_fastws._protocol.events import WORKING
 
 # Of all that may be inflated before somebody else has his turn.
 MOST = 2**16
 LARGE = b"".join(i.to_bytes(4, "big") for i in range(100_000))
 LARGE_TEXT = "größer, größer; " * 30_000
-
-
-def lend(endpoint: Endpoint, data: bytes) -> bytearray:
-    buffer = bytearray(ROOM) + data
-    endpoint.feed(buffer, ROOM, len(buffer))
-    return buffer
 
 
 @pytest.mark.parametrize("size", [2**20, 2**24])
@@ -133,17 +125,6 @@ def test_more_may_be_fed_when_nothing_is_left_of_the_buffer() -> None:
             if event is not WORKING:
                 found.append(event)
     assert found == [LARGE, LARGE]
-
-
-def test_receive_data_between_two_steps() -> None:
-    payload = Deflater().compress(LARGE)
-    wire = message_of(Role.SERVER, BINARY, payload)
-    endpoint = agreed(Role.SERVER)
-    endpoint.receive_data(wire[:-100])
-    assert endpoint.next_event() is WORKING
-    endpoint.receive_data(wire[-100:])
-    endpoint.receive_data(for_role(Role.SERVER, TEXT, b"next"))
-    assert events(endpoint) == [LARGE, "next"]
 
 
 def test_what_is_held_between_two_steps_is_counted() -> None:

@@ -18,6 +18,7 @@ from tests.protocol.wire import (
     failure,
     for_role,
     frame,
+    lend,
     parse,
     plain,
     receive,
@@ -253,24 +254,11 @@ def test_the_server_ends_the_transport_and_who_failed_it() -> None:
 
 def test_a_longest_reason_fits_into_the_close() -> None:
     endpoint = Endpoint(Role.SERVER, max_message=2**62 - 1)
-    endpoint.receive_data(frame(BINARY, b"x", fin=False))
-    endpoint.receive_data(frame(CONTINUATION, length=2**63 - 1))
-    ((kind, code, reason, reply),) = events(endpoint)
+    first = frame(BINARY, b"x", fin=False)
+    second = frame(CONTINUATION, length=2**63 - 1)
+    ((kind, code, reason, reply),) = receive(endpoint, first, second)
     assert (kind, code) == ("Failure", 1009)
     assert parse(reply)[0][2][2:].decode() == reason
-
-
-# --- bytes in without `feed` -------------------------------------------------
-
-
-def test_receive_data_may_be_called_at_any_time() -> None:
-    data = frame(TEXT, b"one") + frame(PING, b"p") + frame(TEXT, b"two")
-    for size in range(1, len(data)):
-        endpoint = Endpoint(Role.SERVER)
-        for at in range(0, len(data), size):
-            endpoint.receive_data(data[at : at + size])
-        pong = frame(PONG, b"p", key=None)
-        assert events(endpoint) == ["one", ("Ping", b"p", pong), "two"]
 
 
 # --- a pair without a network ------------------------------------------------
@@ -286,7 +274,7 @@ class Pair:
     def carry(self, data: bytes, to: str) -> None:
         """Deliver bytes, and the replies to them."""
         endpoint: Endpoint = getattr(self, to)
-        endpoint.receive_data(data)
+        lend(endpoint, data)
         for event in iter(endpoint.next_event, None):
             self.seen[to].append(plain(event))
             reply: bytes = getattr(event, "reply", b"")
@@ -340,7 +328,7 @@ def test_both_close_at_once() -> None:
 
 def test_a_failure_closes_the_other_side() -> None:
     pair = Pair()
-    pair.server.receive_data(b"")
+    lend(pair.server, b"")
     pair.carry(frame(TEXT, b"\xff"), "server")
     assert pair.seen["server"][0][:2] == ("Failure", 1007)
     assert pair.seen["client"][0][:2] == ("Close", 1007)

@@ -19,6 +19,7 @@ from tests.protocol.wire import (
     failure,
     fragments,
     frame,
+    lend,
     receive,
     three_ways,
     xor,
@@ -207,7 +208,7 @@ def test_buffered_counts_what_is_held() -> None:
     assert endpoint.buffered == 6
     assert receive(endpoint, data[-2:]) == [b"abcdefgh"]
     assert endpoint.buffered == 0
-    endpoint.receive_data(frame(TEXT, b"1") + frame(TEXT, b"22"))
+    lend(endpoint, frame(TEXT, b"1") + frame(TEXT, b"22"))
     assert endpoint.next_event() == "1"
     assert endpoint.buffered == len(frame(TEXT, b"22"))
 

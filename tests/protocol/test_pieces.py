@@ -16,6 +16,7 @@ from tests.protocol.wire import (
     failure,
     fragments,
     frame,
+    lend,
     receive,
 )
 from trio_fastws._protocol.codes import Role
@@ -93,7 +94,7 @@ def test_streaming_a_large_message_that_is_being_filled() -> None:
 def test_streaming_stops_with_the_final_piece() -> None:
     endpoint = Endpoint(Role.SERVER)
     endpoint.streaming = True
-    endpoint.receive_data(frame(TEXT, b"one") + frame(TEXT, b"two"))
+    lend(endpoint, frame(TEXT, b"one") + frame(TEXT, b"two"))
     assert endpoint.next_event().data == "one"  # type: ignore[union-attr]
     endpoint.streaming = False
     assert endpoint.next_event() == "two"
@@ -130,7 +131,7 @@ def test_keep_parts_from_the_lent_buffer() -> None:
 def test_keep_with_nothing_left() -> None:
     endpoint = Endpoint(Role.SERVER)
     endpoint.keep()
-    endpoint.receive_data(frame(TEXT, b"x"))
+    lend(endpoint, frame(TEXT, b"x"))
     assert endpoint.next_event() == "x"
     endpoint.keep()
     assert endpoint.buffered == 0

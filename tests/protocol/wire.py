@@ -117,12 +117,18 @@ def events(endpoint: Any) -> list[Any]:
     return [plain(event) for event in iter(endpoint.next_event, None)]
 
 
+def lend(endpoint: Any, data: bytes) -> bytearray:
+    """Feed bytes, of which nothing is parsed yet, and return the buffer."""
+    buffer = bytearray(ROOM) + data
+    endpoint.feed(buffer, ROOM, len(buffer))
+    return buffer
+
+
 def receive(endpoint: Any, *chunks: bytes) -> list[Any]:
     """Feed what a network might have brought, and return what comes of it."""
     found = []
     for chunk in chunks:
-        buffer = bytearray(ROOM) + chunk
-        endpoint.feed(buffer, ROOM, len(buffer))
+        buffer = lend(endpoint, chunk)
         found += events(endpoint)
         buffer[:] = b"\xff" * len(buffer)  # it was only lent
     return found

@@ -11,7 +11,6 @@ cdef int FIN, CLOSE, PING, PONG, SERVER
 
 @cython.final
 cdef class Endpoint(MessageEncoder):
-    cpdef receive_data(self, bytes data)
     cpdef next_event(self)
     cdef _next(self)
     @cython.locals(available=Py_ssize_t, take=Py_ssize_t)

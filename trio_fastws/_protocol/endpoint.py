@@ -28,7 +28,7 @@ from .events import (
     Ping as Ping,
     Pong as Pong,
 )
-from .frames import HEADROOM, encode_frame
+from .frames import encode_frame
 from .masking import unmask
 
 if TYPE_CHECKING:
@@ -77,16 +77,6 @@ class Endpoint(MessageEncoder):
         self._init_encoder()
 
     # --- receiving ----------------------------------------------------------
-
-    def receive_data(self, data: bytes) -> None:
-        """Take bytes by copying them; see `feed` for the way without a copy.
-
-        Unlike `feed`, it may be called while something is left to parse.
-        """
-        buffer = bytearray(HEADROOM)
-        buffer += memoryview(self._data)[self._position : self._stop]
-        buffer += data
-        self.feed(buffer, HEADROOM, len(buffer))
 
     def next_event(self) -> Event | None:
         """Return the next event; None when more data is needed.
