@@ -6,17 +6,14 @@ import pytest
 import trio
 from trio.testing import Sequencer, wait_all_tasks_blocked
 
-from tests.raw import (
+from tests.serving import fill, pair
+from tests.wire import (
     BINARY,
     PING,
     PONG,
     Frame,
     binary,
     close,
-    fill,
-    masked,
-    masked_close,
-    pair,
     text,
 )
 from trio_fastws import ConnectionBroken, Sending, Timeouts
@@ -45,7 +42,7 @@ async def test_blocked_senders_go_on_first_come_first_served():
         with pytest.raises(trio.WouldBlock):
             ws.send_nowait("no")
         expected = [*frames, *(text(f"{number}") for number in range(8))]
-        assert await peer.read_some(len(expected)) == expected
+        assert await peer.read_frames(len(expected)) == expected
         await wait_all_tasks_blocked()
         assert order == list(range(8))
 
@@ -64,7 +61,7 @@ async def test_who_gets_room_hands_it_on_but_nobody_overtakes():
         for _ in range(3):
             nursery.start_soon(send, 4)
             await wait_all_tasks_blocked()
-        received = await peer.read_some(len(frames) + 12)
+        received = await peer.read_frames(len(frames) + 12)
         assert received[: len(frames)] == frames
         numbers = [frame.payload[:1] for frame in received[len(frames) :]]
         assert numbers == [b"%d" % number for number in range(4) for _ in range(3)]
@@ -79,8 +76,8 @@ async def test_room_means_high_water_and_again_low_water():
             nursery.start_soon(ws.send, "late")
             await wait_all_tasks_blocked()
             assert ws.statistics().send_queue >= 100_000
-            assert await peer.read_some(len(frames)) == frames
-            assert await peer.read() == text("late")
+            assert await peer.read_frames(len(frames)) == frames
+            assert await peer.read_frame() == text("late")
         assert ws.statistics().send_queue == 0
 
 
@@ -93,7 +90,7 @@ async def test_a_message_over_the_high_water_is_taken_when_nothing_waits():
             with trio.fail_after(5):
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(ws.send, b"y" * 300_000)
-                    assert await peer.read() == binary(b"y" * 300_000)
+                    assert await peer.read_frame() == binary(b"y" * 300_000)
 
 
 async def clog(ws) -> list[Frame]:
@@ -115,7 +112,7 @@ async def test_max_messages_is_a_limit_too():
         with pytest.raises(trio.WouldBlock):
             ws.send_nowait("3")
         frames += [text(f"{number}") for number in range(3)]
-        assert await peer.read_some(len(frames)) == frames
+        assert await peer.read_frames(len(frames)) == frames
 
 
 async def overflow(ws, count: int) -> list[Frame]:
@@ -133,7 +130,7 @@ async def test_drop_oldest_keeps_the_newest_and_counts():
         # The wire alone is over the high water: only the newest waits behind.
         assert ws.statistics().dropped == 9
         frames.append(text("9"))
-        assert await peer.read_some(len(frames)) == frames
+        assert await peer.read_frames(len(frames)) == frames
         assert ws.statistics().messages_sent == len(frames)
         assert await peer.fence() == []
 
@@ -144,10 +141,10 @@ async def test_drop_newest_keeps_the_oldest_and_counts():
         frames = await overflow(ws, 10)
         assert ws.statistics().dropped == 7
         frames += [text("0"), text("1"), text("2")]
-        assert await peer.read_some(len(frames)) == frames
+        assert await peer.read_frames(len(frames)) == frames
         assert await peer.fence() == []
         ws.send_nowait("again")
-        assert await peer.read() == text("again")
+        assert await peer.read_frame() == text("again")
 
 
 async def test_policy_close_closes_with_1008_and_tears_nothing():
@@ -160,9 +157,9 @@ async def test_policy_close_closes_with_1008_and_tears_nothing():
         assert caught.value.close_code == 1008
         assert caught.value.close_reason == "the peer reads too slowly"
         frames.append(close(1008, "the peer reads too slowly"))
-        assert await peer.read_some(len(frames)) == frames
-        await peer.write(masked_close(1008))
-        assert await peer.read_all() == []
+        assert await peer.read_frames(len(frames)) == frames
+        await peer.send(close(1008))
+        assert await peer.read_frames() == []
 
 
 async def test_control_frames_bypass_the_policy():
@@ -171,9 +168,9 @@ async def test_control_frames_bypass_the_policy():
         nursery.start_soon(ws.ping)
         await wait_all_tasks_blocked()
         received = []
-        while (frame := await peer.read()).opcode != PING:
+        while (frame := await peer.read_frame()).opcode != PING:
             received.append(frame)
-        await peer.write(masked(PONG, frame.payload))
+        await peer.send(Frame(PONG, frame.payload))
         assert received == frames[: len(received)]
 
 
@@ -182,16 +179,16 @@ async def test_a_pong_that_had_to_wait_comes_before_our_close():
     sending = Sending(high_water=1000, low_water=0)
     async with pair(small=True, sending=sending) as (ws, peer):
         frames = await fill(ws, 10 * BIG)
-        await peer.write(masked(PING, b"1"), masked(PING, b"2"))
+        await peer.send(Frame(PING, b"1"), Frame(PING, b"2"))
         await wait_all_tasks_blocked(0.001)
         ws.close_nowait(1000)
         await wait_all_tasks_blocked(0.001)
-        received = await peer.read_some(len(frames) + 2)
+        received = await peer.read_frames(len(frames) + 2)
         assert received[-1] == close(1000)
         assert [f for f in received if f.opcode == PONG] == [Frame(PONG, b"2")]
         assert [f for f in received if f.opcode == BINARY] == frames
-        await peer.write(masked_close())
-        assert await peer.read_all() == []
+        await peer.send(close())
+        assert await peer.read_frames() == []
 
 
 async def test_a_peer_that_takes_no_byte_is_given_up(autojump_clock):

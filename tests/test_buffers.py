@@ -9,7 +9,11 @@ import struct
 
 import pytest
 
-from tests.raw import BINARY, binary, pair
+from tests.serving import pair
+from tests.wire import (
+    BINARY,
+    binary,
+)
 from trio_fastws import PreparedMessage, Response, Sending
 
 pytestmark = pytest.mark.usefixtures("transport")
@@ -66,11 +70,11 @@ async def test_it_is_sent_as_binary(buffer):
         await ws.send(value)
         ws.send_nowait(value)
         await ws.send(PreparedMessage(value))
-        assert await peer.read_some(3) == [binary(expected)] * 3
+        assert await peer.read_frames(3) == [binary(expected)] * 3
         async with ws.open_message() as message:
             await message.write(value)
             await message.write(value)
-        frames = await peer.read_some(3)
+        frames = await peer.read_frames(3)
         assert frames[0].opcode == BINARY
         assert b"".join(frame.payload for frame in frames) == expected * 2
 
@@ -91,7 +95,7 @@ async def test_it_is_copied():
             value[index] = 1
         # Nor is it held: this could not be done to an array that is exported.
         value.append(1)
-        assert await peer.read_some(2) == [binary(bytes(100_000))] * 2
+        assert await peer.read_frames(2) == [binary(bytes(100_000))] * 2
 
 
 @pytest.mark.parametrize("value", [3, 2.5, None, [1], {"a"}, object(), (1, 2)])
@@ -103,4 +107,4 @@ async def test_what_is_no_buffer_is_refused(value):
         with pytest.raises(TypeError, match="message must be str or bytes-like, not"):
             await ws.send(value)
         ws.send_nowait(b"after")
-        assert await peer.read() == binary(b"after")
+        assert await peer.read_frame() == binary(b"after")

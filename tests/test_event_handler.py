@@ -6,7 +6,8 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.raw import (
+from tests.serving import serving
+from tests.wire import (
     PING,
     PONG,
     TEXT,
@@ -14,9 +15,6 @@ from tests.raw import (
     Writes,
     binary,
     close,
-    masked,
-    masked_close,
-    serving,
     text,
 )
 from trio_fastws import EventHandler
@@ -73,11 +71,11 @@ def echo(ws, message):
 async def test_hooks_come_in_the_order_of_the_frames():
     handler = Recorder(on_open=lambda ws: ws.send_nowait("welcome"), on_message=echo)
     async with serving(handler) as site:
-        peer = await site.dial(early=masked(TEXT, b"early"))
-        await peer.write(
-            masked(PING, b"1"), masked(TEXT, b"a"), masked(PONG, b"2"), masked_close()
+        peer = await site.dial(early=Frame(TEXT, b"early"))
+        await peer.send(
+            Frame(PING, b"1"), Frame(TEXT, b"a"), Frame(PONG, b"2"), close()
         )
-        assert await peer.read_all() == [
+        assert await peer.read_frames() == [
             text("welcome"),
             text("early"),
             Frame(PONG, b"1"),
@@ -98,10 +96,10 @@ async def test_hooks_come_in_the_order_of_the_frames():
 async def test_the_base_class_ignores_everything():
     async with serving(EventHandler()) as site:
         peer = await site.dial()
-        await peer.write(masked(TEXT, b"a"), masked(PONG), masked(PING, b"p"))
-        assert await peer.read() == Frame(PONG, b"p")
-        await peer.write(masked_close())
-        assert await peer.read() == close(1000)
+        await peer.send(Frame(TEXT, b"a"), Frame(PONG), Frame(PING, b"p"))
+        assert await peer.read_frame() == Frame(PONG, b"p")
+        await peer.send(close())
+        assert await peer.read_frame() == close(1000)
 
 
 async def test_what_a_batch_of_hooks_sends_leaves_in_one_write():
@@ -109,9 +107,9 @@ async def test_what_a_batch_of_hooks_sends_leaves_in_one_write():
     handler = Recorder(on_message=echo)
     async with serving(handler) as site:
         peer = await site.dial()
-        writes.watch(peer)
-        await peer.write(*(masked(TEXT, b"%d" % n) for n in range(50)))
-        assert await peer.read_some(50) == [text(f"{n}") for n in range(50)]
+        writes.watch(peer.stream)
+        await peer.send(*(Frame(TEXT, b"%d" % n) for n in range(50)))
+        assert await peer.read_frames(50) == [text(f"{n}") for n in range(50)]
         assert writes.count == 1
 
 
@@ -126,17 +124,17 @@ async def test_closing_in_on_message_stops_frames_already_read():
     handler = Recorder(on_message=stop)
     async with serving(handler) as site:
         peer = await site.dial()
-        frames = [masked(TEXT, b"%d" % n) for n in range(5)]
-        await peer.write(*frames, masked(PING, b"late"))
-        assert await peer.read_some(4) == [
+        frames = [Frame(TEXT, b"%d" % n) for n in range(5)]
+        await peer.send(*frames, Frame(PING, b"late"))
+        assert await peer.read_frames(4) == [
             text("got 0"),
             text("got 1"),
             text("got 2"),
             close(4000, "enough"),
         ]
         assert ("on_close",) not in handler.calls
-        await peer.write(masked(TEXT, b"6"), masked_close(4000))
-        assert await peer.read_all() == []
+        await peer.send(Frame(TEXT, b"6"), close(4000))
+        assert await peer.read_frames() == []
         await handler.ended.wait()
     names = [f"{call[0]} {call[-1]}" for call in handler.calls]
     assert names[1:] == [
@@ -150,10 +148,10 @@ async def test_closing_in_on_message_stops_frames_already_read():
 async def test_closing_in_on_open_means_no_message():
     handler = Recorder(on_open=lambda ws: ws.close_nowait(1008, "no"))
     async with serving(handler) as site:
-        peer = await site.dial(early=masked(TEXT, b"early"))
-        assert await peer.read() == close(1008, "no")
-        await peer.write(masked(TEXT, b"more"), masked_close(1008))
-        assert await peer.read_all() == []
+        peer = await site.dial(early=Frame(TEXT, b"early"))
+        assert await peer.read_frame() == close(1008, "no")
+        await peer.send(Frame(TEXT, b"more"), close(1008))
+        assert await peer.read_frames() == []
         await handler.ended.wait()
     assert handler.calls == [("on_open",), ("on_close",)]
 
@@ -166,13 +164,13 @@ async def test_a_failing_hook_stops_frames_already_read_and_only_its_own_peer(ca
     handler = Recorder(on_message=fail)
     async with serving(handler) as site:
         good, bad = await site.dial(), await site.dial()
-        await bad.write(masked(TEXT, b"bad"), masked(TEXT, b"bad"), masked(TEXT, b"x"))
-        frame = await bad.read()
+        await bad.send(Frame(TEXT, b"bad"), Frame(TEXT, b"bad"), Frame(TEXT, b"x"))
+        frame = await bad.read_frame()
         assert frame.payload[:2] == (1011).to_bytes(2, "big")
-        await bad.write(masked_close(1011))
-        assert await bad.read_all() == []
+        await bad.send(close(1011))
+        assert await bad.read_frames() == []
         await handler.ended.wait()
-        await good.write(masked(TEXT, b"fine"))
+        await good.send(Frame(TEXT, b"fine"))
         assert await good.fence() == []
     assert handler.calls[2:5] == [
         ("on_message", "bad"),
@@ -192,11 +190,11 @@ async def test_on_close_is_called_once_and_last_however_often_it_is_closed():
     handler = Recorder(on_message=close_twice, on_close=close_twice)
     async with serving(handler) as site:
         peer = await site.dial()
-        await peer.write(masked(TEXT, b"a"))
-        assert await peer.read() == close(4001)
+        await peer.send(Frame(TEXT, b"a"))
+        assert await peer.read_frame() == close(4001)
         handler.sockets[0].close_nowait(4003)
-        await peer.write(masked_close(4001), masked(TEXT, b"b"))
-        assert await peer.read_all() == []
+        await peer.send(close(4001), Frame(TEXT, b"b"))
+        assert await peer.read_frames() == []
         await handler.ended.wait()
         handler.sockets[0].close_nowait(4004)
         await wait_all_tasks_blocked()
@@ -226,8 +224,8 @@ async def test_a_failing_on_close_is_only_logged(caplog):
     handler.ended.set()
     async with serving(handler) as site:
         first, second = await site.dial(), await site.dial()
-        await first.write(masked_close())
-        assert await first.read_all() == [close(1000)]
+        await first.send(close())
+        assert await first.read_frames() == [close(1000)]
         assert await second.fence() == []
         assert handler.sockets[0].close_code == 1000
     errors = [record for record in caplog.records if record.levelname == "ERROR"]
@@ -243,9 +241,9 @@ async def test_sending_to_every_peer_from_a_hook():
     handler = Recorder(on_message=tell_all)
     async with serving(handler) as site:
         peers = [await site.dial() for _ in range(5)]
-        await peers[2].write(*(masked(TEXT, b"%d" % n) for n in range(10)))
+        await peers[2].send(*(Frame(TEXT, b"%d" % n) for n in range(10)))
         for peer in peers:
-            assert await peer.read_some(10) == [text(f"{n}") for n in range(10)]
+            assert await peer.read_frames(10) == [text(f"{n}") for n in range(10)]
 
 
 async def test_closing_every_peer_from_a_hook_never_nests():
@@ -257,11 +255,11 @@ async def test_closing_every_peer_from_a_hook_never_nests():
     handler = Recorder(on_message=close_all)
     async with serving(handler) as site:
         peers = [await site.dial() for _ in range(5)]
-        await peers[0].write(masked(TEXT, b"end"))
+        await peers[0].send(Frame(TEXT, b"end"))
         for peer in peers:
-            assert await peer.read_some(2) == [text("end"), close(4000)]
-            await peer.write(masked_close(4000))
-            assert await peer.read_all() == []
+            assert await peer.read_frames(2) == [text("end"), close(4000)]
+            await peer.send(close(4000))
+            assert await peer.read_frames() == []
         while len(handler.calls) < 11:
             await trio.lowlevel.checkpoint()
     assert handler.calls[-5:] == [("on_close",)] * 5
@@ -276,7 +274,7 @@ async def test_sending_to_a_peer_that_died_this_moment_is_no_error_in_a_hook():
     handler = Recorder(on_message=relay)
     async with serving(handler) as site:
         victim, peer = await site.dial(), await site.dial()
-        await peer.write(masked(TEXT, b"hello"))
+        await peer.send(Frame(TEXT, b"hello"))
         assert await peer.fence() == []
         await handler.ended.wait()
         assert handler.sockets[0].close_code == 1006
@@ -291,8 +289,8 @@ async def test_a_large_answer_in_a_hook_is_in_order():
     handler = Recorder(on_message=answer)
     async with serving(handler) as site:
         peer = await site.dial()
-        await peer.write(masked(TEXT, b"go"), masked(PING, b"p"))
-        assert await peer.read_some(3) == [
+        await peer.send(Frame(TEXT, b"go"), Frame(PING, b"p"))
+        assert await peer.read_frames(3) == [
             binary(b"x" * 100_000),
             text("small"),
             Frame(PONG, b"p"),

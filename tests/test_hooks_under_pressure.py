@@ -8,7 +8,8 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.raw import (
+from tests.serving import serving
+from tests.wire import (
     PING,
     PONG,
     TEXT,
@@ -16,8 +17,6 @@ from tests.raw import (
     binary,
     close,
     masked,
-    masked_close,
-    serving,
     text,
 )
 from trio_fastws import EventHandler, Sending
@@ -71,7 +70,7 @@ async def test_in_a_hook_only_the_hard_limit_stops_sending():
     sending = Sending(high_water=1000, low_water=0, hard_limit=2_000_000)
     async with serving(handler, small=True, sending=sending) as site:
         peer = await site.dial()
-        await peer.write(masked(TEXT, b"flood"))
+        await peer.send(Frame(TEXT, b"flood"))
         await wait_all_tasks_blocked(0.001)
         assert handler.sent * len(CHUNK) >= 2_000_000
         assert handler.sent * len(CHUNK) < 3_000_000
@@ -79,7 +78,7 @@ async def test_in_a_hook_only_the_hard_limit_stops_sending():
         with pytest.raises(trio.WouldBlock):
             handler.sockets[0].send_nowait("a")
         assert handler.diary == ["flood"]
-        frames = await peer.read_some(handler.sent)
+        frames = await peer.read_frames(handler.sent)
         assert frames == [binary(CHUNK)] * handler.sent
         assert await peer.fence() == []
         assert handler.diary == ["flood", "drain"]
@@ -90,11 +89,11 @@ async def test_reading_stops_above_the_high_water_in_the_middle_of_a_read():
     sending = Sending(high_water=200_000, low_water=50_000)
     async with serving(handler, small=True, sending=sending) as site:
         peer = await site.dial()
-        await peer.write(*[masked(TEXT, b"chunk")] * 50)
+        await peer.send(*[Frame(TEXT, b"chunk")] * 50)
         await wait_all_tasks_blocked(0.001)
         # One read had them all; the rest is kept until the peer reads.
         assert 3 <= len(handler.diary) < 30
-        assert await peer.read_some(50) == [binary(CHUNK)] * 50
+        assert await peer.read_frames(50) == [binary(CHUNK)] * 50
         await peer.fence()
         assert [entry for entry in handler.diary if entry != "drain"] == ["chunk"] * 50
         assert handler.diary[-1] == "drain"
@@ -104,11 +103,11 @@ async def test_on_drain_is_not_called_for_what_was_never_blocked():
     handler = Handler()
     async with serving(handler) as site:
         peer = await site.dial()
-        await peer.write(masked(TEXT, b"a"), masked(TEXT, b"b"))
+        await peer.send(Frame(TEXT, b"a"), Frame(TEXT, b"b"))
         assert await peer.fence() == []
         handler.sockets[0].send_nowait("x")
         handler.sockets[0].send_nowait("y")
-        assert await peer.read_some(2) == [text("x"), text("y")]
+        assert await peer.read_frames(2) == [text("x"), text("y")]
         assert handler.diary == ["a", "b"]
 
 
@@ -124,10 +123,10 @@ async def test_on_drain_may_send_and_comes_again_after_the_next_jam():
     sending = Sending(hard_limit=2**22)
     async with serving(handler, small=True, sending=sending) as site:
         peer = await site.dial()
-        await peer.write(masked(TEXT, b"flood"))
+        await peer.send(Frame(TEXT, b"flood"))
         total = 0
         while handler.diary.count("drain") < 3:
-            assert await peer.read() == binary(CHUNK)
+            assert await peer.read_frame() == binary(CHUNK)
             total += 1
         assert total >= handler.sent
         rest = await peer.fence()
@@ -142,12 +141,12 @@ async def test_an_exception_in_on_drain_is_1011(caplog):
     handler = Fail()
     async with serving(handler, small=True, sending=Sending(hard_limit=2**21)) as site:
         peer = await site.dial()
-        await peer.write(masked(TEXT, b"flood"))
-        while (frame := await peer.read()).opcode != 8:
+        await peer.send(Frame(TEXT, b"flood"))
+        while (frame := await peer.read_frame()).opcode != 8:
             assert frame == binary(CHUNK)
         assert frame == close(1011, "internal error")
-        await peer.write(masked_close(1011))
-        assert await peer.read_all() == []
+        await peer.send(close(1011))
+        assert await peer.read_frames() == []
         while len(handler.diary) < 2:
             await trio.lowlevel.checkpoint()
     assert handler.diary == ["flood", "close 1011"]
@@ -159,7 +158,7 @@ async def test_a_paused_peer_that_resets_is_noticed():
     handler = Handler()
     async with serving(handler, small=True) as site:
         peer = await site.dial()
-        await peer.write(masked(TEXT, b"flood"))
+        await peer.send(Frame(TEXT, b"flood"))
         await wait_all_tasks_blocked(0.001)
         peer.reset()
         while handler.diary[-1] != "close 1006":
@@ -171,14 +170,14 @@ async def test_pause_reading_holds_frames_already_read_until_resume_reading():
     handler = Handler()
     async with serving(handler) as site:
         peer = await site.dial()
-        frames = [masked(TEXT, word) for word in (b"a", b"pause", b"b", b"c")]
-        await peer.write(*frames, masked(PING, b"p"))
+        frames = [Frame(TEXT, word) for word in (b"a", b"pause", b"b", b"c")]
+        await peer.send(*frames, Frame(PING, b"p"))
         await wait_all_tasks_blocked(0.001)
-        await peer.write(masked(TEXT, b"d"))
+        await peer.send(Frame(TEXT, b"d"))
         await wait_all_tasks_blocked(0.001)
         assert handler.diary == ["a", "pause"]
         handler.sockets[0].resume_reading()
-        assert await peer.read() == Frame(PONG, b"p")
+        assert await peer.read_frame() == Frame(PONG, b"p")
         assert await peer.fence() == []
         assert handler.diary == ["a", "pause", "b", "c", "d"]
 
@@ -188,7 +187,7 @@ async def test_pausing_and_resuming_in_one_hook_changes_nothing():
     async with serving(handler) as site:
         peer = await site.dial()
         words = [b"a", b"pause and resume", b"b"]
-        await peer.write(*(masked(TEXT, word) for word in words))
+        await peer.send(*(Frame(TEXT, word) for word in words))
         assert await peer.fence() == []
         assert handler.diary == ["a", "pause and resume", "b"]
 
@@ -202,10 +201,10 @@ async def test_pausing_in_on_open_holds_the_first_message(early):
 
     handler = Paused()
     async with serving(handler) as site:
-        words = masked(TEXT, b"a") + masked(TEXT, b"b")
+        words = masked(text("a"), text("b"))
         peer = await site.dial(early=words if early else b"")
         if not early:
-            await peer.write(words)
+            await peer.send(words)
         await wait_all_tasks_blocked(0.001)
         assert handler.diary == []
         handler.sockets[0].resume_reading()
@@ -218,7 +217,7 @@ async def test_resuming_what_is_not_paused_does_nothing():
     async with serving(handler) as site:
         peer = await site.dial()
         handler.sockets[0].resume_reading()
-        await peer.write(masked(TEXT, b"a"))
+        await peer.send(Frame(TEXT, b"a"))
         assert await peer.fence() == []
         assert handler.diary == ["a"]
 
@@ -228,26 +227,26 @@ async def test_resume_reading_does_not_undo_another_reason_to_pause():
     sending = Sending(high_water=200_000, low_water=50_000)
     async with serving(handler, small=True, sending=sending) as site:
         peer = await site.dial()
-        await peer.write(*[masked(TEXT, b"chunk")] * 50)
+        await peer.send(*[Frame(TEXT, b"chunk")] * 50)
         await wait_all_tasks_blocked(0.001)
         before = len(handler.diary)
         handler.sockets[0].pause_reading()
         handler.sockets[0].resume_reading()
         await wait_all_tasks_blocked(0.001)
         assert len(handler.diary) == before < 50
-        assert await peer.read_some(50) == [binary(CHUNK)] * 50
+        assert await peer.read_frames(50) == [binary(CHUNK)] * 50
 
 
 async def test_a_paused_connection_that_is_closed_reads_on_for_the_close():
     handler = Handler()
     async with serving(handler) as site:
         peer = await site.dial()
-        await peer.write(masked(TEXT, b"pause"), masked(TEXT, b"never"))
+        await peer.send(Frame(TEXT, b"pause"), Frame(TEXT, b"never"))
         await wait_all_tasks_blocked(0.001)
         handler.sockets[0].close_nowait(4000)
-        assert await peer.read() == close(4000)
-        await peer.write(masked_close(4000))
-        assert await peer.read_all() == []
+        assert await peer.read_frame() == close(4000)
+        await peer.send(close(4000))
+        assert await peer.read_frames() == []
         while len(handler.diary) < 2:
             await trio.lowlevel.checkpoint()
         assert handler.diary == ["pause", "close 4000"]
@@ -264,11 +263,12 @@ async def test_a_policy_counts_in_hooks_too():
     handler.on_message = flood
     async with serving(handler, small=True, sending=sending) as site:
         peer = await site.dial()
-        await peer.write(masked(TEXT, b"go"))
+        await peer.send(Frame(TEXT, b"go"))
         await wait_all_tasks_blocked(0.001)
         dropped = handler.sockets[0].statistics().dropped
         assert 80 < dropped < 95
-        assert await peer.read_some(100 - dropped) == [binary(CHUNK)] * (100 - dropped)
+        left = 100 - dropped
+        assert await peer.read_frames(left) == [binary(CHUNK)] * left
         assert await peer.fence() == []
 
 
@@ -280,6 +280,6 @@ async def test_a_delay_does_not_hold_back_what_a_hook_answers(autojump_clock):
     async with serving(Echo(), sending=Sending(delay=2)) as site:
         peer = await site.dial()
         start = trio.current_time()
-        await peer.write(masked(TEXT, b"a"))
-        assert await peer.read() == text("a")
+        await peer.send(Frame(TEXT, b"a"))
+        assert await peer.read_frame() == text("a")
         assert trio.current_time() == start

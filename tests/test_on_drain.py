@@ -8,7 +8,12 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.raw import BINARY, binary, serving, text
+from tests.serving import serving
+from tests.wire import (
+    BINARY,
+    binary,
+    text,
+)
 from trio_fastws import EventHandler, Sending
 
 pytestmark = pytest.mark.usefixtures("transport")
@@ -65,7 +70,7 @@ async def test_a_refused_burst_is_followed_by_one_drain(size, sending):
         for episode in (1, 2, 3):
             count = burst(ws, size)
             assert len(handler.queues) == episode - 1, "called inside of a task"
-            assert await peer.read_some(count) == [binary(b"x" * size)] * count
+            assert await peer.read_frames(count) == [binary(b"x" * size)] * count
             await peer.fence()
             assert len(handler.queues) == episode
         assert max(handler.queues) <= sending.low_water
@@ -84,8 +89,8 @@ async def test_there_is_room_when_it_is_called():
         peer = await site.dial()
         await peer.fence()
         count = burst(handler.sockets[0], 100)
-        await peer.read_some(count)
-        assert await peer.read() == text("more")
+        await peer.read_frames(count)
+        assert await peer.read_frame() == text("more")
         await peer.fence()
         # What is sent from it, and not refused, is no reason to call it again.
         assert len(handler.queues) == 1
@@ -101,7 +106,7 @@ async def test_of_a_slow_peer_it_tells_at_the_low_water_and_not_again():
                 break
             sent += count
             await wait_all_tasks_blocked(0.001)
-        assert await peer.read_some(sent) == [binary(b"x" * 10_000)] * sent
+        assert await peer.read_frames(sent) == [binary(b"x" * 10_000)] * sent
         await peer.fence()
         assert len(handler.queues) == 1
         assert 0 < handler.queues[0] <= 100_000
@@ -114,7 +119,7 @@ async def test_a_refused_send_that_a_delay_holds_back(autojump_clock):
         with trio.move_on_after(1):
             await trio.sleep_forever()
         assert handler.queues == []
-        await peer.read_some(count)
+        await peer.read_frames(count)
         await peer.fence()
         assert len(handler.queues) == 1
 
@@ -128,10 +133,10 @@ async def test_refused_in_a_hook_by_the_hard_limit():
     sending = Sending(high_water=50_000, low_water=20_000, hard_limit=100_000)
     async with serving(handler, small=True, sending=sending) as site:
         peer = await site.dial()
-        await peer.write(b"\x82\x80\0\0\0\0")
+        await peer.send(b"\x82\x80\0\0\0\0")
         frames = []
         while not handler.queues:
-            frames.append(await peer.read())
+            frames.append(await peer.read_frame())
         await peer.fence()
         assert {frame.opcode for frame in frames} == {BINARY}
         assert len(handler.queues) == 1
@@ -145,14 +150,14 @@ async def test_refused_while_a_message_is_sent_in_pieces():
             for _ in range(3):
                 with pytest.raises(trio.WouldBlock):
                     ws.send_nowait("between")
-            await peer.read()
+            await peer.read_frame()
             await peer.fence()
             assert handler.queues == []
-        await peer.read()
+        await peer.read_frame()
         await wait_all_tasks_blocked()
         assert handler.queues == [0]
         await ws.send("after")
-        assert await peer.read() == text("after")
+        assert await peer.read_frame() == text("after")
         await peer.fence()
         assert handler.queues == [0]
 
@@ -170,9 +175,9 @@ async def test_refused_behind_senders_that_wait_is_told_behind_them():
                 await wait_all_tasks_blocked()
             with pytest.raises(trio.WouldBlock):
                 ws.send_nowait("not yet")
-            await peer.read_some(sent)
+            await peer.read_frames(sent)
         # Those who waited were first.
-        assert await peer.read_some(5) == [text(f"{n}") for n in range(5)]
+        assert await peer.read_frames(5) == [text(f"{n}") for n in range(5)]
         await peer.fence()
         assert len(handler.queues) == before + 1
 
@@ -198,7 +203,7 @@ async def test_senders_wait_for_the_number_of_messages_too():
             assert done == []
             with pytest.raises(trio.WouldBlock):
                 ws.send_nowait("no")
-            await peer.read_some(sent + 4)
+            await peer.read_frames(sent + 4)
         await peer.fence()
         assert done == [0, 1, 2, 3]
         assert len(handler.queues) == 1

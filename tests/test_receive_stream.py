@@ -7,16 +7,18 @@ import trio
 from trio.testing import assert_checkpoints, wait_all_tasks_blocked
 
 from tests.cutting import cancel_when_blocked
-from tests.raw import (
+from tests.serving import pair
+from tests.wire import (
     BINARY,
     CONTINUATION,
     PING,
     PONG,
     TEXT,
     Frame,
+    close,
+    continuation,
     masked,
-    masked_close,
-    pair,
+    text,
 )
 from trio_fastws import ConnectionBroken, Limits
 
@@ -29,7 +31,7 @@ async def collect(message) -> list:
 
 async def test_a_complete_message_is_one_piece():
     async with pair() as (ws, peer):
-        await peer.write(masked(TEXT, b"whole"), masked(BINARY, b"next"))
+        await peer.send(Frame(TEXT, b"whole"), Frame(BINARY, b"next"))
         await peer.fence()
         async with ws.receive_stream() as message:
             assert message.text is None
@@ -50,7 +52,7 @@ async def test_a_large_message_comes_in_pieces_as_it_arrives():
         payload = bytes(range(250)) * (size // 250)
         received = bytearray()
         async with ws.receive_stream() as message:
-            nursery.start_soon(peer.write, masked(BINARY, payload), masked(TEXT, b"n"))
+            nursery.start_soon(peer.send, Frame(BINARY, payload), Frame(TEXT, b"n"))
             async for piece in message:
                 received += piece
                 assert ws.statistics().receive_queue < 500_000
@@ -63,7 +65,7 @@ async def test_reading_waits_while_pieces_are_not_taken():
     async with pair(limits=limits, small=True) as (ws, peer):
         payload = b"x" * 3_000_000
         async with trio.open_nursery() as nursery, ws.receive_stream() as message:
-            nursery.start_soon(peer.write, masked(BINARY, payload))
+            nursery.start_soon(peer.send, Frame(BINARY, payload))
             total = len(await message.receive())
             await wait_all_tasks_blocked(0.002)
             held = ws.statistics().receive_queue
@@ -76,7 +78,7 @@ async def test_reading_waits_while_pieces_are_not_taken():
 @pytest.mark.parametrize("split", range(1, 15))
 async def test_text_may_be_split_inside_a_character(split):
     async with pair() as (ws, peer):
-        frame = masked(TEXT, "aüß€𝄞".encode())
+        frame = masked(text("aüß€𝄞"))
         async with ws.receive_stream() as message, trio.open_nursery() as nursery:
             pieces = []
 
@@ -85,9 +87,9 @@ async def test_text_may_be_split_inside_a_character(split):
 
             nursery.start_soon(take)
             await wait_all_tasks_blocked()
-            await peer.write(frame[: 6 + split - 1])
+            await peer.send(frame[: 6 + split - 1])
             await wait_all_tasks_blocked()
-            await peer.write(frame[6 + split - 1 :], masked(TEXT, b"next"))
+            await peer.send(frame[6 + split - 1 :], Frame(TEXT, b"next"))
         assert "".join(pieces) == "aüß€𝄞"
         assert all(isinstance(piece, str) for piece in pieces)
         assert await ws.receive() == "next"
@@ -95,11 +97,11 @@ async def test_text_may_be_split_inside_a_character(split):
 
 async def test_what_was_collected_before_is_the_first_piece():
     async with pair() as (ws, peer):
-        await peer.write(masked(BINARY, b"abc", fin=False))
+        await peer.send(Frame(BINARY, b"abc", fin=False))
         await peer.fence()
         async with ws.receive_stream() as message:
             assert await message.receive() == b"abc"
-            await peer.write(masked(CONTINUATION, b"def"))
+            await peer.send(Frame(CONTINUATION, b"def"))
             assert await message.receive() == b"def"
             with pytest.raises(trio.EndOfChannel):
                 await message.receive()
@@ -107,32 +109,32 @@ async def test_what_was_collected_before_is_the_first_piece():
 
 async def test_control_frames_pass_between_pieces():
     async with pair() as (ws, peer), ws.receive_stream() as message:
-        await peer.write(masked(BINARY, b"a", fin=False), masked(PING, b"p"))
+        await peer.send(Frame(BINARY, b"a", fin=False), Frame(PING, b"p"))
         assert await message.receive() == b"a"
-        assert await peer.read() == Frame(PONG, b"p")
-        await peer.write(masked(CONTINUATION, b"b"))
+        assert await peer.read_frame() == Frame(PONG, b"p")
+        await peer.send(Frame(CONTINUATION, b"b"))
         assert await message.receive() == b"b"
 
 
 async def test_leaving_early_discards_what_is_still_to_come():
     async with pair() as (ws, peer):
         async with ws.receive_stream() as message:
-            await peer.write(masked(BINARY, b"a", fin=False))
+            await peer.send(Frame(BINARY, b"a", fin=False))
             assert await message.receive() == b"a"
-        await peer.write(masked(CONTINUATION, b"b", fin=False))
-        await peer.write(masked(CONTINUATION, b"c"), masked(TEXT, b"next"))
+        await peer.send(Frame(CONTINUATION, b"b", fin=False))
+        await peer.send(Frame(CONTINUATION, b"c"), Frame(TEXT, b"next"))
         assert await ws.receive() == "next"
-        await peer.write(masked(TEXT, b"and on"))
+        await peer.send(Frame(TEXT, b"and on"))
         assert await ws.receive() == "and on"
 
 
 async def test_leaving_early_discards_what_is_here_already():
     async with pair() as (ws, peer):
         async with ws.receive_stream() as message:
-            await peer.write(masked(BINARY, b"a", fin=False))
+            await peer.send(Frame(BINARY, b"a", fin=False))
             assert await message.receive() == b"a"
-            await peer.write(masked(CONTINUATION, b"b", fin=False))
-            await peer.write(masked(CONTINUATION, b"c"), masked(TEXT, b"next"))
+            await peer.send(Frame(CONTINUATION, b"b", fin=False))
+            await peer.send(Frame(CONTINUATION, b"c"), Frame(TEXT, b"next"))
             await peer.fence()
         assert ws.receive_nowait() == "next"
         assert ws.statistics().receive_queue == 0
@@ -142,25 +144,25 @@ async def test_leaving_early_discards_what_is_here_already():
 async def test_a_stream_after_one_that_was_left_is_the_next_message(whole):
     async with pair() as (ws, peer):
         async with ws.receive_stream() as message:
-            await peer.write(masked(BINARY, b"a", fin=False))
+            await peer.send(Frame(BINARY, b"a", fin=False))
             assert await message.receive() == b"a"
         if whole:
-            await peer.write(masked(CONTINUATION, b"b"))
+            await peer.send(Frame(CONTINUATION, b"b"))
             await peer.fence()
         async with trio.open_nursery() as nursery, ws.receive_stream() as message:
-            rest = b"" if whole else masked(CONTINUATION, b"b")
-            nursery.start_soon(peer.write, rest, masked(TEXT, b"next"))
+            rest = b"" if whole else Frame(CONTINUATION, b"b")
+            nursery.start_soon(peer.send, rest, Frame(TEXT, b"next"))
             assert await collect(message) == ["next"]
 
 
 async def test_a_second_block_that_takes_nothing_goes_on_discarding():
     async with pair() as (ws, peer):
         async with ws.receive_stream() as message:
-            await peer.write(masked(BINARY, b"a" * 50_000, fin=False))
+            await peer.send(Frame(BINARY, b"a" * 50_000, fin=False))
             assert await message.receive()
         async with ws.receive_stream():
             pass
-        await peer.write(masked(CONTINUATION, b"b" * 15_000), masked(TEXT, b"next"))
+        await peer.send(Frame(CONTINUATION, b"b" * 15_000), Frame(TEXT, b"next"))
         assert await ws.receive() == "next"
 
 
@@ -177,26 +179,26 @@ async def test_two_tasks_may_not_take_the_pieces_of_one_message():
         await wait_all_tasks_blocked()
         with pytest.raises(trio.BusyResourceError):
             await message.receive()
-        await peer.write(masked(BINARY, b"a"))
+        await peer.send(Frame(BINARY, b"a"))
 
 
 async def test_pieces_that_came_when_nobody_waited_any_more_are_discarded():
     async with pair() as (ws, peer):
         async with ws.receive_stream() as message:
             assert await cancel_when_blocked(message.receive)
-            await peer.write(masked(BINARY, b"a", fin=False))
+            await peer.send(Frame(BINARY, b"a", fin=False))
             await peer.fence()
-        await peer.write(masked(CONTINUATION, b"b"), masked(TEXT, b"next"))
+        await peer.send(Frame(CONTINUATION, b"b"), Frame(TEXT, b"next"))
         assert await ws.receive() == "next"
 
 
 async def test_aclose_leaves_the_message():
     async with pair() as (ws, peer), ws.receive_stream() as message:
-        await peer.write(masked(BINARY, b"a", fin=False))
+        await peer.send(Frame(BINARY, b"a", fin=False))
         assert await message.receive() == b"a"
         with assert_checkpoints():
             await message.aclose()
-        await peer.write(masked(CONTINUATION, b"b"), masked(TEXT, b"next"))
+        await peer.send(Frame(CONTINUATION, b"b"), Frame(TEXT, b"next"))
         assert await ws.receive() == "next"
 
 
@@ -204,19 +206,19 @@ async def test_a_block_that_takes_nothing_leaves_the_message_alone():
     async with pair() as (ws, peer):
         async with ws.receive_stream():
             pass
-        await peer.write(masked(TEXT, b"kept"))
+        await peer.send(Frame(TEXT, b"kept"))
         assert await ws.receive() == "kept"
-        await peer.write(masked(TEXT, b"half", fin=False))
+        await peer.send(Frame(TEXT, b"half", fin=False))
         await peer.fence()
         async with ws.receive_stream():
             pass
-        await peer.write(masked(CONTINUATION, b"whole"))
+        await peer.send(Frame(CONTINUATION, b"whole"))
         assert await ws.receive() == "halfwhole"
 
 
 async def test_a_message_that_waits_is_kept_by_a_block_that_takes_nothing():
     async with pair() as (ws, peer):
-        await peer.write(masked(TEXT, b"kept"))
+        await peer.send(Frame(TEXT, b"kept"))
         await peer.fence()
         async with ws.receive_stream():
             pass
@@ -231,9 +233,9 @@ async def test_it_must_be_entered():
 
 async def test_a_close_in_the_middle_is_connection_broken():
     async with pair() as (ws, peer), ws.receive_stream() as message:
-        await peer.write(masked(BINARY, b"a", fin=False))
+        await peer.send(Frame(BINARY, b"a", fin=False))
         assert await message.receive() == b"a"
-        await peer.write(masked(CONTINUATION, b"b", fin=False), masked_close(1000))
+        await peer.send(Frame(CONTINUATION, b"b", fin=False), close(1000))
         assert await message.receive() == b"b"
         with pytest.raises(ConnectionBroken) as caught:
             await message.receive()
@@ -245,7 +247,7 @@ async def test_a_close_in_the_middle_is_connection_broken():
 )
 async def test_a_close_before_it_began_is_the_channels_end(code, error):
     async with pair() as (ws, peer), ws.receive_stream() as message:
-        await peer.write(masked_close(code))
+        await peer.send(close(code))
         with pytest.raises(error):
             await message.receive()
         with pytest.raises(error), assert_checkpoints():
@@ -254,7 +256,7 @@ async def test_a_close_before_it_began_is_the_channels_end(code, error):
 
 async def test_our_own_close_in_the_middle():
     async with pair() as (ws, peer), ws.receive_stream() as message:
-        await peer.write(masked(BINARY, b"a", fin=False))
+        await peer.send(Frame(BINARY, b"a", fin=False))
         assert await message.receive() == b"a"
         ws.close_nowait()
         with pytest.raises(trio.ClosedResourceError):
@@ -264,11 +266,11 @@ async def test_our_own_close_in_the_middle():
 async def test_what_came_before_a_reset_is_still_given():
     limits = Limits(receive_buffer=100)
     async with pair(limits=limits) as (ws, peer), ws.receive_stream() as message:
-        await peer.write(masked(BINARY, b"a", fin=False))
+        await peer.send(Frame(BINARY, b"a", fin=False))
         assert await message.receive() == b"a"
         # The first pauses reading; the rest is still in the kernel.
         for _ in range(4):
-            await peer.write(masked(CONTINUATION, b"b" * 200, fin=False))
+            await peer.send(Frame(CONTINUATION, b"b" * 200, fin=False))
             await wait_all_tasks_blocked(0.001)
         peer.reset()
         await wait_all_tasks_blocked(0.001)
@@ -283,9 +285,9 @@ async def test_what_came_before_a_reset_is_still_given():
 async def test_the_limit_on_messages_still_holds():
     limits = Limits(message_size=1000)
     async with pair(limits=limits) as (ws, peer), ws.receive_stream() as message:
-        await peer.write(masked(BINARY, b"a" * 1000, fin=False))
+        await peer.send(Frame(BINARY, b"a" * 1000, fin=False))
         assert len(await message.receive()) == 1000
-        await peer.write(masked(CONTINUATION, b"b"))
+        await peer.send(Frame(CONTINUATION, b"b"))
         with pytest.raises(ConnectionBroken) as caught:
             await message.receive()
         assert caught.value.close_code == 1009
@@ -293,9 +295,9 @@ async def test_the_limit_on_messages_still_holds():
 
 async def test_text_that_is_not_utf8_fails_at_its_first_bad_byte():
     async with pair() as (ws, peer), ws.receive_stream() as message:
-        await peer.write(masked(TEXT, b"fine", fin=False))
+        await peer.send(Frame(TEXT, b"fine", fin=False))
         assert await message.receive() == "fine"
-        await peer.write(masked(CONTINUATION, b"\xff" + b"x" * 50)[:10])
+        await peer.send(masked(continuation(b"\xff" + b"x" * 50))[:10])
         with pytest.raises(ConnectionBroken) as caught:
             await message.receive()
         assert caught.value.close_code == 1007
@@ -303,7 +305,7 @@ async def test_text_that_is_not_utf8_fails_at_its_first_bad_byte():
 
 async def test_a_stream_is_entered_once():
     async with pair() as (ws, peer):
-        await peer.write(masked(TEXT, b"one"), masked(TEXT, b"two"))
+        await peer.send(Frame(TEXT, b"one"), Frame(TEXT, b"two"))
         stream = ws.receive_stream()
         async with stream:
             assert await stream.receive() == "one"

@@ -10,7 +10,8 @@ from trio.testing import (
     wait_all_tasks_blocked,
 )
 
-from tests.raw import (
+from tests.serving import fill, pair, serving
+from tests.wire import (
     BINARY,
     CONTINUATION,
     PING,
@@ -18,11 +19,8 @@ from tests.raw import (
     TEXT,
     Frame,
     close,
-    fill,
     masked,
-    masked_close,
-    pair,
-    serving,
+    text,
 )
 from trio_fastws import ConnectionBroken, EventHandler
 
@@ -41,7 +39,7 @@ pytestmark = pytest.mark.usefixtures("transport")
 )
 async def test_text_is_str_and_binary_is_bytes(opcode, payload, message):
     async with pair() as (ws, peer):
-        await peer.write(masked(opcode, payload))
+        await peer.send(Frame(opcode, payload))
         with assert_checkpoints():
             received = await ws.receive()
         assert received == message
@@ -50,7 +48,7 @@ async def test_text_is_str_and_binary_is_bytes(opcode, payload, message):
 
 async def test_receiving_what_is_here_already_is_a_checkpoint_too():
     async with pair() as (ws, peer):
-        await peer.write(masked(TEXT, b"a"), masked(TEXT, b"b"))
+        await peer.send(Frame(TEXT, b"a"), Frame(TEXT, b"b"))
         assert await ws.receive() == "a"
         with assert_checkpoints():
             assert await ws.receive() == "b"
@@ -60,7 +58,7 @@ async def test_receive_nowait():
     async with pair() as (ws, peer):
         with pytest.raises(trio.WouldBlock), assert_no_checkpoints():
             ws.receive_nowait()
-        await peer.write(masked(TEXT, b"a"))
+        await peer.send(Frame(TEXT, b"a"))
         await peer.fence()
         with assert_no_checkpoints():
             assert ws.receive_nowait() == "a"
@@ -70,9 +68,9 @@ async def test_receive_nowait():
 
 async def test_ten_messages_and_a_close_in_one_read_are_all_delivered():
     async with pair() as (ws, peer):
-        frames = [masked(TEXT, b"%d" % number) for number in range(10)]
-        await peer.write(*frames, masked_close(1000, "done"))
-        assert await peer.read_all() == [close(1000, "done")]
+        frames = [Frame(TEXT, b"%d" % number) for number in range(10)]
+        await peer.send(*frames, close(1000, "done"))
+        assert await peer.read_frames() == [close(1000, "done")]
         await ws.wait_closed()
         received = [message async for message in ws]
         assert received == [f"{number}" for number in range(10)]
@@ -84,7 +82,7 @@ async def test_ten_messages_and_a_close_in_one_read_are_all_delivered():
 @pytest.mark.parametrize(("code", "seen"), [(1000, 1000), (1001, 1001), (None, 1005)])
 async def test_a_clean_end_is_end_of_channel(code, seen):
     async with pair() as (ws, peer):
-        await peer.write(masked_close(code))
+        await peer.send(close(code))
         with pytest.raises(trio.EndOfChannel, match=str(seen)):
             await ws.receive()
         with pytest.raises(trio.EndOfChannel):
@@ -95,7 +93,7 @@ async def test_a_clean_end_is_end_of_channel(code, seen):
 @pytest.mark.parametrize("code", [1002, 1003, 1008, 1011, 1012, 3000, 4999])
 async def test_any_other_code_is_connection_broken(code):
     async with pair() as (ws, peer):
-        await peer.write(masked(TEXT, b"last"), masked_close(code, "why"))
+        await peer.send(Frame(TEXT, b"last"), close(code, "why"))
         assert await ws.receive() == "last"
         with pytest.raises(ConnectionBroken, match=f"{code}: why") as caught:
             await ws.receive()
@@ -107,7 +105,7 @@ async def test_any_other_code_is_connection_broken(code):
 @pytest.mark.parametrize("how", ["fin", "reset"])
 async def test_what_came_before_a_lost_transport_is_delivered(how):
     async with pair() as (ws, peer):
-        await peer.write(masked(TEXT, b"a"), masked(TEXT, b"b"))
+        await peer.send(Frame(TEXT, b"a"), Frame(TEXT, b"b"))
         await peer.fence()
         if how == "fin":
             await peer.aclose()
@@ -124,8 +122,8 @@ async def test_what_came_before_a_lost_transport_is_delivered(how):
 
 async def test_half_a_message_at_the_end_is_not_delivered():
     async with pair() as (ws, peer):
-        await peer.write(masked(TEXT, b"whole"), masked(TEXT, b"half")[:-1])
-        await peer.stream.send_eof()
+        await peer.send(Frame(TEXT, b"whole"), masked(text("half"))[:-1])
+        await peer.send_eof()
         assert await ws.receive() == "whole"
         with pytest.raises(ConnectionBroken):
             await ws.receive()
@@ -133,19 +131,19 @@ async def test_half_a_message_at_the_end_is_not_delivered():
 
 async def test_a_peer_that_breaks_the_protocol_is_told_and_so_are_we():
     async with pair() as (ws, peer):
-        await peer.write(masked(TEXT, b"good"), masked(3, b""), masked(TEXT, b"no"))
+        await peer.send(Frame(TEXT, b"good"), Frame(3, b""), Frame(TEXT, b"no"))
         assert await ws.receive() == "good"
         with pytest.raises(ConnectionBroken) as caught:
             await ws.receive()
         assert caught.value.close_code == 1002
-        frame, *rest = await peer.read_all()
+        frame, *rest = await peer.read_frames()
         assert frame.payload[:2] == (1002).to_bytes(2, "big")
         assert rest == []
 
 
 async def test_our_own_close_ends_receiving_at_once():
     async with pair() as (ws, peer):
-        await peer.write(masked(TEXT, b"unread"))
+        await peer.send(Frame(TEXT, b"unread"))
         await peer.fence()
         ws.close_nowait(1000)
         with pytest.raises(trio.ClosedResourceError), assert_checkpoints():
@@ -168,7 +166,7 @@ async def test_our_own_close_wakes_the_receiver():
 
 async def test_closing_after_the_peer_is_not_an_error():
     async with pair() as (ws, peer):
-        await peer.write(masked_close(1000))
+        await peer.send(close(1000))
         await ws.wait_closed()
         with assert_checkpoints():
             await ws.aclose()
@@ -183,12 +181,12 @@ async def test_aclose_is_the_whole_handshake_and_discards_what_still_comes():
     async with pair() as (ws, peer), trio.open_nursery() as nursery:
         with assert_checkpoints():
             nursery.start_soon(ws.aclose, 1001, "bye")
-            assert await peer.read() == close(1001, "bye")
-        await peer.write(masked(TEXT, b"late"), masked(PING, b"late"))
+            assert await peer.read_frame() == close(1001, "bye")
+        await peer.send(Frame(TEXT, b"late"), Frame(PING, b"late"))
         await wait_all_tasks_blocked()
         assert ws.close_code is None
-        await peer.write(masked_close(1001))
-        assert await peer.read_all() == []
+        await peer.send(close(1001))
+        assert await peer.read_frames() == []
         await ws.wait_closed()
         assert ws.close_code == 1001
         assert ws.statistics().messages_received == 0
@@ -205,12 +203,12 @@ async def test_two_tasks_cannot_receive_at_once():
         with pytest.raises(trio.BusyResourceError):
             async with ws.receive_stream():
                 pass
-        await peer.write(masked(TEXT, b"a"))
+        await peer.send(Frame(TEXT, b"a"))
 
 
 async def test_a_stream_keeps_others_from_receiving_until_it_is_left():
     async with pair() as (ws, peer):
-        await peer.write(masked(TEXT, b"a"), masked(TEXT, b"b"))
+        await peer.send(Frame(TEXT, b"a"), Frame(TEXT, b"b"))
         async with ws.receive_stream() as message:
             with pytest.raises(trio.BusyResourceError):
                 ws.receive_nowait()
@@ -235,24 +233,24 @@ async def test_the_messages_of_an_event_handler_cannot_be_received():
 
 async def test_fragments_become_one_message_with_control_frames_between():
     async with pair() as (ws, peer):
-        await peer.write(
-            masked(TEXT, "grü".encode()[:3], fin=False),
-            masked(PING, b"p"),
-            masked(CONTINUATION, "grü".encode()[3:], fin=False),
-            masked(PONG, b"unasked"),
-            masked(CONTINUATION, "ße".encode()),
+        await peer.send(
+            Frame(TEXT, "grü".encode()[:3], fin=False),
+            Frame(PING, b"p"),
+            Frame(CONTINUATION, "grü".encode()[3:], fin=False),
+            Frame(PONG, b"unasked"),
+            Frame(CONTINUATION, "ße".encode()),
         )
         assert await ws.receive() == "grüße"
-        assert await peer.read() == Frame(PONG, b"p")
+        assert await peer.read_frame() == Frame(PONG, b"p")
 
 
 @pytest.mark.parametrize("split", range(1, 12))
 async def test_a_frame_may_come_in_any_two_parts(split):
     async with pair() as (ws, peer):
-        frame = masked(TEXT, "grüße".encode())
-        await peer.write(frame[:split])
+        frame = masked(text("grüße"))
+        await peer.send(frame[:split])
         await wait_all_tasks_blocked()
-        await peer.write(frame[split:], masked(TEXT, b"next"))
+        await peer.send(frame[split:], Frame(TEXT, b"next"))
         assert await ws.receive() == "grüße"
         assert await ws.receive() == "next"
 

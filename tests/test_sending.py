@@ -12,16 +12,14 @@ from trio.testing import (
     wait_all_tasks_blocked,
 )
 
-from tests.raw import (
+from tests.serving import pair
+from tests.wire import (
     BINARY,
     TEXT,
     Frame,
     Writes,
     binary,
     close,
-    masked,
-    masked_close,
-    pair,
     text,
 )
 from trio_fastws import ConnectionBroken, Sending
@@ -61,10 +59,10 @@ async def test_a_message_is_one_frame(value, frame):
     async with pair() as (ws, peer):
         with assert_checkpoints():
             await ws.send(value)
-        assert await peer.read() == frame
+        assert await peer.read_frame() == frame
         with assert_no_checkpoints():
             ws.send_nowait(value)
-        assert await peer.read() == frame
+        assert await peer.read_frame() == frame
 
 
 @pytest.mark.parametrize("value", [3, None, ["a"], object()])
@@ -75,7 +73,7 @@ async def test_other_types_are_refused_and_nothing_is_sent(value):
         with pytest.raises(TypeError, match="message must be str"):
             ws.send_nowait(value)
         await ws.send("after")
-        assert await peer.read() == text("after")
+        assert await peer.read_frame() == text("after")
 
 
 async def test_lone_surrogates_queue_nothing():
@@ -86,7 +84,7 @@ async def test_lone_surrogates_queue_nothing():
             ws.send_nowait("bad \udfff")
         assert ws.statistics().messages_sent == 0
         await ws.send("after")
-        assert await peer.read() == text("after")
+        assert await peer.read_frame() == text("after")
 
 
 async def test_what_may_change_is_copied():
@@ -95,8 +93,8 @@ async def test_what_may_change_is_copied():
         ws.send_nowait(data)
         ws.send_nowait(memoryview(data)[:5])
         data[:] = b"b" * len(data)
-        assert await peer.read() == binary(b"a" * 300_000)
-        assert await peer.read() == binary(b"aaaaa")
+        assert await peer.read_frame() == binary(b"a" * 300_000)
+        assert await peer.read_frame() == binary(b"aaaaa")
 
 
 async def test_messages_keep_their_order_across_ways_to_send():
@@ -106,22 +104,22 @@ async def test_messages_keep_their_order_across_ways_to_send():
             ws.send_nowait(f"{number + 1}")
             ws.send_nowait(f"{number + 2}")
             await ws.send(f"{number + 3}")
-        assert await peer.read_some(40) == [text(f"{n}") for n in range(40)]
+        assert await peer.read_frames(40) == [text(f"{n}") for n in range(40)]
 
 
 @pytest.mark.usefixtures("batch_order")
 async def test_a_burst_from_a_task_leaves_in_few_writes(mock_clock, writes):
     async with pair() as (ws, peer):
         await wait_all_tasks_blocked()
-        writes.watch(peer)
+        writes.watch(peer.stream)
         for number in range(100):
             await ws.send(f"{number}")
-        assert await peer.read_some(100) == [text(f"{n}") for n in range(100)]
+        assert await peer.read_frames(100) == [text(f"{n}") for n in range(100)]
         assert writes.count <= 3
-        writes.watch(peer)
+        writes.watch(peer.stream)
         for number in range(100):
             ws.send_nowait(f"{number}")
-        assert await peer.read_some(100) == [text(f"{n}") for n in range(100)]
+        assert await peer.read_frames(100) == [text(f"{n}") for n in range(100)]
         assert writes.count <= 3
 
 
@@ -130,13 +128,13 @@ async def test_answers_do_not_wait_for_a_task_that_takes_its_time(mock_clock):
     # More to answer is no reason to hold an answer back for long.
     async with pair() as (ws, peer), trio.open_nursery() as nursery:
         for number in range(50):
-            await peer.write(masked(TEXT, b"%d" % number))
+            await peer.send(Frame(TEXT, b"%d" % number))
         await peer.fence()
         answers = []
 
         async def watch() -> None:
             while len(answers) < 50:
-                answers.append(await peer.read())
+                answers.append(await peer.read_frame())
 
         nursery.start_soon(watch)
         for _ in range(49):
@@ -158,7 +156,7 @@ async def test_a_burst_is_never_left_unflushed(yields, count):
             for _ in range(yields):
                 await trio.lowlevel.checkpoint()
             # The sender does nothing more for the connection.
-            assert await peer.read_some(count) == [text(f"{n}") for n in range(count)]
+            assert await peer.read_frames(count) == [text(f"{n}") for n in range(count)]
 
 
 @pytest.mark.usefixtures("batch_order")
@@ -177,17 +175,17 @@ async def test_a_sender_that_makes_its_own_room_does_not_wait_for_ever():
             async with ws.open_message() as message:
                 for _ in range(10):
                     await message.write(b"y" * 1000)
-            frames = await peer.read_some(count + 12)
+            frames = await peer.read_frames(count + 12)
             assert frames[count] == text("room")
 
 
 async def test_a_single_message_leaves_at_once(transport, writes):
     async with pair() as (ws, peer):
         await wait_all_tasks_blocked()
-        writes.watch(peer)
+        writes.watch(peer.stream)
         ws.send_nowait("now")
         at_once = writes.count
-        assert await peer.read() == text("now")
+        assert await peer.read_frame() == text("now")
         assert writes.count == 1
         # A pump writes when it has its turn, a socket before the call returns.
         assert at_once == (transport == "epoll")
@@ -196,19 +194,19 @@ async def test_a_single_message_leaves_at_once(transport, writes):
 async def test_delay_writes_messages_together(autojump_clock, writes):
     async with pair(sending=Sending(delay=2)) as (ws, peer):
         await wait_all_tasks_blocked()
-        writes.watch(peer)
+        writes.watch(peer.stream)
         start = trio.current_time()
         await ws.send("a")
         await trio.sleep(1)
         await ws.send("b")
         await wait_all_tasks_blocked()
         assert writes.count == 0
-        assert await peer.read_some(2) == [text("a"), text("b")]
+        assert await peer.read_frames(2) == [text("a"), text("b")]
         assert 2 <= trio.current_time() - start < 2.1
         assert writes.count == 1
         # It does so again.
         await ws.send("c")
-        assert await peer.read() == text("c")
+        assert await peer.read_frame() == text("c")
         assert 4 <= trio.current_time() - start < 4.2
 
 
@@ -217,19 +215,19 @@ async def test_a_full_batch_does_not_wait_for_the_delay(autojump_clock):
         start = trio.current_time()
         await ws.send("a")
         await ws.send(b"x" * 16_384)
-        assert await peer.read_some(2) == [text("a"), binary(b"x" * 16_384)]
+        assert await peer.read_frames(2) == [text("a"), binary(b"x" * 16_384)]
         assert trio.current_time() == start
 
 
 async def test_receiving_does_not_cut_the_delay_short(autojump_clock, writes):
     async with pair(sending=Sending(delay=2)) as (ws, peer):
         await wait_all_tasks_blocked()
-        writes.watch(peer)
+        writes.watch(peer.stream)
         await ws.send("a")
         with trio.move_on_after(1):
             await ws.receive()
         assert writes.count == 0
-        assert await peer.read() == text("a")
+        assert await peer.read_frame() == text("a")
 
 
 async def test_a_close_does_not_wait_for_the_delay(autojump_clock):
@@ -237,7 +235,7 @@ async def test_a_close_does_not_wait_for_the_delay(autojump_clock):
         start = trio.current_time()
         await ws.send("last")
         ws.close_nowait()
-        assert await peer.read_some(2) == [text("last"), close(1000)]
+        assert await peer.read_frames(2) == [text("last"), close(1000)]
         assert trio.current_time() == start
 
 
@@ -249,9 +247,9 @@ async def test_sending_after_our_close_is_an_error():
             await ws.send("a")
         with pytest.raises(trio.ClosedResourceError):
             ws.send_nowait("a")
-        assert await peer.read() == close(1000)
-        await peer.write(masked_close(1000))
-        assert await peer.read() is None
+        assert await peer.read_frame() == close(1000)
+        await peer.send(close(1000))
+        assert await peer.read_frame() is None
 
 
 @pytest.mark.parametrize(
@@ -259,8 +257,8 @@ async def test_sending_after_our_close_is_an_error():
 )
 async def test_sending_after_the_peers_close_is_never_end_of_channel(code, seen):
     async with pair() as (ws, peer):
-        await peer.write(masked_close(code))
-        await peer.read_all()
+        await peer.send(close(code))
+        await peer.read_frames()
         with pytest.raises(ConnectionBroken) as caught:
             await ws.send("a")
         assert caught.value.close_code == seen
@@ -292,5 +290,5 @@ async def test_a_subclass_of_str_or_bytes_is_sent_as_its_base():
         ws.send_nowait(Name("n"))
         await ws.send(Data(b"d"))
         ws.send_nowait(Data(b"d"))
-        frames = await peer.read_some(4)
+        frames = await peer.read_frames(4)
         assert frames == [text("n")] * 2 + [Frame(BINARY, b"d")] * 2

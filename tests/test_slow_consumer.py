@@ -6,7 +6,8 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.raw import (
+from tests.serving import pair, serving
+from tests.wire import (
     BINARY,
     PING,
     PONG,
@@ -15,9 +16,7 @@ from tests.raw import (
     binary,
     close,
     masked,
-    masked_close,
-    pair,
-    serving,
+    text,
 )
 from trio_fastws import ConnectionBroken, EventHandler, Limits, Timeouts
 
@@ -28,7 +27,7 @@ async def push(
     peer, payload: bytes, opcode: int = BINARY
 ) -> tuple[int, trio.CancelScope]:
     """Write frames until the server takes no more; returns how many are whole."""
-    frame = masked(opcode, payload)
+    frame = Frame(opcode, payload)
     count = 0
     scope = trio.CancelScope()
 
@@ -36,7 +35,7 @@ async def push(
         nonlocal count
         with scope:
             while True:
-                await peer.write(frame)
+                await peer.send(frame)
                 count += 1
 
     async with trio.open_nursery() as nursery:
@@ -72,7 +71,7 @@ async def test_text_is_charged_what_it_takes_once_decoded():
 
 async def test_small_messages_are_charged_their_overhead():
     async with pair(limits=Limits(receive_buffer=6500)) as (ws, peer):
-        await peer.write(*(masked(TEXT, b"a") for _ in range(500)))
+        await peer.send(*(Frame(TEXT, b"a") for _ in range(500)))
         await wait_all_tasks_blocked(0.001)
         assert ws.statistics().receive_queue == 6500
         assert ws.statistics().messages_received == 100
@@ -83,15 +82,15 @@ async def test_small_messages_are_charged_their_overhead():
 async def test_pings_are_answered_while_nobody_receives():
     async with pair(limits=Limits(receive_buffer=10_000)) as (ws, peer):
         for number in range(5):
-            await peer.write(masked(BINARY, b"y" * 1000), masked(PING, b"%d" % number))
-            assert await peer.read() == Frame(PONG, b"%d" % number)
+            await peer.send(Frame(BINARY, b"y" * 1000), Frame(PING, b"%d" % number))
+            assert await peer.read_frame() == Frame(PONG, b"%d" % number)
         assert ws.statistics().messages_received == 5
 
 
 async def test_a_paused_connection_notices_a_reset(autojump_clock):
     limits = Limits(receive_buffer=1000)
     async with pair(limits=limits) as (ws, peer):
-        await peer.write(masked(BINARY, b"y" * 2000))
+        await peer.send(Frame(BINARY, b"y" * 2000))
         await wait_all_tasks_blocked(0.001)
         peer.reset()
         await wait_all_tasks_blocked(0.001)
@@ -105,7 +104,7 @@ async def test_a_paused_connection_notices_a_reset(autojump_clock):
 async def test_what_the_kernel_held_when_the_peer_reset_is_delivered():
     async with pair(limits=Limits(receive_buffer=1000)) as (ws, peer):
         for number in range(6):
-            await peer.write(masked(BINARY, b"%d" % number * 2000))
+            await peer.send(Frame(BINARY, b"%d" % number * 2000))
             await wait_all_tasks_blocked(0.001)
         assert ws.statistics().messages_received == 1
         peer.reset()
@@ -120,9 +119,9 @@ async def test_a_pause_after_our_close_does_not_hold_up_the_end():
     async with pair() as (ws, peer):
         ws.close_nowait()
         ws.pause_reading()
-        assert await peer.read() == close(1000)
-        await peer.write(masked_close(1000))
-        assert await peer.read_all() == []
+        assert await peer.read_frame() == close(1000)
+        await peer.send(close(1000))
+        assert await peer.read_frames() == []
         assert ws.close_code == 1000
 
 
@@ -131,17 +130,17 @@ async def test_slow_consumer_closes_a_connection_nobody_reads(autojump_clock):
     limits = Limits(receive_buffer=1000)
     async with pair(limits=limits, timeouts=timeouts) as (ws, peer):
         start = trio.current_time()
-        await peer.write(masked(TEXT, b"y" * 2000))
+        await peer.send(Frame(TEXT, b"y" * 2000))
         frames = []
-        while (frame := await peer.read()).opcode != 8:
+        while (frame := await peer.read_frame()).opcode != 8:
             frames.append(frame)
         # Pings show that the peer takes them; our own side was slow.
         assert {frame.opcode for frame in frames} == {PING}
         reason = "messages were not received for 5 s (Timeouts.slow_consumer)"
         assert frame == close(1008, reason)
         assert 5 <= trio.current_time() - start < 5.2
-        await peer.write(masked_close(1008))
-        assert await peer.read_all() == []
+        await peer.send(close(1008))
+        assert await peer.read_frames() == []
         assert ws.close_code == 1008
         assert await ws.receive() == "y" * 2000
         with pytest.raises(ConnectionBroken, match="not received for 5 s"):
@@ -155,7 +154,7 @@ async def test_a_consumer_that_is_quick_enough_is_left_alone(autojump_clock):
         peer,
     ):
         for _ in range(5):
-            await peer.write(masked(TEXT, b"y" * 2000))
+            await peer.send(Frame(TEXT, b"y" * 2000))
             await trio.sleep(4)
             assert await ws.receive() == "y" * 2000
         assert not ws.closed
@@ -171,10 +170,10 @@ async def test_a_slow_peer_is_not_taken_for_a_slow_consumer(autojump_clock):
     timeouts = Timeouts(slow_consumer=5, ping_interval=None, write_stall=None)
     async with serving(Flood(), small=True, timeouts=timeouts) as site:
         peer = await site.dial()
-        await peer.write(masked(TEXT, b"go"))
+        await peer.send(Frame(TEXT, b"go"))
         await trio.sleep(20)
         assert not sockets[0].closed
-        assert await peer.read() == binary(b"x" * 2**20)
+        assert await peer.read_frame() == binary(b"x" * 2**20)
 
 
 async def test_a_flood_in_one_read_does_not_keep_other_tasks_waiting():
@@ -190,7 +189,7 @@ async def test_a_flood_in_one_read_does_not_keep_other_tasks_waiting():
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(run)
-            nursery.start_soon(peer.write, masked(TEXT, b"a") * 40_000)
+            nursery.start_soon(peer.send, masked(text("a")) * 40_000)
             async for message in ws:
                 assert message == "a"
                 received += 1
@@ -201,9 +200,9 @@ async def test_a_flood_in_one_read_does_not_keep_other_tasks_waiting():
 
 async def test_the_limit_on_messages_is_exact():
     async with pair(limits=Limits(message_size=1000)) as (ws, peer):
-        await peer.write(masked(BINARY, b"x" * 1000), masked(BINARY, b"x" * 1001))
+        await peer.send(Frame(BINARY, b"x" * 1000), Frame(BINARY, b"x" * 1001))
         assert len(await ws.receive()) == 1000
         with pytest.raises(ConnectionBroken) as caught:
             await ws.receive()
         assert caught.value.close_code == 1009
-        assert (await peer.read()).payload[:2] == (1009).to_bytes(2, "big")
+        assert (await peer.read_frame()).payload[:2] == (1009).to_bytes(2, "big")

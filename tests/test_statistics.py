@@ -9,18 +9,14 @@ import pytest
 import trio
 from trio.testing import assert_checkpoints, wait_all_tasks_blocked
 
-from tests.raw import (
+from tests.serving import Keeper, pair, serving
+from tests.wire import (
     BINARY,
     PING,
     PONG,
     TEXT,
     Frame,
-    Keeper,
     close,
-    masked,
-    masked_close,
-    pair,
-    serving,
 )
 from trio_fastws import ConnectionBroken, Statistics, Timeouts
 
@@ -42,9 +38,9 @@ async def test_messages_and_payload_bytes_are_counted_both_ways():
         async with ws.open_message() as message:
             await message.write(b"12")
             await message.write(b"345")
-        await peer.read_some(5)
-        await peer.write(masked(TEXT, "ü".encode()), masked(BINARY, b"xyz"))
-        await peer.write(masked(BINARY, b"a", fin=False), masked(0, b"b"))
+        await peer.read_frames(5)
+        await peer.send(Frame(TEXT, "ü".encode()), Frame(BINARY, b"xyz"))
+        await peer.send(Frame(BINARY, b"a", fin=False), Frame(0, b"b"))
         await peer.fence()
         statistics = ws.statistics()
         assert statistics.messages_sent == 3
@@ -60,7 +56,7 @@ async def test_messages_and_payload_bytes_are_counted_both_ways():
 async def test_unread_text_is_counted_as_it_lies_in_memory(character, width):
     async with pair() as (ws, peer):
         text = "x" * 999 + character
-        await peer.write(masked(TEXT, text.encode()), masked(TEXT, b"ascii"))
+        await peer.send(Frame(TEXT, text.encode()), Frame(TEXT, b"ascii"))
         await peer.fence()
         assert ws.statistics().receive_queue == 1000 * width + 64 + 5 + 64
         assert await ws.receive() == text
@@ -69,7 +65,7 @@ async def test_unread_text_is_counted_as_it_lies_in_memory(character, width):
 
 async def test_queues_are_counted_with_their_overhead():
     async with pair() as (ws, peer):
-        await peer.write(masked(TEXT, b"abc"), masked(BINARY, b"defgh"))
+        await peer.send(Frame(TEXT, b"abc"), Frame(BINARY, b"defgh"))
         await peer.fence()
         assert ws.statistics().receive_queue == 3 + 64 + 5 + 64
         await ws.receive()
@@ -79,17 +75,17 @@ async def test_queues_are_counted_with_their_overhead():
         ws.send_nowait("at once")
         ws.send_nowait("queued")
         assert ws.statistics().send_queue == 2 + 6
-        await peer.read_some(2)
+        await peer.read_frames(2)
         assert ws.statistics().send_queue == 0
 
 
 async def test_latency_is_the_round_trip_of_the_keepalive(autojump_clock):
     timeouts = Timeouts(ping_interval=10, ping_timeout=10)
     async with pair(timeouts=timeouts) as (ws, peer):
-        assert await peer.read() == Frame(PING, b"")
+        assert await peer.read_frame() == Frame(PING, b"")
         assert math.isnan(ws.statistics().latency)
         await trio.sleep(2)
-        await peer.write(masked(PONG, b""))
+        await peer.send(Frame(PONG, b""))
         await wait_all_tasks_blocked()
         assert ws.statistics().latency == pytest.approx(2, abs=0.1)
 
@@ -102,9 +98,9 @@ async def test_ping_gives_the_round_trip(autojump_clock):
             trips.append(await ws.ping())
 
         nursery.start_soon(ping)
-        frame = await peer.read()
+        frame = await peer.read_frame()
         await trio.sleep(3)
-        await peer.write(masked(PONG, frame.payload))
+        await peer.send(Frame(PONG, frame.payload))
         await wait_all_tasks_blocked()
         assert trips == [pytest.approx(3, abs=0.1)]
 
@@ -117,12 +113,12 @@ async def test_nobody_is_pinged_after_the_close(who):
             with pytest.raises(trio.ClosedResourceError), assert_checkpoints():
                 await ws.ping()
         else:
-            await peer.write(masked_close(1000))
+            await peer.send(close(1000))
             await ws.wait_closed()
             with pytest.raises(ConnectionBroken), assert_checkpoints():
                 await ws.ping()
-        await peer.write(masked_close(1000))
-        assert await peer.read_all() == [close(1000)]
+        await peer.send(close(1000))
+        assert await peer.read_frames() == [close(1000)]
 
 
 async def test_a_ping_that_the_close_overtakes_is_told():
@@ -133,8 +129,8 @@ async def test_a_ping_that_the_close_overtakes_is_told():
                 await ws.ping()
 
         nursery.start_soon(ping)
-        assert (await peer.read()).opcode == PING
-        await peer.write(masked_close(1000))
+        assert (await peer.read_frame()).opcode == PING
+        await peer.send(close(1000))
 
 
 async def test_a_pong_answers_the_pings_before_it_too():
@@ -149,15 +145,15 @@ async def test_a_pong_answers_the_pings_before_it_too():
         for number in range(3):
             nursery.start_soon(ping, number)
             await wait_all_tasks_blocked()
-        frames = await peer.read_some(3)
+        frames = await peer.read_frames(3)
         assert all(frame.opcode == PING for frame in frames)
-        await peer.write(masked(PONG, b"unasked"))
+        await peer.send(Frame(PONG, b"unasked"))
         await wait_all_tasks_blocked()
         assert ended == []
-        await peer.write(masked(PONG, frames[1].payload))
+        await peer.send(Frame(PONG, frames[1].payload))
         await wait_all_tasks_blocked()
         assert sorted(ended) == [0, 1]
-        await peer.write(masked(PONG, frames[2].payload))
+        await peer.send(Frame(PONG, frames[2].payload))
 
 
 async def test_a_server_counts_its_connections():

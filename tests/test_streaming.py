@@ -6,7 +6,8 @@ import pytest
 import trio
 from trio.testing import assert_checkpoints, wait_all_tasks_blocked
 
-from tests.raw import (
+from tests.serving import pair
+from tests.wire import (
     BINARY,
     CONTINUATION,
     PING,
@@ -14,9 +15,6 @@ from tests.raw import (
     TEXT,
     Frame,
     close,
-    masked,
-    masked_close,
-    pair,
     text,
 )
 from trio_fastws import ConnectionBroken, Sending
@@ -32,12 +30,12 @@ async def test_a_binary_message_goes_out_as_fragments():
             await message.write(bytearray(b"two"))
             await message.write(memoryview(b"three"))
             # Each is on its way before the message ends.
-            assert await peer.read_some(3) == [
+            assert await peer.read_frames(3) == [
                 Frame(BINARY, b"one", fin=False),
                 Frame(CONTINUATION, b"two", fin=False),
                 Frame(CONTINUATION, b"three", fin=False),
             ]
-        assert await peer.read() == Frame(CONTINUATION, b"", fin=True)
+        assert await peer.read_frame() == Frame(CONTINUATION, b"", fin=True)
 
 
 async def test_a_text_message_goes_out_as_fragments():
@@ -45,7 +43,7 @@ async def test_a_text_message_goes_out_as_fragments():
         async with ws.open_message(text=True) as message:
             await message.write("grü")
             await message.write("ße")
-        assert await peer.read_some(3) == [
+        assert await peer.read_frames(3) == [
             Frame(TEXT, "grü".encode(), fin=False),
             Frame(CONTINUATION, "ße".encode(), fin=False),
             Frame(CONTINUATION, b"", fin=True),
@@ -57,7 +55,7 @@ async def test_a_message_without_pieces_is_an_empty_one(is_text, opcode):
     async with pair() as (ws, peer):
         async with ws.open_message(text=is_text):
             pass
-        assert await peer.read() == Frame(opcode, b"")
+        assert await peer.read_frame() == Frame(opcode, b"")
 
 
 async def test_a_piece_of_the_wrong_type_is_refused():
@@ -73,7 +71,7 @@ async def test_a_piece_of_the_wrong_type_is_refused():
                 await message.write("no")
             with pytest.raises(TypeError, match="not int"):
                 await message.write(5)
-        assert await peer.read_some(3) == [
+        assert await peer.read_frames(3) == [
             Frame(TEXT, b"yes", fin=False),
             Frame(CONTINUATION, b""),
             Frame(BINARY, b""),
@@ -86,7 +84,7 @@ async def test_a_finished_message_takes_no_more():
             await message.write(b"a")
         with pytest.raises(trio.ClosedResourceError), assert_checkpoints():
             await message.write(b"b")
-        assert len(await peer.read_some(2)) == 2
+        assert len(await peer.read_frames(2)) == 2
         assert await peer.fence() == []
 
 
@@ -102,11 +100,11 @@ async def test_other_sends_wait_meanwhile_and_control_frames_pass():
                 ws.send_nowait("no")
             assert await peer.fence() == [Frame(BINARY, b"a", fin=False)]
             nursery.start_soon(ws.ping)
-            frame = await peer.read()
+            frame = await peer.read_frame()
             assert frame.opcode == PING
-            await peer.write(masked(PONG, frame.payload))
+            await peer.send(Frame(PONG, frame.payload))
             await message.write(b"b")
-        assert await peer.read_some(4) == [
+        assert await peer.read_frames(4) == [
             Frame(CONTINUATION, b"b", fin=False),
             Frame(CONTINUATION, b""),
             text("first"),
@@ -125,7 +123,7 @@ async def test_messages_in_pieces_wait_for_each_other():
         async with trio.open_nursery() as nursery:
             for name in (b"a", b"b", b"c"):
                 nursery.start_soon(send, name)
-        payloads = [frame.payload for frame in await peer.read_some(12)]
+        payloads = [frame.payload for frame in await peer.read_frames(12)]
         messages = sorted(b"".join(payloads[at : at + 4]) for at in (0, 4, 8))
         assert messages == [b"aaa", b"bbb", b"ccc"]
 
@@ -145,12 +143,12 @@ async def test_an_exception_in_the_block_is_1011_and_never_fin():
         with pytest.raises(ConnectionBroken) as caught:
             await ws.send("more")
         assert caught.value.close_code == 1011
-        assert await peer.read_some(2) == [
+        assert await peer.read_frames(2) == [
             Frame(BINARY, b"part", fin=False),
             close(1011, "message broken off"),
         ]
-        await peer.write(masked_close(1011))
-        assert await peer.read_all() == []
+        await peer.send(close(1011))
+        assert await peer.read_frames() == []
 
 
 async def test_cancelling_the_block_is_1011_and_never_fin():
@@ -159,7 +157,7 @@ async def test_cancelling_the_block_is_1011_and_never_fin():
             async with ws.open_message() as message:
                 await message.write(b"part")
                 scope.cancel()
-        assert await peer.read_some(2) == [
+        assert await peer.read_frames(2) == [
             Frame(BINARY, b"part", fin=False),
             close(1011, "message broken off"),
         ]
@@ -171,7 +169,7 @@ async def test_an_exception_before_the_first_piece_harms_nothing():
             async with ws.open_message():
                 raise ZeroDivisionError
         await ws.send("fine")
-        assert await peer.read() == text("fine")
+        assert await peer.read_frame() == text("fine")
 
 
 async def test_senders_that_waited_for_a_broken_message_are_told():
@@ -206,7 +204,7 @@ async def test_a_piece_waits_for_room():
             nursery.start_soon(write)
             await wait_all_tasks_blocked(0.002)
             assert 2 <= written < total
-            frames = await peer.read_some(total + 1)
+            frames = await peer.read_frames(total + 1)
         assert sum(len(frame.payload) for frame in frames) == total * 50_000
         assert [frame.fin for frame in frames] == [False] * total + [True]
 
@@ -215,7 +213,7 @@ async def test_a_message_that_the_peers_close_cut_off_is_connection_broken():
     async def send(ws, peer) -> None:
         async with ws.open_message() as message:
             await message.write(b"part")
-            await peer.write(masked_close(1000))
+            await peer.send(close(1000))
             await ws.wait_closed()
             with pytest.raises(ConnectionBroken), assert_checkpoints():
                 await message.write(b"late")
@@ -223,7 +221,7 @@ async def test_a_message_that_the_peers_close_cut_off_is_connection_broken():
     async with pair() as (ws, peer):
         with pytest.raises(ConnectionBroken):
             await send(ws, peer)
-        assert await peer.read_all() == [
+        assert await peer.read_frames() == [
             Frame(BINARY, b"part", fin=False),
             close(1000),
         ]
@@ -237,7 +235,7 @@ async def test_pieces_and_messages_keep_their_order(autojump_clock, delay):
             await message.write("a")
             await message.write("b")
         await ws.send("after")
-        assert [frame.payload for frame in await peer.read_some(5)] == [
+        assert [frame.payload for frame in await peer.read_frames(5)] == [
             b"before",
             b"a",
             b"b",
@@ -254,7 +252,7 @@ async def test_a_message_is_entered_once():
         with pytest.raises(RuntimeError, match="entered before"):
             await message.__aenter__()
         await ws.send("next")
-        assert await peer.read_some(3) == [
+        assert await peer.read_frames(3) == [
             Frame(BINARY, b"a", fin=False),
             Frame(CONTINUATION, b""),
             text("next"),
@@ -270,7 +268,7 @@ async def test_a_message_cannot_be_entered_in_its_own_block():
                 async with message:
                     pytest.fail("entered")
             await message.write(b"b")
-        assert await peer.read_some(3) == [
+        assert await peer.read_frames(3) == [
             Frame(BINARY, b"a", fin=False),
             Frame(CONTINUATION, b"b", fin=False),
             Frame(CONTINUATION, b""),
@@ -293,7 +291,7 @@ async def test_a_message_can_be_entered_by_one_of_two_tasks():
             nursery.start_soon(write, b"a")
             nursery.start_soon(write, b"b")
         assert len(refused) == 1
-        sent = await peer.read_some(2)
+        sent = await peer.read_frames(2)
         assert sent[1] == Frame(CONTINUATION, b"")
         assert {sent[0].payload, *refused} == {b"a", b"b"}
 
@@ -307,7 +305,7 @@ async def test_a_block_that_could_not_be_entered_may_be_tried_again():
         assert scope.cancelled_caught
         async with message:
             await message.write(b"a")
-        assert len(await peer.read_some(2)) == 2
+        assert len(await peer.read_frames(2)) == 2
 
 
 async def test_nothing_is_written_before_the_block():

@@ -6,7 +6,13 @@ import pytest
 import trio
 from trio.testing import assert_no_checkpoints, wait_all_tasks_blocked
 
-from tests.raw import TEXT, Keeper, close, masked, masked_close, pair, serving, text
+from tests.serving import Keeper, pair, serving
+from tests.wire import (
+    TEXT,
+    Frame,
+    close,
+    text,
+)
 from trio_fastws import EventHandler, Limits
 
 pytestmark = pytest.mark.usefixtures("transport")
@@ -42,7 +48,7 @@ async def test_a_task_runs_with_its_arguments_and_ends_with_the_connection():
         assert watch.args == (1, "two")
         await wait_all_tasks_blocked()
         assert not watch.ended.is_set()
-        await peer.write(masked_close())
+        await peer.send(close())
         await watch.ended.wait()
         assert watch.cancelled
 
@@ -57,9 +63,9 @@ async def test_a_task_ends_however_the_connection_ends(how):
         await other.running.wait()
         if how == "we close":
             ws.close_nowait()
-            assert await peer.read() == close(1000)
+            assert await peer.read_frame() == close(1000)
             assert not watch.ended.is_set()
-            await peer.write(masked_close())
+            await peer.send(close())
         elif how == "fin":
             await peer.aclose()
         else:
@@ -87,10 +93,10 @@ async def test_a_task_of_one_connection_survives_the_end_of_another():
 async def test_a_task_that_returns_leaves_the_connection_alone():
     async with pair() as (ws, peer):
         ws.start_soon(ws.send, "from a task")
-        assert await peer.read() == text("from a task")
+        assert await peer.read_frame() == text("from a task")
         await wait_all_tasks_blocked()
         await ws.send("still here")
-        assert await peer.read() == text("still here")
+        assert await peer.read_frame() == text("still here")
 
 
 async def test_an_exception_of_a_task_is_logged_once_and_is_1011(caplog):
@@ -104,9 +110,9 @@ async def test_an_exception_of_a_task_is_logged_once_and_is_1011(caplog):
         ws.start_soon(watch)
         await watch.running.wait()
         ws.start_soon(fail)
-        assert await peer.read() == close(1011, "internal error")
-        await peer.write(masked_close(1011))
-        assert await peer.read_all() == []
+        assert await peer.read_frame() == close(1011, "internal error")
+        await peer.send(close(1011))
+        assert await peer.read_frames() == []
         await watch.ended.wait()
         assert ws.close_code == 1011
         assert await other.fence() == []
@@ -121,7 +127,7 @@ async def test_after_the_close_no_task_is_started(who):
         if who == "us":
             ws.close_nowait()
         else:
-            await peer.write(masked_close())
+            await peer.send(close())
             await ws.wait_closed()
         with pytest.raises(trio.ClosedResourceError):
             ws.start_soon(watch)
@@ -145,11 +151,11 @@ async def test_a_hook_may_start_tasks():
 
     async with serving(Handler()) as site:
         peer = await site.dial()
-        await peer.write(masked(TEXT, b"watch"), masked(TEXT, b"question"))
-        assert await peer.read() == text("question answered")
+        await peer.send(Frame(TEXT, b"watch"), Frame(TEXT, b"question"))
+        assert await peer.read_frame() == text("question answered")
         assert watch.args == ("watch",)
-        await peer.write(masked_close())
-        assert await peer.read() == close(1000)
+        await peer.send(close())
+        assert await peer.read_frame() == close(1000)
         await watch.ended.wait()
 
 
@@ -162,10 +168,10 @@ async def test_a_task_outlives_the_handler_until_the_connection_is_over():
 
     async with serving(handler) as site:
         peer = await site.dial()
-        assert await peer.read() == close(1000)
+        assert await peer.read_frame() == close(1000)
         await wait_all_tasks_blocked()
         assert not watch.ended.is_set()
-        await peer.write(masked_close())
+        await peer.send(close())
         await watch.ended.wait()
 
 
@@ -178,22 +184,22 @@ async def test_the_session_is_the_users_own():
 
 async def test_an_async_handler_has_the_request_until_it_receives():
     async with pair() as (ws, peer):
-        await peer.write(masked(TEXT, b"a"))
+        await peer.send(Frame(TEXT, b"a"))
         await ws.receive()
         assert ws.request is None
 
 
 async def test_a_request_that_was_looked_at_is_kept():
     async with pair() as (ws, peer):
-        assert ws.request.headers["host"] == "localhost"
-        await peer.write(masked(TEXT, b"a"))
+        assert ws.request.headers["host"] == "example.com"
+        await peer.send(Frame(TEXT, b"a"))
         await ws.receive()
         assert ws.request.path == "/"
 
 
 async def test_keep_request_keeps_it():
     async with pair(limits=Limits(keep_request=True)) as (ws, peer):
-        await peer.write(masked(TEXT, b"a"))
+        await peer.send(Frame(TEXT, b"a"))
         await ws.receive()
         assert ws.request.method == "GET"
 
@@ -219,10 +225,10 @@ async def test_addresses_are_known_and_the_peers_is_remembered():
     async with pair() as (ws, peer):
         assert ws.remote_address == peer.stream.socket.getsockname()
         assert ws.local_address == peer.stream.socket.getpeername()
-        await peer.write(masked_close())
+        await peer.send(close())
         remote = ws.remote_address
         await ws.wait_closed()
-        await peer.read_all()
+        await peer.read_frames()
         await peer.aclose()
         assert ws.remote_address == remote
         assert ws.local_address is None
@@ -235,6 +241,6 @@ async def test_repr_says_which_it_is_and_where_it_stands():
         assert repr(ws) == f"<WebSocket open, {which}>"
         ws.close_nowait()
         assert repr(ws) == f"<WebSocket closing, {which}>"
-        await peer.write(masked_close())
+        await peer.send(close())
         await ws.wait_closed()
         assert repr(ws) == f"<WebSocket closed, {which}>"

@@ -25,7 +25,10 @@ from wsproto.events import (
 )
 from wsproto.extensions import PerMessageDeflate as Extension
 
-from tests.raw import serving, socket_pair
+from tests.serving import serving
+from tests.wire import (
+    socket_pair,
+)
 from trio_fastws import (
     Limits,
     PerMessageDeflate,

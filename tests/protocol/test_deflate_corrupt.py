@@ -22,15 +22,15 @@ from tests.protocol.deflating import (
     message_of,
     receive,
 )
-from tests.protocol.rfc1951 import (
+from tests.protocol.wire import BINARY, TEXT, three_ways
+from tests.protocol.zlib_peer import TAIL, Deflater, stored
+from tests.wire.rfc1951 import (
     DYNAMIC,
     FIXED,
     STORED,
     BadDeflateError,
     inflate,
 )
-from tests.protocol.wire import BINARY, TEXT, three_ways
-from tests.protocol.zlib_peer import TAIL, Deflater, stored
 from trio_fastws._protocol.codes import Role
 
 BROKEN = ("Failure", 1007)

@@ -7,7 +7,8 @@ import zlib
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from tests.protocol.rfc1951 import (
+from tests.protocol.zlib_peer import STYLES, TAIL, Deflater, Inflater, Way, stored
+from tests.wire.rfc1951 import (
     DYNAMIC,
     FIXED,
     STORED,
@@ -15,7 +16,6 @@ from tests.protocol.rfc1951 import (
     Block,
     inflate,
 )
-from tests.protocol.zlib_peer import STYLES, TAIL, Deflater, Inflater, Way, stored
 
 RUNS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 WORDS = st.lists(st.sampled_from([b"trio ", b"web", b"socket", b"\xff\0", b"z" * 300]))

@@ -11,8 +11,8 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from tests.protocol.rfc1951 import BadDeflateError, inflate
 from tests.protocol.wire import TEXT, parse
+from tests.wire.rfc1951 import BadDeflateError, inflate
 from trio_fastws._protocol.codes import Role
 
 RSV1 = 0x40

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 STORED, FIXED, DYNAMIC = range(3)
 # RFC 1951 3.2.5: what the codes 257 to 285 and the distance codes stand for.
-LENGTHS = [*range(3, 11), 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99]
-LENGTHS += [115, 131, 163, 195, 227, 258]
+LENGTHS = [*range(3, 11), 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83]
+LENGTHS.extend([99, 115, 131, 163, 195, 227, 258])
 LENGTH_BITS = [0] * 8 + [i // 4 for i in range(4, 24)] + [0]
 DISTANCES = [1, 2, 3, 4]
 for _bits in range(1, 14):
-    DISTANCES += [1 + (2 << _bits), 1 + (3 << _bits)]
+    DISTANCES.extend([1 + (2 << _bits), 1 + (3 << _bits)])
 # RFC 1951 3.2.7: the order in which the lengths of the lengths' codes come.
 ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15]
 
