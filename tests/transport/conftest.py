@@ -89,21 +89,21 @@ def connect(dispatcher, unix_pair):
 
 
 @contextlib.asynccontextmanager
-async def running(turn, loop):
+async def running(dispatcher, loop):
     async with trio.open_nursery() as nursery:
         nursery.start_soon(loop.run, nursery)
         await wait_all_tasks_blocked()
-        yield turn
+        yield dispatcher
         nursery.cancel_scope.cancel()
-    turn.close()
+    dispatcher.close()
 
 
 @pytest.fixture(params=["epoll", "plain"])
-async def turn(request, monkeypatch):
-    """Give the turn of a running loop of each kind."""
+async def running_dispatcher(request, monkeypatch):
+    """Give the dispatcher of a running loop of each kind."""
     monkeypatch.setattr(loops, "HAVE_EPOLL", request.param == "epoll")
-    async with running(*new_dispatcher()) as turn:
-        yield turn
+    async with running(*new_dispatcher()) as dispatcher:
+        yield dispatcher
 
 
 @pytest.fixture

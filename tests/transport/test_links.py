@@ -16,10 +16,10 @@ from trio_fastws._transport.wheel import Timer
 
 
 @pytest.fixture
-def turn() -> Dispatcher:
-    turn = Dispatcher(Clock())
-    turn.begin()
-    return turn
+def plain_dispatcher() -> Dispatcher:
+    dispatcher = Dispatcher(Clock())
+    dispatcher.begin()
+    return dispatcher
 
 
 class Busy(Recorder):
@@ -34,7 +34,7 @@ class Busy(Recorder):
         self.dispatcher.defer(self)
 
 
-def test_an_owner_ignores_what_it_does_not_override(turn) -> None:
+def test_an_owner_ignores_what_it_does_not_override(plain_dispatcher) -> None:
     owner = Owner()
     Sink(owner)
     assert owner._get_buffer() is None
@@ -50,8 +50,8 @@ def test_an_owner_ignores_what_it_does_not_override(turn) -> None:
         owner._encode_item(b"", [])
 
 
-def test_a_bare_link_can_do_nothing_and_has_no_address(turn) -> None:
-    link = Link(turn, Owner())
+def test_a_bare_link_can_do_nothing_and_has_no_address(plain_dispatcher) -> None:
+    link = Link(plain_dispatcher, Owner())
     for act in (
         lambda: link.write([b"x"], 1),
         lambda: link.want(True, True),
@@ -62,7 +62,7 @@ def test_a_bare_link_can_do_nothing_and_has_no_address(turn) -> None:
         with pytest.raises(NotImplementedError):
             act()
     assert (link.peer_address(), link.local_address()) == (None, None)
-    turn.close()
+    plain_dispatcher.close()
 
 
 def test_an_adopted_link_belongs_to_its_new_owner_only() -> None:
@@ -76,85 +76,87 @@ def test_an_adopted_link_belongs_to_its_new_owner_only() -> None:
     assert (old._link, link.owner) == (link, old)
 
 
-def test_begin_reads_the_clock_and_counts(turn) -> None:
-    before = turn.number
-    turn.clock.seconds = 123.0
-    turn.begin()
-    assert (turn.now, turn.number) == (123.0, before + 1)
+def test_begin_reads_the_clock_and_counts(plain_dispatcher) -> None:
+    before = plain_dispatcher.number
+    plain_dispatcher.clock.seconds = 123.0
+    plain_dispatcher.begin()
+    assert (plain_dispatcher.now, plain_dispatcher.number) == (123.0, before + 1)
 
 
-def test_marked_twice_is_called_once(turn) -> None:
+def test_marked_twice_is_called_once(plain_dispatcher) -> None:
     owner = Recorder()
-    turn.mark(owner)
-    turn.mark(owner)
-    assert not turn.idle()
-    assert turn.flush() is False
+    plain_dispatcher.mark(owner)
+    plain_dispatcher.mark(owner)
+    assert not plain_dispatcher.idle()
+    assert plain_dispatcher.flush() is False
     assert owner.log == ["mark"]
-    assert turn.idle()
-    assert turn.flush() is False
+    assert plain_dispatcher.idle()
+    assert plain_dispatcher.flush() is False
     assert owner.log == ["mark"]
 
 
-def test_put_off_twice_is_continued_once(turn) -> None:
+def test_put_off_twice_is_continued_once(plain_dispatcher) -> None:
     owner = Recorder()
-    turn.defer(owner)
-    turn.defer(owner)
+    plain_dispatcher.defer(owner)
+    plain_dispatcher.defer(owner)
     assert owner._is_deferred
-    assert not turn.idle()
-    turn.run_deferred()
+    assert not plain_dispatcher.idle()
+    plain_dispatcher.run_deferred()
     assert owner.log == ["continue"]
     assert not owner._is_deferred
-    assert turn.idle()
+    assert plain_dispatcher.idle()
 
 
-def test_who_asks_again_is_not_called_again_in_the_same_round(turn) -> None:
+def test_who_asks_again_is_not_called_again_in_the_same_round(plain_dispatcher) -> None:
     owner = Busy()
-    owner.dispatcher = turn
-    turn.mark(owner)
-    turn.defer(owner)
-    assert turn.flush() is True
-    turn.run_deferred()
+    owner.dispatcher = plain_dispatcher
+    plain_dispatcher.mark(owner)
+    plain_dispatcher.defer(owner)
+    assert plain_dispatcher.flush() is True
+    plain_dispatcher.run_deferred()
     assert owner.log == ["mark", "continue"]
-    assert not turn.idle()
+    assert not plain_dispatcher.idle()
 
 
-def test_a_flush_without_time_stops_and_loses_nobody(turn) -> None:
+def test_a_flush_without_time_stops_and_loses_nobody(plain_dispatcher) -> None:
     owners = [Recorder() for _ in range(200)]
     for owner in owners:
-        turn.mark(owner)
-    turn.until = 0.0
-    assert turn.flush() is True
+        plain_dispatcher.mark(owner)
+    plain_dispatcher.until = 0.0
+    assert plain_dispatcher.flush() is True
     called = sum(len(owner.log) for owner in owners)
     assert 0 < called < 200
     late = Recorder()
-    turn.mark(late)
-    while turn.flush():
+    plain_dispatcher.mark(late)
+    while plain_dispatcher.flush():
         pass
     assert [owner.log for owner in (*owners, late)] == [["mark"]] * 201
 
 
-def test_who_is_marked_in_a_flush_that_stops_early_is_not_lost(turn) -> None:
+def test_who_is_marked_in_a_flush_that_stops_early_is_not_lost(
+    plain_dispatcher,
+) -> None:
     late = Recorder()
 
     class Marking(Recorder):
         def _on_mark(self) -> None:
             super()._on_mark()
-            turn.mark(late)
+            plain_dispatcher.mark(late)
 
     owners = [Marking() for _ in range(100)]
     for owner in owners:
-        turn.mark(owner)
-    turn.until = 0.0
-    assert turn.flush() is True
+        plain_dispatcher.mark(owner)
+    plain_dispatcher.until = 0.0
+    assert plain_dispatcher.flush() is True
     assert (late._is_marked, late.log) == (True, [])
-    turn.until = math.inf
-    while turn.flush():
+    plain_dispatcher.until = math.inf
+    while plain_dispatcher.flush():
         pass
     assert "mark" in late.log
     assert all(owner.log == ["mark"] for owner in owners)
 
 
-def test_tick_calls_the_timers_that_are_due(turn) -> None:
+def test_tick_calls_the_timers_that_are_due(plain_dispatcher) -> None:
     calls: list[float] = []
 
     class Note(Timer):
@@ -162,34 +164,36 @@ def test_tick_calls_the_timers_that_are_due(turn) -> None:
             calls.append(now)
             return math.inf
 
-    turn.schedule(Note(), turn.now + 5)
-    assert turn.tick() is False
+    plain_dispatcher.schedule(Note(), plain_dispatcher.now + 5)
+    assert plain_dispatcher.tick() is False
     assert calls == []
-    turn.clock.seconds += 6
-    turn.begin()
-    assert turn.tick() is False
-    assert calls == [turn.now]
+    plain_dispatcher.clock.seconds += 6
+    plain_dispatcher.begin()
+    assert plain_dispatcher.tick() is False
+    assert calls == [plain_dispatcher.now]
 
 
 @pytest.mark.parametrize("how", ["mark", "defer"])
-def test_asking_to_be_looked_at_unparks(turn, how) -> None:
+def test_asking_to_be_looked_at_unparks(plain_dispatcher, how) -> None:
     unparked: list[str] = []
-    turn.unpark = lambda: unparked.append(how)
+    plain_dispatcher.unpark = lambda: unparked.append(how)
     owner = Owner()
-    getattr(turn, how)(owner)
+    getattr(plain_dispatcher, how)(owner)
     assert unparked == [how]
-    getattr(turn, how)(owner)
+    getattr(plain_dispatcher, how)(owner)
     assert unparked == [how], "once is enough"
 
 
-def test_only_an_earlier_deadline_unparks(turn) -> None:
+def test_only_an_earlier_deadline_unparks(plain_dispatcher) -> None:
     unparked: list[float] = []
-    turn.wake_at = 200.0
-    turn.unpark = lambda: unparked.append(turn.wheel.next_deadline())
-    turn.schedule(Timer(), 300.0)
-    turn.schedule(Timer(), math.inf)
+    plain_dispatcher.wake_at = 200.0
+    plain_dispatcher.unpark = lambda: unparked.append(
+        plain_dispatcher.wheel.next_deadline()
+    )
+    plain_dispatcher.schedule(Timer(), 300.0)
+    plain_dispatcher.schedule(Timer(), math.inf)
     assert unparked == []
-    turn.schedule(Timer(), 150.0)
+    plain_dispatcher.schedule(Timer(), 150.0)
     assert unparked == [150.0]
 
 
@@ -233,7 +237,9 @@ def test_lingering_says_goodbye_and_discards_until_the_peer_closes(
     assert dispatcher.wheel.next_deadline() == math.inf
 
 
-def test_lingering_ends_a_second_after_the_last_byte_if_some_are_expected(turn) -> None:
+def test_lingering_ends_a_second_after_the_last_byte_if_some_are_expected(
+    plain_dispatcher,
+) -> None:
     class Silent(Sink):
         def shutdown(self, unread: bool = False) -> None: ...
         def want(self, read: bool, write: bool) -> None: ...
@@ -270,7 +276,7 @@ def test_lingering_ends_at_its_deadline_and_not_before(
         assert is_open(ours) is there
 
 
-def test_lingering_called_before_its_deadline_answers_with_it(turn) -> None:
+def test_lingering_called_before_its_deadline_answers_with_it(plain_dispatcher) -> None:
     class Quiet(Sink):
         def shutdown(self, unread: bool = False) -> None: ...
         def want(self, read: bool, write: bool) -> None: ...

@@ -35,9 +35,9 @@ def test_a_platform_with_epoll_has_a_dispatcher(monkeypatch) -> None:
         made = []
         for have in (True, False):
             monkeypatch.setattr(loops, "HAVE_EPOLL", have)
-            turn, _loop = new_dispatcher()
-            made.append(type(turn))
-            turn.close()
+            dispatcher, _loop = new_dispatcher()
+            made.append(type(dispatcher))
+            dispatcher.close()
         return made
 
     assert trio.run(kinds) == [EpollDispatcher, Dispatcher]
@@ -47,11 +47,11 @@ def test_a_platform_with_epoll_has_a_dispatcher(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("how", ["mark", "defer"])
-async def test_asking_while_it_is_parked_wakes_it(turn, how) -> None:
+async def test_asking_while_it_is_parked_wakes_it(running_dispatcher, how) -> None:
     for _ in range(3):
         owner = Signal()
         await wait_all_tasks_blocked()
-        getattr(turn, how)(owner)
+        getattr(running_dispatcher, how)(owner)
         await owner.called.wait()
         await wait_all_tasks_blocked()
         assert len(owner.log) == 1
@@ -122,7 +122,7 @@ async def test_a_deadline_while_a_task_asks_does_not_double_its_turns(watched) -
     assert counted.turns - before <= rounds + 2
 
 
-async def test_who_asks_leaves_nothing_of_its_context(turn) -> None:
+async def test_who_asks_leaves_nothing_of_its_context(running_dispatcher) -> None:
     name: ContextVar[str] = ContextVar("name", default="nobody")
     seen = []
 
@@ -134,13 +134,15 @@ async def test_who_asks_leaves_nothing_of_its_context(turn) -> None:
     for asker in ("first", "second"):
         name.set(asker)
         owner = Asks()
-        turn.mark(owner)
+        running_dispatcher.mark(owner)
         await owner.called.wait()
         await wait_all_tasks_blocked()
     assert seen == ["nobody", "nobody"]
 
 
-async def test_nothing_interrupts_the_one_who_asks(turn, monkeypatch) -> None:
+async def test_nothing_interrupts_the_one_who_asks(
+    running_dispatcher, monkeypatch
+) -> None:
     # Between "somebody was woken" and waking it, or nobody would ever be.
     protected = []
     real = loops.reschedule
@@ -152,14 +154,14 @@ async def test_nothing_interrupts_the_one_who_asks(turn, monkeypatch) -> None:
     monkeypatch.setattr(loops, "reschedule", spy)
     for _ in range(2):
         owner = Signal()
-        turn.mark(owner)
+        running_dispatcher.mark(owner)
         await owner.called.wait()
         await wait_all_tasks_blocked()
     assert protected
     assert all(protected)
 
 
-async def test_whoever_runs_a_turn_is_protected(turn) -> None:
+async def test_whoever_runs_a_turn_is_protected(running_dispatcher) -> None:
     protected = []
 
     class Asks(Signal):
@@ -169,7 +171,7 @@ async def test_whoever_runs_a_turn_is_protected(turn) -> None:
 
     for _ in range(2):
         owner = Asks()
-        turn.mark(owner)
+        running_dispatcher.mark(owner)
         await owner.called.wait()
         await wait_all_tasks_blocked()
     assert protected == [True, True]
@@ -196,17 +198,17 @@ async def test_it_parks_and_does_not_spin(watched, unix_pair) -> None:
     assert counted.turns == before
 
 
-async def test_marking_itself_in_a_turn_keeps_it_awake(turn) -> None:
+async def test_marking_itself_in_a_turn_keeps_it_awake(running_dispatcher) -> None:
     class Restless(Signal):
         def _on_mark(self) -> None:
             self.log.append("mark")
             if len(self.log) < 5:
-                turn.mark(self)
+                running_dispatcher.mark(self)
             else:
                 self.called.set()
 
     owner = Restless()
-    turn.mark(owner)
+    running_dispatcher.mark(owner)
     await owner.called.wait()
     assert owner.log == ["mark"] * 5
 
@@ -214,11 +216,11 @@ async def test_marking_itself_in_a_turn_keeps_it_awake(turn) -> None:
 # --- deadlines --------------------------------------------------------------
 
 
-async def test_deadlines_wake_it_in_time(autojump_clock, turn) -> None:
+async def test_deadlines_wake_it_in_time(autojump_clock, running_dispatcher) -> None:
     start = trio.current_time()
     notes = {seconds: Note() for seconds in (5.0, 1.0, 3600.0)}
     for seconds, note in notes.items():
-        turn.schedule(note, start + seconds)
+        running_dispatcher.schedule(note, start + seconds)
     await trio.sleep(4000)
     for seconds, note in notes.items():
         (called,) = note.calls
@@ -226,13 +228,13 @@ async def test_deadlines_wake_it_in_time(autojump_clock, turn) -> None:
 
 
 async def test_an_earlier_deadline_set_while_it_is_parked_is_kept(
-    autojump_clock, turn
+    autojump_clock, running_dispatcher
 ) -> None:
     start = trio.current_time()
     late, early = Note(), Note()
-    turn.schedule(late, start + 100)
+    running_dispatcher.schedule(late, start + 100)
     await trio.sleep(1)
-    turn.schedule(early, start + 2)
+    running_dispatcher.schedule(early, start + 2)
     await trio.sleep(2)
     assert len(early.calls) == 1
     assert late.calls == []
@@ -240,20 +242,20 @@ async def test_an_earlier_deadline_set_while_it_is_parked_is_kept(
     assert len(late.calls) == 1
 
 
-async def test_a_repeating_timer_repeats(autojump_clock, turn) -> None:
+async def test_a_repeating_timer_repeats(autojump_clock, running_dispatcher) -> None:
     note = Note(every=10.0)
-    turn.schedule(note, trio.current_time() + 10)
+    running_dispatcher.schedule(note, trio.current_time() + 10)
     await trio.sleep(105)
     assert len(note.calls) == 10
 
 
 async def test_more_timers_than_a_turn_has_time_for_all_run(
-    autojump_clock, turn
+    autojump_clock, running_dispatcher
 ) -> None:
     notes = [Note() for _ in range(10_000)]
     due = trio.current_time() + 5
     for note in notes:
-        turn.schedule(note, due)
+        running_dispatcher.schedule(note, due)
     await trio.sleep(6)
     assert all(len(note.calls) == 1 for note in notes)
 
@@ -288,14 +290,16 @@ async def test_a_sleeper_makes_progress_while_links_flood(watched, unix_pair) ->
     assert counted.turns >= 5
 
 
-async def test_other_tasks_run_while_there_is_always_something_left(turn) -> None:
+async def test_other_tasks_run_while_there_is_always_something_left(
+    running_dispatcher,
+) -> None:
     class Restless(Recorder):
         def _on_deferred(self) -> None:
             super()._on_deferred()
-            turn.defer(self)
+            running_dispatcher.defer(self)
 
     owner = Restless()
-    turn.defer(owner)
+    running_dispatcher.defer(owner)
     counts = []
     for _ in range(5):
         await trio.lowlevel.checkpoint()
@@ -311,17 +315,17 @@ async def test_cancelled_it_ends_even_if_something_is_always_left(
     class Restless(Recorder):
         def _on_deferred(self) -> None:
             super()._on_deferred()
-            turn.defer(self)
+            dispatcher.defer(self)
             if len(self.log) == 5:
                 scope.cancel()
 
-    turn = EpollDispatcher(trio.current_time)
-    turn.defer(Restless())
-    loop = make(turn)
+    dispatcher = EpollDispatcher(trio.current_time)
+    dispatcher.defer(Restless())
+    loop = make(dispatcher)
     with trio.CancelScope() as scope:
         await loop.run(nursery)
     assert loop.ended
-    turn.close()
+    dispatcher.close()
 
 
 async def test_cancelled_it_has_finished_its_turn(unix_pair, nursery) -> None:
@@ -352,16 +356,16 @@ async def test_cancelled_it_has_finished_its_turn(unix_pair, nursery) -> None:
 
 @pytest.mark.parametrize("make", [dispatcher_loop, plain_loop])
 async def test_cancelled_while_parked_it_ends(make) -> None:
-    turn = EpollDispatcher(trio.current_time)
-    loop = make(turn)
+    dispatcher = EpollDispatcher(trio.current_time)
+    loop = make(dispatcher)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(loop.run, nursery)
         await wait_all_tasks_blocked()
-        assert turn.unpark is not None
+        assert dispatcher.unpark is not None
         nursery.cancel_scope.cancel()
     assert loop.ended
-    assert turn.unpark is None
-    turn.close()
+    assert dispatcher.unpark is None
+    dispatcher.close()
 
 
 async def test_what_a_hook_exits_with_ends_it(unix_pair, nursery) -> None:

@@ -76,14 +76,16 @@ async def test_nothing_is_left_unflushed_in_either_order(
     assert dispatcher.idle()
 
 
-async def test_marking_in_the_batch_in_which_it_parks_wakes_it(order, turn) -> None:
+async def test_marking_in_the_batch_in_which_it_parks_wakes_it(
+    order, running_dispatcher
+) -> None:
     for rounds in range(6):
         owners = [Signal() for _ in range(3)]
 
         async def mark(owner: Signal, checkpoints: int) -> None:
             for _ in range(checkpoints):
                 await trio.lowlevel.checkpoint()
-            turn.mark(owner)
+            running_dispatcher.mark(owner)
             await owner.called.wait()
 
         async with trio.open_nursery() as nursery:

@@ -258,8 +258,8 @@ async def test_addresses_are_those_of_the_innermost_socket(
     local, peer = ours.getsockname(), ours.getpeername()
     inner = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
     outer = trio.SSLStream(inner, client_tls, server_hostname="localhost")
-    turn = (await pump()).dispatcher
-    links = [StreamLink(turn, Recorder(), stream) for stream in (inner, outer)]
+    dispatcher = (await pump()).dispatcher
+    links = [StreamLink(dispatcher, Recorder(), stream) for stream in (inner, outer)]
     for link in links:
         assert (link.local_address(), link.peer_address()) == (local, peer)
     ours.close()
