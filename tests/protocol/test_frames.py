@@ -29,12 +29,12 @@ from tests.protocol.zlib_peer import stored
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.endpoint import Endpoint
 from trio_fastws._protocol.frames import MaskingKeys, encode_frame
-from trio_fastws._protocol.masking import JOIN_BELOW
+from trio_fastws._protocol.masking import COPY_BELOW
 
 ROLES = list(Role)
 # Both sides of every change of the length's form, and of the size from which a
 # payload is a part of its own.
-SIZES = [0, 1, 7, 124, 125, 126, 127, 255, 256, JOIN_BELOW - 1, JOIN_BELOW]
+SIZES = [0, 1, 7, 124, 125, 126, 127, 255, 256, COPY_BELOW - 1, COPY_BELOW]
 SIZES += [65535, 65536, 65537, 200_000]
 
 # The examples of RFC 6455 5.7: what a server, or a client, receives.
@@ -73,7 +73,7 @@ def test_every_form_of_length_in_both_directions(role: Role, size: int) -> None:
     peer = Endpoint(Role(1 - role))
     assert peer.encode(BINARY, payload, True, parts) == sum(map(len, parts))
     # A large one in two, header and payload, unless it has to be masked anyhow.
-    assert len(parts) == (2 if role == Role.CLIENT and size >= JOIN_BELOW else 1)
+    assert len(parts) == (2 if role == Role.CLIENT and size >= COPY_BELOW else 1)
     written = b"".join(parts)
     ((opcode, fin, back, key),) = parse(written)
     assert (opcode, fin, back) == (BINARY, True, payload)
@@ -92,7 +92,7 @@ def test_every_first_byte_that_is_sent(role: Role, fin: bool, opcode: int) -> No
 
 
 def test_a_large_payload_of_a_server_is_not_copied() -> None:
-    payload = bytes(JOIN_BELOW)
+    payload = bytes(COPY_BELOW)
     parts: list[bytes] = []
     Endpoint(Role.SERVER).encode(BINARY, payload, True, parts)
     assert parts[1] is payload

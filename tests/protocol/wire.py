@@ -9,12 +9,12 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from trio_fastws._layout import HEADROOM as ROOM
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.endpoint import Endpoint
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 KEY = b"\x37\xfa\x21\x3d"  # of RFC 6455 5.7
-ROOM = 16
 
 
 def xor(payload: bytes, key: bytes, phase: int = 0) -> bytes:

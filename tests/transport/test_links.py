@@ -9,6 +9,7 @@ import os
 import pytest
 
 from tests.transport.support import Clock, Recorder, Sink, read_all, reset
+from trio_fastws._layout import HEADROOM
 from trio_fastws._transport.contract import Dispatcher, Link, Owner
 from trio_fastws._transport.epoll import SocketLink
 from trio_fastws._transport.linger import END_SECONDS, Linger
@@ -38,7 +39,7 @@ def test_an_owner_ignores_what_it_does_not_override(plain_dispatcher) -> None:
     owner = Owner()
     Sink(owner)
     assert owner._get_buffer() is None
-    owner._on_data(16, 20)
+    owner._on_data(HEADROOM, HEADROOM + 4)
     owner._on_filled(4)
     owner._on_eof(None)
     owner._on_hangup()
@@ -251,7 +252,7 @@ def test_lingering_ends_a_second_after_the_last_byte_if_some_are_expected(
     linger = Linger(link, 10.0, True)
     began = link.dispatcher.now
     link.dispatcher.now = began + 0.9
-    linger._on_data(16, 17)
+    linger._on_data(HEADROOM, HEADROOM + 1)
     assert linger._on_deadline(began + 1.8) < math.inf
     assert not closed
     assert linger._on_deadline(began + 1.9) == math.inf

@@ -1,6 +1,6 @@
 cimport cython
 
-from trio_fastws._protocol.flag cimport flag
+from trio_fastws._layout cimport flag
 from trio_fastws._transport.linger cimport Linger
 from trio_fastws._transport.contract cimport Link, Dispatcher
 from .outbox cimport Outbox

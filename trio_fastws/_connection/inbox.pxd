@@ -2,7 +2,7 @@ cimport cython
 
 from trio_fastws._protocol.endpoint cimport Endpoint
 from trio_fastws._protocol._xor cimport text_size
-from trio_fastws._protocol.flag cimport flag
+from trio_fastws._layout cimport flag
 
 from .output cimport Output
 from .shared cimport Shared

@@ -1,7 +1,7 @@
 cimport cython
 
 from trio_fastws._protocol.endpoint cimport Endpoint
-from trio_fastws._protocol.flag cimport flag
+from trio_fastws._layout cimport flag
 from trio_fastws._transport.contexts cimport Contexts
 from trio_fastws._transport.contract cimport Link, Dispatcher
 from .outbox cimport Outbox

@@ -1,7 +1,7 @@
 cimport cython
 
 from trio_fastws._protocol.endpoint cimport Endpoint
-from trio_fastws._protocol.flag cimport flag
+from trio_fastws._layout cimport flag
 from trio_fastws._protocol.fragments cimport Fragments
 from trio_fastws._protocol.prepared cimport PreparedMessage
 from trio_fastws._transport.contract cimport Dispatcher

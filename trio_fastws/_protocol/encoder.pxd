@@ -1,6 +1,6 @@
 cimport cython
 
-from .flag cimport flag
+from trio_fastws._layout cimport flag
 from trio_fastws._protocol.deflate.agreement cimport Agreement
 from .inflating cimport CompressedParser
 from trio_fastws._protocol.deflate.context cimport DeflateContext

@@ -1,10 +1,10 @@
 cimport cython
 
 from ._xor cimport make_frame, make_header
-from .flag cimport flag
+from trio_fastws._layout cimport flag
 
 # Numbers of the module as C has them: not seen from Python.
-cdef Py_ssize_t JOIN_BELOW
+cdef Py_ssize_t COPY_BELOW
 cdef int FIN
 
 # An idle connection has one of these: hence the small types.

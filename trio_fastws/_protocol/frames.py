@@ -16,15 +16,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from trio_fastws._layout import HEADROOM
+
 from .codes import FIN
 from .errors import ProtocolError
-from .masking import JOIN_BELOW, make_frame, make_header
+from .masking import COPY_BELOW, make_frame, make_header
 
 if TYPE_CHECKING:
     from .codes import Role
-
-# Room that `feed` needs in front of the data; the longest header is 14 bytes.
-HEADROOM = 16
 
 
 class FrameParser:
@@ -256,7 +255,7 @@ def encode_frame(role: int, first: int, payload: bytes, parts: list[bytes]) -> i
             large and not masked.
     """
     size = len(payload)
-    if role and size >= JOIN_BELOW:
+    if role and size >= COPY_BELOW:
         header = make_header(first, size, False)
         parts.append(header)
         parts.append(payload)
@@ -274,7 +273,7 @@ def encode_slice(
     That is copied only if it is small, or masked.
     """
     size = stop - start
-    if role and size >= JOIN_BELOW:
+    if role and size >= COPY_BELOW:
         header = make_header(first, size, False)
         parts.append(header)
         parts.append(memoryview(payload)[start:stop])  # type: ignore[arg-type]

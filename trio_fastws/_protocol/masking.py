@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-# From here on header and payload are two parts, unless the frame is masked: to copy
-# more than a page or four costs more than a second element in the vector written.
-JOIN_BELOW = 16 * 1024
+# A payload below this size is copied behind its header. From here on the two are
+# separate parts, unless the frame is masked: to copy more than a page or four costs
+# more than a second element in the vector that is written.
+COPY_BELOW = 16 * 1024
 
 
 def unmask(data: bytearray, start: int, stop: int, key: int) -> bytes:

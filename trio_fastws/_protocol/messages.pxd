@@ -1,6 +1,6 @@
 cimport cython
 
-from .flag cimport flag
+from trio_fastws._layout cimport flag
 from ._xor cimport unmask, unmask_in_place, unmask_text
 from trio_fastws._protocol.deflate.context cimport DeflateContext
 from .frames cimport FrameParser

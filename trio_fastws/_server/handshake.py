@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 import trio
 
 from trio_fastws._connection.naming import get_path
+from trio_fastws._layout import HEADROOM
 from trio_fastws._protocol.errors import HandshakeError
 from trio_fastws._protocol.handshake.accepting import PartialHead
 from trio_fastws._protocol.handshake.request import Request, parse_request
@@ -32,7 +33,7 @@ from trio_fastws._protocol.handshake.server import (
     choose_subprotocol,
     is_upgrade,
 )
-from trio_fastws._transport.contract import HEADROOM, Owner
+from trio_fastws._transport.contract import Owner
 from trio_fastws._transport.epoll import EpollDispatcher, SocketLink
 from trio_fastws._transport.failing import contain
 from trio_fastws._transport.logs import log

@@ -21,6 +21,7 @@ from trio_fastws._config.compression import Negotiator
 from trio_fastws._config.options import get_message_size
 from trio_fastws._connection.shared import Shared
 from trio_fastws._connection.websocket import WebSocket
+from trio_fastws._layout import HEADROOM
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.endpoint import Endpoint
 from trio_fastws._protocol.errors import HandshakeError
@@ -32,7 +33,7 @@ from trio_fastws._protocol.handshake.server import (
     choose_subprotocol,
 )
 from trio_fastws._transport import loop as loops
-from trio_fastws._transport.contract import HEADROOM, READ_SIZE, Owner
+from trio_fastws._transport.contract import READ_SIZE, Owner
 from trio_fastws._transport.lifetimes import owning, single_connection
 from trio_fastws._transport.stream_link import StreamLink
 

@@ -1,6 +1,6 @@
 cimport cython
 
-from trio_fastws._protocol.flag cimport flag
+from trio_fastws._layout cimport flag
 from .contexts cimport Contexts
 from .wheel cimport Timer, Wheel
 

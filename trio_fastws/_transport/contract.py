@@ -18,6 +18,8 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from trio_fastws._layout import HEADROOM
+
 from .contexts import Contexts
 from .failing import contain, give_up
 from .memory import keep_freed_memory
@@ -30,9 +32,6 @@ if TYPE_CHECKING:
 # One recv drains a socket buffer of default size; larger reads only hold other
 # connections up (measured by picows and websockets: 128-256 KiB is best).
 READ_SIZE = 256 * 1024
-# Room in front of what was read, for the few bytes of a frame header that an
-# owner kept from its previous read: parsing always sees them side by side.
-HEADROOM = 16
 # A turn yields to trio's other tasks after this long. A sleeper of 1 ms must
 # not be more than 5 ms late on a loaded server.
 TURN_SECONDS = 0.002

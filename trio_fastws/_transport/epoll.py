@@ -27,7 +27,9 @@ import select
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from .contract import HEADROOM, Dispatcher, Link, Owner
+from trio_fastws._layout import HEADROOM
+
+from .contract import Dispatcher, Link, Owner
 from .failing import contain
 from .syscalls import (
     EPOLLERR,

@@ -1,6 +1,6 @@
 cimport cython
 
-from trio_fastws._protocol.flag cimport flag
+from trio_fastws._layout cimport flag
 from .contract cimport Link, Owner, Dispatcher
 
 

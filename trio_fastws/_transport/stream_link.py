@@ -18,10 +18,12 @@ from typing import Any, cast
 
 import trio
 
+from trio_fastws._layout import HEADROOM
+
 from . import syscalls as calls
 from .addresses import peer_of
 from .close_notify import Parting, as_tls, end_output
-from .contract import HEADROOM, READ_SIZE, Dispatcher, Link, Owner
+from .contract import READ_SIZE, Dispatcher, Link, Owner
 from .failing import contain, drop_cork, log_failure
 from .logs import log
 from .unsent import first_bytes, limit_unsent
