@@ -57,13 +57,13 @@ class Member:
 
 def join(room: Room, name: str, error: Exception | None = None) -> Member:
     member = Member()
-    room.hear(member, json.dumps({"type": "join", "name": name}))
+    room.handle_message(member, json.dumps({"type": "join", "name": name}))
     member.error = error
     return member
 
 
 def say(room: Room, member: Member, text: str) -> None:
-    room.hear(member, json.dumps({"type": "say", "text": text}))
+    room.handle_message(member, json.dumps({"type": "say", "text": text}))
 
 
 def test_everybody_learns_who_comes_speaks_and_goes() -> None:
@@ -128,7 +128,7 @@ EXPECTED = "Expected a JSON object of type join or say."
 )
 def test_what_cannot_be_taken_from_a_stranger_is_explained(message, error) -> None:
     room, member = Room(), Member()
-    room.hear(member, message)
+    room.handle_message(member, message)
     assert member.take() == [{"type": "error", "text": error}]
     assert room.names == []
 
@@ -155,7 +155,7 @@ def test_nobody_joins_twice() -> None:
     room = Room()
     ada = join(room, "Ada")
     ada.take()
-    room.hear(ada, '{"type": "join", "name": "Eve"}')
+    room.handle_message(ada, '{"type": "join", "name": "Eve"}')
     text = "You are here already, as Ada."
     assert ada.take() == [{"type": "error", "text": text}]
 
@@ -164,7 +164,7 @@ def test_half_a_surrogate_pair_goes_round() -> None:
     room = Room()
     ada = join(room, "Ada")
     ada.take()
-    room.hear(ada, '{"type": "say", "text": "\\ud83d"}')
+    room.handle_message(ada, '{"type": "say", "text": "\\ud83d"}')
     assert ada.take()[0]["text"] == "\ud83d"
 
 

@@ -12,7 +12,7 @@ import trio
 from tests.programs import ROOT
 from trio_fastws import ConnectionBroken
 from trio_fastws._cli.main import main
-from trio_fastws._cli.words import CommandFailed, clean, explain
+from trio_fastws._cli.words import CommandFailed, clean, describe_error
 
 # --- the command line --------------------------------------------------------
 
@@ -73,17 +73,18 @@ def test_version_says_which_build(capsys) -> None:
     ],
 )
 def test_every_error_has_its_words(error, line) -> None:
-    assert (explain(error, "ws://x") or "").startswith(line)
+    assert (describe_error(error, "ws://x") or "").startswith(line)
 
 
 def test_the_cause_says_more_than_that_all_attempts_failed() -> None:
     error = OSError("all attempts to connect failed")
     error.__cause__ = ExceptionGroup("", [ConnectionRefusedError(), OSError()])
-    assert explain(error, "ws://x") == "cannot connect to ws://x: connection refused"
+    line = "cannot connect to ws://x: connection refused"
+    assert describe_error(error, "ws://x") == line
 
 
 def test_our_own_mistakes_keep_their_traceback() -> None:
-    assert explain(RuntimeError("a bug"), "ws://x") is None
+    assert describe_error(RuntimeError("a bug"), "ws://x") is None
 
 
 def test_clean_leaves_nothing_that_a_terminal_obeys() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import socket
 from contextlib import ExitStack
@@ -11,7 +13,7 @@ import trio
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect, unix_connect
 
-from tests.programs import PROGRAM, dial, running, serving, wait_for
+from tests.programs import PROGRAM, ROOT, dial, running, serving, wait_for
 from trio_fastws._cli.main import main
 
 HANDLERS = ("callback", "async")
@@ -53,6 +55,31 @@ def test_serves_on_ipv6_with_brackets() -> None:
     with serving("echo", "--host", "::1") as server:
         assert server.url.startswith("ws://[::1]:")
         assert dial(server.url, "--send", "a", "--expect", "1").stdout == "a\n"
+
+
+@pytest.mark.parametrize(
+    ("host", "dialled"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]")]
+)
+@pytest.mark.parametrize(("what", "path"), [("echo", "/"), ("chat", "/ws")])
+def test_what_listens_on_all_addresses_prints_one_to_dial(
+    host, dialled, what, path
+) -> None:
+    with serving(what, "--host", host) as server:
+        assert re.fullmatch(
+            rf"ws://{re.escape(dialled)}:\d+{re.escape(path)}", server.url
+        )
+        assert dial(server.url, "--send", "a", "--expect", "1").returncode == 0
+        status, errors = server.stop(signal.SIGTERM)
+    page = f"the page is {server.page}\n" if what == "chat" else ""
+    assert (status, errors) == (0, page)
+
+
+@pytest.mark.parametrize("what", ["echo", "chat"])
+def test_a_relative_unix_socket_can_be_dialled_from_elsewhere(what, tmp_path) -> None:
+    path = tmp_path / "socket"
+    with serving(what, "--unix", os.path.relpath(path, ROOT)) as server:
+        assert server.url == f"unix:{path}" + (":/ws" if what == "chat" else "")
+        assert dial(server.url, "--send", "a", "--expect", "1").returncode == 0
 
 
 def test_serves_tls(authority, tmp_path) -> None:

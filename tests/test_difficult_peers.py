@@ -26,7 +26,7 @@ from tests.programs import PROGRAM, ROOT, running
 from tests.test_docs import BLOCK, PORT, TUTORIAL
 from tests.test_guides import blocks, run_block
 from tests.test_readme import PYTHON
-from trio_fastws import EventHandler, WebSocket
+from trio_fastws import EventHandler, PerMessageDeflate, WebSocket
 
 pytestmark = pytest.mark.slow
 
@@ -49,6 +49,7 @@ ROOM = Manners(
 # The tutorial's: what is said, everybody hears; and no words for it.
 PLAIN_ROOM = Manners(hear_each_other, again=False)
 PAGE_ROOM = Manners(hear_each_other, path="/ws", again=False)
+ROOMS = Manners(hear_each_other, path="/rooms/tea", again=False)
 
 
 # --- programs ----------------------------------------------------------------
@@ -62,7 +63,7 @@ def examples() -> dict[str, tuple[Manners, list[Any]]]:
             "echo.py": ECHO,
             "push.py": FEED,
             "ticker.py": FEED,
-            "chat/server.py": ROOM,
+            "chat/server.py": ROOMS,
         }.items()
     }
     for kind in ("callback", "async"):
@@ -178,10 +179,9 @@ async def test_the_broadcast_of_a_page_lives(
     serve, monkeypatch, no_errors_logged
 ) -> None:
     names, _ = run_block(blocks("deflate.md")[4], monkeypatch)
-    names.update(run_block(blocks("deflate.md")[5], monkeypatch)[0])
     listener = small_listener()
     server = await serve(
-        EventHandler(), listeners=[listener], deflate=names["BROADCAST"]
+        EventHandler(), listeners=[listener], deflate=PerMessageDeflate()
     )
 
     async def hear(*peers: Peer) -> None:

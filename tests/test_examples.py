@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import urllib.request
 
 import pytest
 from websockets.sync.client import connect
@@ -82,21 +83,29 @@ def test_a_ticker_reaches_who_can_inflate_and_who_cannot() -> None:
             assert boards[0].keys() == boards[2].keys()
 
 
-def test_the_chat_is_the_one_in_the_package() -> None:
-    chat, package = EXAMPLES / "chat", ROOT / "trio_fastws" / "_cli"
-    assert (chat / "room.py").samefile(package / "chat.py")
-    assert (chat / "page.html").samefile(package / "page.html")
-
-
-def test_chat_serves_page_and_room() -> None:
+def test_chat_serves_the_page_and_nothing_else() -> None:
     with example("chat/server.py") as server:
-        page = dial(server.url.removesuffix("ws"))
-        # A page is no short text, of which the first line would be told.
-        assert page.stderr == "trio-fastws: server answered 200 OK\n"
-        hello = '{"type": "join", "name": "Ada"}'
-        done = dial(server.url, "--send", hello, "--expect", "1")
-    assert json.loads(done.stdout) == {
-        "type": "welcome",
-        "name": "Ada",
-        "names": ["Ada"],
-    }
+        site = server.url.removesuffix("rooms/tea").replace("ws:", "http:")
+        with urllib.request.urlopen(site, timeout=TIMEOUT) as answer:
+            assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+            assert answer.read() == (EXAMPLES / "chat/page.html").read_bytes()
+        elsewhere = dial(server.url.removesuffix("rooms/tea") + "elsewhere")
+        assert elsewhere.stderr.startswith("trio-fastws: server answered 404 ")
+
+
+def test_who_is_in_a_room_of_the_chat_hears_all_that_is_said_in_it() -> None:
+    with example("chat/server.py") as server:
+        other_room = server.url.removesuffix("tea") + "coffee"
+        with (
+            connect(server.url) as ada,
+            connect(server.url) as bob,
+            connect(other_room) as cleo,
+        ):
+            ada.send("Hello")
+            assert ada.recv(timeout=20) == bob.recv(timeout=20) == "Hello"
+            ada.close()
+            bob.send(b"binary too")
+            assert bob.recv(timeout=20) == b"binary too"
+            # She has heard nothing of that.
+            cleo.send("Anybody here?")
+            assert cleo.recv(timeout=20) == "Anybody here?"

@@ -5,21 +5,21 @@ The protocol: JSON objects in text messages. A browser sends
     {"type": "join", "name": "Ada"}      once, before anything else
     {"type": "say", "text": "Hello"}
 
-and is told
+and receives
 
     {"type": "welcome", "name": "Ada", "names": ["Bob", "Ada"]}
-                                         it is in: by this name, with these people
-    {"type": "join", "name": "Cleo"}     somebody came
-    {"type": "leave", "name": "Cleo"}    somebody went
+                                         it has joined: its name, and everybody's
+    {"type": "join", "name": "Cleo"}     somebody joined
+    {"type": "leave", "name": "Cleo"}    somebody left
     {"type": "say", "name": "Ada", "text": "Hello"}
-                                         somebody said something; so did it itself
-    {"type": "error", "text": "..."}     what it sent was not taken, and why
+                                         somebody, or it itself, said something
+    {"type": "error", "text": "..."}     its message was not accepted, and why
 
-A name that is taken gets a number, so ``welcome`` says which name it became.
+A name that is taken gets a number; ``welcome`` has the name that it became.
 
-`Room` knows all that and nothing of tasks or hooks. `ChatHandler` serves it by
-hooks, `chat_in` by a task per connection. Serve either with `SENDING` and
-`on_request`.
+`Room` implements that, without tasks or hooks. `ChatHandler` serves it by hooks,
+`chat_in` by a task per connection. Pass `SENDING` and `on_request` to
+`serve_websocket` with either.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ if TYPE_CHECKING:
 NAME_LENGTH = 32
 TEXT_LENGTH = 2000
 
-# Nobody waits for a slow receiver: it is closed with 1008 once this much waits,
-# some hundred messages of the greatest length. The page comes back by itself.
+# Nobody waits for a slow receiver: it is closed with 1008 once so many bytes wait,
+# about a hundred messages of the greatest length. The page reconnects by itself.
 SENDING = Sending(policy="close", high_water=512 * 1024)
 
 
@@ -66,7 +66,7 @@ class Member(Protocol):
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer, not a failure
-    """What a member sent is not taken; the text tells it why."""
+    """A member's message is not accepted; the text is sent to it."""
 
 
 class Room:
@@ -77,11 +77,11 @@ class Room:
 
     @property
     def names(self) -> list[str]:
-        """Who is here."""
+        """The members' names."""
         return list(self._names.values())
 
-    def hear(self, member: Member, message: str | bytes) -> None:
-        """Take one message of a connection. Not a checkpoint; never waits."""
+    def handle_message(self, member: Member, message: str | bytes) -> None:
+        """Handle a message of a connection. Not a checkpoint; never waits."""
         try:
             action, value = _parse(message)
             if action == "join":
@@ -89,13 +89,13 @@ class Room:
             else:
                 self._say(member, value)
         except Refused as refused:
-            _tell(member, _pack("error", text=str(refused)))
+            _send(member, _pack("error", text=str(refused)))
 
     def leave(self, member: Member) -> None:
-        """Forget a connection and tell the others. May be called twice."""
+        """Remove a connection and notify the others. May be called twice."""
         name = self._names.pop(member, None)
         if name is not None:
-            self._tell_all(_pack("leave", name=name))
+            self._send_to_all(_pack("leave", name=name))
 
     def _join(self, member: Member, wanted: str) -> None:
         if member in self._names:
@@ -104,30 +104,30 @@ class Room:
         name, number = wanted, 2
         while name in taken:
             name, number = f"{wanted} ({number})", number + 1
-        self._tell_all(_pack("join", name=name))
+        self._send_to_all(_pack("join", name=name))
         self._names[member] = name
-        _tell(member, _pack("welcome", name=name, names=self.names))
+        _send(member, _pack("welcome", name=name, names=self.names))
 
     def _say(self, member: Member, text: str) -> None:
         name = self._names.get(member)
         if name is None:
             raise Refused("Join first, with a name.")
-        self._tell_all(_pack("say", name=name, text=text))
+        self._send_to_all(_pack("say", name=name, text=text))
 
-    def _tell_all(self, message: str) -> None:
+    def _send_to_all(self, message: str) -> None:
         prepared = PreparedMessage(message)
         for member in self._names:
-            _tell(member, prepared)
+            _send(member, prepared)
 
 
-def _tell(member: Member, message: str | PreparedMessage) -> None:
+def _send(member: Member, message: str | PreparedMessage) -> None:
     try:
         member.send_nowait(message)
     except trio.WouldBlock:
         # Only without SENDING, whose policy does the same.
         member.close_nowait(1008, "you read too slowly")
     except (trio.ClosedResourceError, trio.BrokenResourceError):
-        pass  # on its way out: `leave` comes
+        pass  # it is closing: `leave` will be called
 
 
 def _pack(action: str, **values: str | list[str]) -> str:
@@ -182,10 +182,10 @@ class ChatHandler(EventHandler):
 
     def on_message(self, ws: WebSocket, message: str | bytes) -> None:
         """Pass it to the room."""
-        self._room.hear(ws, message)
+        self._room.handle_message(ws, message)
 
     def on_close(self, ws: WebSocket) -> None:
-        """Tell the room."""
+        """Leave the room."""
         self._room.leave(ws)
 
 
@@ -194,10 +194,10 @@ def chat_in(room: Room) -> Callable[[WebSocket], Awaitable[None]]:
 
     async def chat(ws: WebSocket) -> None:
         try:
-            # Closed by `_tell`, while this task was waiting.
+            # `_send` closes a slow one, while this task waits.
             with suppress(trio.ClosedResourceError):
                 async for message in ws:
-                    room.hear(ws, message)
+                    room.handle_message(ws, message)
         finally:
             room.leave(ws)
 
@@ -206,8 +206,8 @@ def chat_in(room: Room) -> Callable[[WebSocket], Awaitable[None]]:
 
 def _page() -> Response:
     body = Path(__file__).with_name("page.html").read_text("utf-8")
-    # Nothing runs but what stands in the page: should escaping ever fail, what a
-    # person wrote is still no script.
+    # Only the scripts of the page itself run: if escaping ever fails, what a member
+    # wrote is still not executed.
     hashes = [
         base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
         for inline in re.findall(r"<(?:style|script)>(.*?)</", body, re.DOTALL)
@@ -232,13 +232,13 @@ _PAGE = _page()
 
 
 def on_request(request: Request) -> Response | None:
-    """Answer with the page, let its WebSocket in, refuse everything else."""
+    """Answer / with the page, accept WebSockets at /ws, refuse all others."""
     if request.path == "/":
         return _PAGE
     if request.path != "/ws":
         return Response(404, body="Not found. The chat is at /.\n")
-    # RFC 6455 10.2: browsers send the page's origin; other pages have no
-    # business here. What is not a browser sends none.
+    # RFC 6455 10.2: browsers send the origin of the page that connects; pages of other
+    # sites are refused. Clients that are no browsers send none.
     origin = request.origin
     if origin is not None and origin.partition("://")[2] != request.host.lower():
         return Response(403, body=f"Not open to pages of {origin}.\n")

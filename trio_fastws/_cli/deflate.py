@@ -1,7 +1,7 @@
-"""Compression in the program's words: options as text, what was agreed as text.
+"""Compression on the command line: its options, and a line for what was agreed.
 
-Owns how the fields of `PerMessageDeflate` are written on a command line. Which
-values they may have only `PerMessageDeflate` knows.
+Owns how the fields of `PerMessageDeflate` are written on a command line; that class
+checks their values.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def parse_deflate(text: str) -> PerMessageDeflate:
     """Return options from ``name=value,name=value``.
 
     Raises:
-        argparse.ArgumentTypeError: A name or a value is wrong; it says which
-            ones there are.
+        argparse.ArgumentTypeError: A name or a value is wrong; the text has those
+            that are allowed.
     """
     values: dict[str, Any] = {}
     for part in text.split(","):
@@ -84,7 +84,7 @@ def _read(name: str, text: str) -> bool | int | str:
 
 
 def _range_of(name: str) -> str:
-    # What is said about a number that no option takes: "it must be 1 to 9".
+    # Of the error that `PerMessageDeflate` raises: "it must be 1 to 9".
     below: dict[str, Any] = {name: -1}
     try:
         PerMessageDeflate(**below)
@@ -96,7 +96,7 @@ def _range_of(name: str) -> str:
 def _write_default(name: str) -> str:
     default = _DEFAULTS[name]
     if default is None:
-        return name  # a number, and what is best depends on the side
+        return name  # a number whose default depends on the side
     return f"{name}={_WORDS[default] if isinstance(default, bool) else default}"
 
 

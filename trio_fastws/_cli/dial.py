@@ -1,7 +1,7 @@
 """``trio-fastws dial``: one connection, from the command line to its end.
 
-Owns when to send, when to close and what the exit status is. Knows nothing of
-WebSockets but the public face.
+Owns when to send, when to close and what the exit status is. Uses only the public
+face of the library.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ from trio_fastws import Limits, WebSocket, open_websocket
 
 from .deflate import chosen_deflate, describe
 from .screen import Screen, read_lines
-from .words import CommandFailed, complain, explain
+from .words import CommandFailed, describe_error, print_error
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import AsyncGenerator, AsyncIterator
 
-# As `serve --unix` says where it listens. What nginx writes, and node's ws:
+# As `serve --unix` prints it, and as nginx and node's ws write it:
 # unix:PATH:/resource, ws+unix://PATH:/resource.
 _UNIX = re.compile(r"(?:ws\+)?unix:(?://)?(?P<path>.+?)(?::(?P<resource>/.*))?")
-# How long to wait for answers if that is not said.
+# Seconds to wait for answers without --wait: long enough for a server far away, short
+# enough for a person who looks at the screen.
 _WAIT = 1.0
-# And for the answer to a Close, if there was none to the messages.
+# Seconds for the answer to a Close, when the messages had none.
 _FAREWELL = 1.0
-# Messages shown by one write: enough that its cost does not count.
+# Messages printed by one write: enough that the cost of a thread does not count.
 _BATCH = 256
 
 
@@ -44,12 +45,12 @@ async def dial(options: argparse.Namespace) -> int:
     scopes = [trio.CancelScope()]
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_obey, signals, scopes)
+            nursery.start_soon(_cancel_on_signals, signals, scopes)
             with scopes[0] as everything:
                 try:
                     await _talk(options, scopes)
                 except Exception as error:
-                    failed = explain(error, options.url)
+                    failed = describe_error(error, options.url)
                     if failed is None:
                         raise
             if everything.cancelled_caught:
@@ -57,11 +58,13 @@ async def dial(options: argparse.Namespace) -> int:
             nursery.cancel_scope.cancel()
     if failed is None:
         return 0
-    complain(failed)
+    print_error(failed)
     return 1
 
 
-async def _obey(signals: AsyncIterator[int], scopes: list[trio.CancelScope]) -> None:
+async def _cancel_on_signals(
+    signals: AsyncIterator[int], scopes: list[trio.CancelScope]
+) -> None:
     async for _ in signals:
         if scopes:
             scopes.pop().cancel()
@@ -99,7 +102,7 @@ async def _talk(options: argparse.Namespace, scopes: list[trio.CancelScope]) -> 
             scopes[1:] = []
             screen.clear()
         if talk.waited_in_vain:
-            # Who says nothing may not answer a Close either.
+            # A server that does not answer may not answer a Close either.
             with trio.move_on_after(_FAREWELL):
                 await ws.aclose()
     if talk.waited_in_vain:
@@ -116,7 +119,7 @@ async def _talk(options: argparse.Namespace, scopes: list[trio.CancelScope]) -> 
 
 
 async def _find_server(url: str) -> tuple[str, trio.abc.Stream | None]:
-    # What `open_websocket` is given: a URL, and a stream if that is not for it to open.
+    # The URL for `open_websocket`, and a stream if it cannot open one itself.
     unix = _UNIX.fullmatch(url)
     if unix is None:
         return url, None
@@ -125,11 +128,11 @@ async def _find_server(url: str) -> tuple[str, trio.abc.Stream | None]:
 
 
 class Talk:
-    """What happens on an open connection until it is to be closed.
+    """Sends and receives on an open connection until it is to be closed.
 
     Attributes:
         received: Messages that came, and were shown.
-        waited_in_vain: Fewer came than expected, and waiting for them is over.
+        waited_in_vain: Fewer came than ``--expect`` within ``--wait``.
     """
 
     def __init__(
@@ -141,9 +144,9 @@ class Talk:
         self._sent = 0
         self.received = 0
         self.waited_in_vain = False
-        # Everything was sent that there is to send.
+        # All of stdin, or of --send, was sent.
         self._input_ended = False
-        # Its deadline says until when to receive.
+        # Receiving ends at its deadline.
         self._receiving = trio.CancelScope()
 
     async def run(self) -> None:
@@ -159,8 +162,8 @@ class Talk:
         expect = self._options.expect
         self.waited_in_vain = expect is not None and self.received < expect
 
-    def _end(self) -> float:
-        # Until when to receive, as things stand.
+    def _get_deadline(self) -> float:
+        # Until when to receive, as far as is known now.
         expect, wait = self._options.expect, self._options.wait
         # A part of stdin may be enough, and a terminal has no end; what the
         # command line gives is all sent first.
@@ -182,9 +185,9 @@ class Talk:
                     await self._ws.send(text)
                     self._sent += 1
             except (trio.BrokenResourceError, trio.ClosedResourceError):
-                return  # who receives knows more
+                return  # `_receive_all` gets the error that says why
         self._input_ended = True
-        self._receiving.deadline = self._end()
+        self._receiving.deadline = self._get_deadline()
 
     async def _texts(self) -> AsyncGenerator[str, None]:
         if self._options.send is not None:
@@ -214,11 +217,11 @@ class Talk:
             self.received += len(messages)
             if messages:
                 await self._screen.show(messages)
-            self._receiving.deadline = self._end()
+            self._receiving.deadline = self._get_deadline()
 
     async def _receive_some(self) -> list[str | bytes]:
         messages = [await self._ws.receive()]
-        # How it ended, if it did, the next `receive` says again.
+        # The next `receive` raises it again.
         with suppress(trio.WouldBlock, trio.EndOfChannel, trio.BrokenResourceError):
             while len(messages) < _BATCH:
                 messages.append(self._ws.receive_nowait())

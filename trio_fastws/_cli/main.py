@@ -1,8 +1,8 @@
-"""The program ``trio-fastws``: what can be written on its command line.
+"""The program ``trio-fastws``: its command line.
 
-Owns the options, their ranges and their help. What the commands do stands in
-`_cli_serve` and `_cli_dial`. Exit status: 0 after a clean end, 1 after an error,
-said in one line on stderr, 2 if the command line is wrong.
+Owns the options, their ranges and their help. What the commands do is in `serve` and
+`dial`. Exit status: 0 after a clean end, 1 after an error, which is one line on
+stderr, 2 if the command line is wrong.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .serve import serve
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# This machine only, unless somebody says otherwise.
+# Loopback: other machines cannot connect unless --host says so.
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
 
@@ -43,12 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         _check(options, parser)
         return trio.run(serve if options.command == "serve" else dial, options)
     except KeyboardInterrupt:
-        # A second one: the first is a signal that ends the command in order.
+        # The second Ctrl-C: the first ends the command in order.
         return 130
 
 
 def _check(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
-    # What argparse has no words for.
+    # What argparse cannot express.
     if options.command == "dial":
         trust = options.ca is not None or options.insecure
         if trust and not options.url.lower().startswith("wss://"):
@@ -100,7 +100,7 @@ def _header(text: str) -> tuple[str, str]:
 
 
 _PORT = partial(_integer, low=0, high=65535)
-# As much as a frame's length can say, short of the sign (RFC 6455 5.2).
+# The largest length of a frame (RFC 6455 5.2).
 _SIZE = partial(_integer, low=0, high=2**63 - 1)
 _COUNT = partial(_integer, low=0, high=2**31 - 1)
 
@@ -235,7 +235,7 @@ def _add_dial(parser: argparse.ArgumentParser) -> None:
     add(
         "--ping",
         action="store_true",
-        help="ping first, and say on stderr how many ms the round trip took",
+        help="ping first, and print the round trip in ms to stderr",
     )
 
 

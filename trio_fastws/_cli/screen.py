@@ -1,8 +1,7 @@
 """Where ``trio-fastws dial`` reads lines and shows messages.
 
-Owns stdin and stdout: reading that can be cancelled, writing that does not hold
-up the connection. Knows nothing of WebSockets but that messages are ``str`` or
-``bytes``.
+Owns stdin and stdout: reads that can be cancelled, writes that do not hold up the
+connection. Of WebSockets it knows only that messages are ``str`` or ``bytes``.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import trio
 
-from .words import CommandFailed, clean, say
+from .words import CommandFailed, clean, print_line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -23,12 +22,12 @@ if TYPE_CHECKING:
 _READ_SIZE = 64 * 1024
 
 
-# Put rows above the one where the cursor is: save the cursor, make room below, go
-# back up, push that row down; then restore the cursor and follow it.
+# Insert rows above the cursor's: save the cursor, make room below, go back up and
+# insert them; then restore the cursor and move it down as far.
 _ABOVE, _BACK = "\x1b7{room}\x1b[{rows}A\x1b[{rows}L", "\x1b8\x1b[{rows}B"
 _PROMPT = "> "
 _ERASE = "\r\x1b[K"
-# Messages have a colour, where there are colours.
+# Of messages, on terminals with colours.
 _CYAN, _PLAIN = "\x1b[36m", "\x1b[0m"
 
 
@@ -58,9 +57,9 @@ class Screen:
             self._cells = importlib.import_module("rich.cells")
 
     async def show(self, messages: Sequence[str | bytes]) -> None:
-        """Write messages, one a line.
+        """Print messages, one a line.
 
-        A checkpoint. Cancelled, what was not written yet is not.
+        A checkpoint. If cancelled, a part of them may have been printed.
 
         Raises:
             CommandFailed: Nobody reads stdout any more.
@@ -68,8 +67,8 @@ class Screen:
         lines = "\n".join(map(self._format, messages))
         text = f"{lines}\n" if self._console is None else self._render(lines)
         try:
-            # In a thread: a reader of the pipe may be slow, and meanwhile the
-            # server's pings want their answers.
+            # In a thread: the reader of a pipe may be slow, and meanwhile the
+            # server's Pings must be answered.
             await trio.to_thread.run_sync(
                 _write, text.encode(errors="replace"), abandon_on_cancel=True
             )
@@ -77,18 +76,18 @@ class Screen:
             raise CommandFailed(f"cannot write to stdout: {error.strerror}") from None
 
     def note(self, text: str, *, always: bool = False) -> None:
-        """Write a note to stderr: for a person, or for whoever asked for it."""
+        """Print a note to stderr, if a person is there or if ``always``."""
         if always or self.interactive:
-            say(clean(text))
+            print_line(clean(text))
 
     def prompt(self) -> None:
-        """Ask a person for the next line."""
+        """Print the prompt, if a person types."""
         if self.interactive and self._console is not None:
             self._prompted = True
             _write(_PROMPT.encode())
 
     def clear(self) -> None:
-        """Take the prompt away, if there is one."""
+        """Erase the prompt, if there is one."""
         if self._prompted:
             self._prompted = False
             _write(_ERASE.encode())
@@ -100,8 +99,8 @@ class Screen:
         return f"< {text}" if self._terminal and self.interactive else text
 
     def _render(self, text: str) -> str:
-        # Never wrapped: the terminal goes on in its next row where one is full, and
-        # who copies a message from it gets it whole.
+        # Not wrapped: the terminal does that itself, and then a message that is copied
+        # from it has no line ends in it.
         show = self._put_above if self._prompted else "{}\n".format
         colour, plain = (_CYAN, _PLAIN) if self._console.color_system else ("", "")
         return "".join(show(f"{colour}{line}{plain}") for line in text.split("\n"))
@@ -121,8 +120,8 @@ class Screen:
 
 
 def _write(data: bytes) -> None:
-    # Not through sys.stdout: its lock, held by a thread that was abandoned,
-    # would stop the interpreter at its end.
+    # Not through sys.stdout: an abandoned thread would hold its lock, and the
+    # interpreter would wait for that when it ends.
     out = cast("TextIO | None", sys.stdout)
     if out is None:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
@@ -161,7 +160,7 @@ async def _read() -> bytes:
     try:
         await trio.lowlevel.wait_readable(fd)
     except PermissionError:
-        # A file: epoll does not take it, because it never has to be waited for.
+        # A regular file is always readable, so epoll refuses it.
         return await trio.to_thread.run_sync(
             os.read, fd, _READ_SIZE, abandon_on_cancel=True
         )

@@ -1,7 +1,7 @@
 """``trio-fastws serve``: the echo and chat servers, from listening to the end.
 
-Owns sockets, signals and what is printed. Knows nothing of WebSockets but the
-public face.
+Owns the listening sockets, the signals and what is printed. Uses only the public
+face of the library.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import socket
 import ssl
 import stat
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,6 @@ import trio
 from trio_fastws import (
     EventHandler,
     Limits,
-    Sending,
     Server,
     WebSocket,
     serve_websocket,
@@ -30,11 +28,16 @@ from trio_fastws import (
 
 from .chat import SENDING, ChatHandler, Room, chat_in, on_request
 from .deflate import chosen_deflate
-from .words import complain, say
+from .words import print_error, print_line
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import AsyncGenerator
+
+
+# A server can listen on all addresses of a family, but no client can dial them. Not
+# "localhost", which may be an address of the other family.
+_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class Echo(EventHandler):
@@ -51,23 +54,17 @@ async def echo(ws: WebSocket) -> None:
         await ws.send(message)
 
 
-@dataclass
-class Service:
-    """What is served, in the words of `serve_websocket`."""
-
-    handler: Any
-    on_request: Any = None
-    sending: Sending = field(default_factory=Sending)
-
-
-def _make_service(what: str, handler: str) -> Service:
+def _make_arguments(what: str, handler: str) -> dict[str, Any]:
+    # Those of `serve_websocket` that make it an echo server, or a chat.
     by_hooks = handler == "callback"
     if what == "echo":
-        return Service(Echo() if by_hooks else echo)
+        return {"handler": Echo() if by_hooks else echo}
     room = Room()
-    return Service(
-        ChatHandler(room) if by_hooks else chat_in(room), on_request, SENDING
-    )
+    return {
+        "handler": ChatHandler(room) if by_hooks else chat_in(room),
+        "on_request": on_request,
+        "sending": SENDING,
+    }
 
 
 async def serve(options: argparse.Namespace) -> int:
@@ -77,7 +74,7 @@ async def serve(options: argparse.Namespace) -> int:
     except OSError as error:
         why = error.reason if isinstance(error, ssl.SSLError) else error.strerror
         files = " and ".join(filter(None, (options.tls_cert, options.tls_key)))
-        complain(f"cannot use the certificate in {files}: {why or error}")
+        print_error(f"cannot use the certificate in {files}: {why or error}")
         return 1
     try:
         if options.unix is not None:
@@ -85,11 +82,11 @@ async def serve(options: argparse.Namespace) -> int:
                 return await _run(options, [listener], None)
         listeners = await trio.open_tcp_listeners(options.port, host=options.host)
     except socket.gaierror as error:
-        complain(f"cannot find host {options.host}: {error.strerror}")
+        print_error(f"cannot find host {options.host}: {error.strerror}")
         return 1
     except (OSError, UnicodeError) as error:
         where = options.unix or f"{options.host} port {options.port}"
-        complain(f"cannot listen on {where}: {error}")
+        print_error(f"cannot listen on {where}: {error}")
         return 1
     return await _run(options, listeners, tls)
 
@@ -99,16 +96,13 @@ async def _run(
     listeners: list[trio.SocketListener],
     tls: ssl.SSLContext | None,
 ) -> int:
-    service = _make_service(options.what, options.handler)
     run = partial(
         serve_websocket,
-        service.handler,
         listeners=listeners,
         tls=tls,
         limits=Limits(message_size=options.max_message_size),
-        sending=service.sending,
-        on_request=service.on_request,
         deflate=chosen_deflate(options),
+        **_make_arguments(options.what, options.handler),
     )
     async with trio.open_nursery() as nursery:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
@@ -116,25 +110,31 @@ async def _run(
             assert isinstance(server, Server)
             _announce(server, options.what, tls is not None)
             await anext(signals)
-        # From here on a second signal has its usual, ruder effect.
+        # From here on a second signal has its default effect: it kills.
         nursery.cancel_scope.cancel()
     return 0
 
 
 def _announce(server: Server, what: str, secure: bool) -> None:
-    # Whatever stands behind "listening on " can be given to `dial`.
+    # What follows "listening on " can be passed to `dial` as it is.
     chat = what == "chat"
     path = "/ws" if chat else "/"
     for address in server.addresses:
         if isinstance(address, str | bytes):
-            resource = f":{path}" if chat else ""
-            say(f"listening on unix:{os.fsdecode(address)}{resource}", out=True)
+            # Absolute: a client may run in another directory.
+            file = os.path.abspath(os.fsdecode(address))
+            print_line(f"listening on unix:{file}{f':{path}' * chat}", out=True)
             continue
-        host, port = str(address[0]), int(address[1])
-        place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        say(f"listening on ws{'s' * secure}://{place}{path}", out=True)
+        place = _address_to_dial(str(address[0]), int(address[1]))
+        print_line(f"listening on ws{'s' * secure}://{place}{path}", out=True)
         if chat:
-            say(f"the page is http{'s' * secure}://{place}/")
+            print_line(f"the page is http{'s' * secure}://{place}/")
+
+
+def _address_to_dial(host: str, port: int) -> str:
+    # Host and port as a URL has them (RFC 3986 3.2.2).
+    host = _WILDCARDS.get(host, host)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _make_tls(cert: str | None, key: str | None) -> ssl.SSLContext | None:

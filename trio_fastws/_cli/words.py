@@ -1,7 +1,7 @@
-"""What the program says, above all when something goes wrong: one line.
+"""What the program prints, above all when something goes wrong: one line.
 
-Owns the words for errors and the cleaning of what a stranger wrote, so that no
-peer can give commands to a terminal. Knows nothing of how it came about.
+Owns the words for errors, and escapes the control characters of what a peer wrote,
+so that no peer can send commands to a terminal.
 """
 
 from __future__ import annotations
@@ -20,41 +20,44 @@ from trio_fastws import ConnectionBroken, HandshakeRefused, InvalidURL
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Everything a terminal would obey, but line end and tab.
+# What a terminal takes for commands: all control characters but line end and tab.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-class CommandFailed(Exception):  # noqa: N818 - as it is said
-    """The program ends with status 1 and this line."""
+class CommandFailed(Exception):  # noqa: N818 - reads better where it is raised
+    """The program prints this line and ends with status 1."""
 
 
 def clean(text: str) -> str:
-    r"""Return text that no terminal obeys: controls as ``\x1b``."""
+    r"""Return text with its control characters escaped, as in ``\x1b``."""
     return _CONTROLS.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
-def say(line: str, *, out: bool = False) -> None:
-    """Write a line at once, to stderr or to stdout, if there is somebody to read it."""
+def print_line(line: str, *, out: bool = False) -> None:
+    """Print a line and flush it, to stderr or, if ``out``, to stdout.
+
+    A stream that is closed, or a pipe that nobody reads, is no error.
+    """
     stream = cast("TextIO | None", sys.stdout if out else sys.stderr)
     if stream is None:
         return  # closed when the program was started
     try:
         print(line, file=stream, flush=True)
     except OSError:
-        # What Python still has to write, at its end, needs another place to go.
+        # Else Python would fail when it flushes the stream at its end.
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), stream.fileno())
 
 
-def complain(line: str) -> None:
-    """Write to stderr, in one line, what went wrong."""
-    say(f"trio-fastws: {clean(' '.join(line.split()))}")
+def print_error(line: str) -> None:
+    """Print to stderr, in one line, what went wrong."""
+    print_line(f"trio-fastws: {clean(' '.join(line.split()))}")
 
 
-def explain(error: BaseException, url: str) -> str | None:  # noqa: PLR0911 - a table
-    """Return the line for an error of `open_websocket` or what came after.
+def describe_error(error: BaseException, url: str) -> str | None:  # noqa: PLR0911 - a table
+    """Return the line to print for an error of `open_websocket`, or of its block.
 
-    None if it is nobody's mistake but ours: then a traceback is of more use.
+    None for what only a bug can raise: there a traceback is of more use.
     """
     error = next(_leaves(error), error)
     match error:
@@ -86,7 +89,7 @@ def explain(error: BaseException, url: str) -> str | None:  # noqa: PLR0911 - a 
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
-    # Groups and causes, down to what a person can do something about.
+    # Through groups and causes, down to what the user can do something about.
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
         for part in group.exceptions:

@@ -1,1 +1,0 @@
-../../trio_fastws/_cli/chat.py
