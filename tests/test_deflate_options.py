@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 import pytest
 
 from trio_fastws import PerMessageDeflate
-from trio_fastws._config.options import find_library
+from trio_fastws._config.libraries import find_library
 
 
 def test_the_defaults():

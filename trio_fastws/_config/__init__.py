@@ -1,1 +1,1 @@
-"""What callers say: options in groups, and the checks of arguments."""
+"""What callers configure: options in groups, and the checks of arguments."""

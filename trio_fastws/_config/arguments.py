@@ -1,7 +1,7 @@
-"""What callers give to `serve_websocket`, `open_websocket` and `upgrade`, checked.
+"""Checks of the arguments of `serve_websocket`, `open_websocket` and `upgrade`.
 
-A mistake raises at the call, where it can be mended: not for the first peer, in
-a log, and not inside the scopes of a server that runs already.
+A mistake raises at the call, not with the first peer in a log, and not inside the
+nursery of a server that runs already.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from .options import Limits, PerMessageDeflate, Sending, Timeouts
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# Without its parameter, which pyright would miss.
+# As Any: pyright would want its type parameter in an isinstance.
 _PATTERN: Any = re.Pattern
-# RFC 6454 6.2, as browsers write it: lower case, nothing behind host and port.
+# RFC 6454 6.2, as browsers write it: lower case, nothing after host and port.
 _ORIGIN = re.compile(r"null|[a-z][a-z0-9+.-]*://[^/?#A-Z]*")
 
 
@@ -40,7 +40,7 @@ def fill_in(
 
 
 def check_deflate(deflate: object) -> None:
-    """Raise TypeError if that is neither None nor compression's options."""
+    """Raise TypeError unless that is None or a `PerMessageDeflate`."""
     _check_kind("deflate", deflate, PerMessageDeflate)
 
 
@@ -50,21 +50,21 @@ def _check_kind(name: str, value: object, kind: type) -> None:
 
 
 def check_tls(tls: object) -> None:
-    """Raise TypeError if that is neither None nor a context."""
+    """Raise TypeError unless that is None or an `ssl.SSLContext`."""
     if tls is not None and not isinstance(tls, ssl.SSLContext):
         raise TypeError(f"tls must be an ssl.SSLContext, not {tls!r}")
 
 
 def check_server_tls(tls: ssl.SSLContext | None) -> None:
-    """Raise if that is neither None nor a context that can serve."""
+    """Raise unless that is None or an `ssl.SSLContext` for servers."""
     check_tls(tls)
     if tls is not None and tls.protocol == ssl.PROTOCOL_TLS_CLIENT:
-        # Else each connection would learn of it, and nobody at the start.
+        # Else every handshake would fail, and the start of the server would not.
         raise ValueError("tls is a context for clients; use PROTOCOL_TLS_SERVER")
 
 
 def check_port(port: object) -> None:
-    """Raise if that is not a TCP port."""
+    """Raise unless that is a TCP port."""
     if isinstance(port, bool) or not isinstance(port, int):
         raise TypeError(f"port must be an int, not {port!r}")
     if not 0 <= port <= 65535:
@@ -72,20 +72,22 @@ def check_port(port: object) -> None:
 
 
 def check_listeners(listeners: Iterable[Any]) -> tuple[trio.abc.Listener[Any], ...]:
-    """Return the listeners, which are all listeners, and one at least."""
+    """Return the listeners as a tuple; raise unless there is one and all are."""
     if isinstance(listeners, trio.abc.Listener):
         raise TypeError("listeners is a list of listeners, not a listener")
     listeners = tuple(listeners)
     for listener in listeners:
         if not isinstance(listener, trio.abc.Listener):
-            raise TypeError(f"listeners holds {listener!r}, which is no Listener")
+            raise TypeError(
+                f"listeners holds {listener!r}, which is not a trio.abc.Listener"
+            )
     if not listeners:
         raise ValueError("listeners is empty")
     return listeners
 
 
 def check_subprotocols(subprotocols: Any) -> Any:
-    """Return a function of subprotocols as it is, and names as a tuple."""
+    """Return names of subprotocols as a tuple, a function that chooses as it is."""
     if callable(subprotocols):
         return subprotocols
     if isinstance(subprotocols, str):
@@ -93,14 +95,14 @@ def check_subprotocols(subprotocols: Any) -> Any:
     names = tuple(subprotocols)
     for name in names:
         if not isinstance(name, str):
-            raise TypeError(f"subprotocols holds {name!r}, which is no str")
+            raise TypeError(f"subprotocols holds {name!r}, which is not a str")
         if not is_token(name):
             raise ValueError(f"subprotocol {name!r} is not a token (RFC 6455 4.1)")
     return names
 
 
 def check_origins(origins: Iterable[Any] | None) -> tuple[Any, ...] | None:
-    """Return the origins as a tuple, each of which may come from a browser."""
+    """Return the origins as a tuple; raise if one can match no browser's."""
     if origins is None:
         return None
     if isinstance(origins, str):
@@ -113,17 +115,17 @@ def check_origins(origins: Iterable[Any] | None) -> tuple[Any, ...] | None:
         elif isinstance(origin, str):
             if _ORIGIN.fullmatch(origin) is None:
                 raise ValueError(
-                    f"origin {origin!r} would match no browser; "
-                    "they write 'https://example.com' or 'http://localhost:8000'"
+                    f"origin {origin!r} can match no browser's; write it as "
+                    "'https://example.com' or 'http://localhost:8000'"
                 )
         elif origin is not None:
             raise TypeError(
-                f"origins holds {origin!r}, which is no str, pattern or None"
+                f"origins holds {origin!r}, which is not a str, pattern or None"
             )
     return origins
 
 
 def check_callable(name: str, function: object) -> None:
-    """Raise TypeError if that is neither None nor a function."""
+    """Raise TypeError unless that is None or callable."""
     if function is not None and not callable(function):
         raise TypeError(f"{name} must be a function, not {function!r}")

@@ -1,7 +1,8 @@
-"""What a server or a client says about compression in its handshakes.
+"""Negotiation of compression for the handshakes of one server or one client.
 
-Turns `PerMessageDeflate` into offers and answers, and what was agreed into what
-connections share. The rules are on the protocol floor.
+Turns `PerMessageDeflate` into offers and answers, and what was agreed into an
+`Agreement` that connections share. The rules are RFC 7692's: see
+`_protocol/deflate/negotiation`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from trio_fastws._protocol.deflate.negotiation import (
     accept_offer,
 )
 
-from .options import find_library
+from .libraries import find_library
 
 if TYPE_CHECKING:
     from trio_fastws._protocol.handshake.request import Request
@@ -28,17 +29,17 @@ if TYPE_CHECKING:
 # 4 KiB: most of what 15 bits save, for an eighth of the memory.
 DEFAULT_BITS = 12
 
-# An agreement holds a compressor that is used again, 256 KiB at most, and its
-# parameters are the peer's choice, out of some 220. Nobody needs so many: a
-# further one replaces the one asked for least recently. Its connections keep it.
+# A least recently used cache. An agreement holds a compressor that is used again,
+# 256 KiB at most, and peers choose among some 220 sets of parameters; real ones use a
+# few. What leaves the cache lives on with its connections.
 MOST_AGREEMENTS = 32
-# Each is at most as long as the head of a request.
+# Answers that are kept; an offer is at most as long as the head of a request.
 MOST_OFFERS = 32
 
 
 class _Shared(NamedTuple):
-    # Of all servers and clients of a run, and of connections that are dialled, or
-    # taken over, one by one. They belong to one thread, as a run does.
+    # For all servers and clients of a trio run, also those of one connection. They
+    # belong to one thread, as a run does.
     agreements: dict[tuple[Role, PerMessageDeflate, DeflateParameters], Agreement]
     pools: dict[object, list[Any]]
 
@@ -66,7 +67,7 @@ class Negotiator:
         self._role = role
         self._options = options
         self._module: Any = find_library(options.library)
-        # What was answered to offers before: peers of a kind all make the same.
+        # Answers to earlier offers: browsers of a kind all offer the same.
         self._accepted: dict[bytes, tuple[str, DeflateParameters] | None] = {}
         try:
             shared = _shared.get()
@@ -75,8 +76,8 @@ class Negotiator:
             _shared.set(shared)
         self._agreements = shared.agreements
         self._pools = shared.pools
-        # Many servers, most of those in Go, cannot limit their window: a client
-        # that asks for it without need would refuse them.
+        # Many servers, most of those in Go, cannot limit their window, and a client
+        # that asks for it has to refuse them: it asks only if it was told to.
         default_bits = DEFAULT_BITS if role == Role.SERVER else MAX_BITS
         self.wanted: DeflateParameters = DeflateParameters(
             not options.server_context_takeover,
@@ -123,6 +124,6 @@ class Negotiator:
             )
             if len(agreements) == MOST_AGREEMENTS:
                 del agreements[next(iter(agreements))]
-        # To the end: the first is the one asked for least recently.
+        # Last: the first is the least recently used.
         agreements[key] = agreement
         return agreement

@@ -1,82 +1,34 @@
 """Options in groups: small, frozen, checked when they are made.
 
-A wrong value raises at once, where it was written, and names the range. That holds
-for values that are meant as "never", too: what has no limit says so with None.
-Sizes are bytes and times are seconds, everywhere.
+A wrong value raises where it is given, and the error names the range. None means no
+limit, or never; no number does. Sizes are bytes and times are seconds.
 """
 
 from __future__ import annotations
 
-import importlib
-import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from trio_fastws._protocol.codes import Role
 
-# Where each library's twin of `zlib` is.
-_LIBRARIES = {"zlib": "zlib", "zlib-ng": "zlib_ng.zlib_ng", "isal": "isal.isal_zlib"}
+from .checks import (
+    MOST,
+    check_choice,
+    check_range,
+    check_required,
+    check_seconds,
+    check_size,
+)
+from .libraries import LIBRARIES, find_library
 
-
-# What a client is sent, it has asked for: browsers' developer tools, home automation
-# and notebooks send messages of some MiB. What a server takes is a stranger's choice,
-# and it has many of them.
+# A client has chosen its server: browsers' developer tools, home automation and
+# notebooks send messages of some MiB. A server has many clients, which are strangers.
 _DEFAULT_MESSAGE_SIZE = {Role.SERVER: 2**20, Role.CLIENT: 16 * 2**20}
-
-
-# A small machine survives it, and 64 messages of 1 MiB may still be on their way when
-# three quarters of it are held.
+# A small machine has as much, and 64 messages of 1 MiB can still arrive when three
+# quarters of it are held.
 _DEFAULT_TOTAL = 256 * 2**20
-# No machine holds more, and two of them can be added in a C integer.
-MOST = 2**62
-# 317 years. Counted in ticks of the timer wheel it is far from the end of C's integers,
-# and it is more than `threading.TIMEOUT_MAX`, which some take for "never".
-MOST_SECONDS = 1e10
-
-
-# About a segment of TCP: less would be a write for every few bytes.
+# About a segment of TCP: with less, every few bytes would be a write of their own.
 SMALLEST_UNSENT = 1024
-
-
-def _check_size(name: str, value: object, low: int) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be an int, not {value!r}")
-    if value < low:
-        raise ValueError(f"{name} is {value}; it must be {low} or more")
-    if value > MOST:
-        raise ValueError(f"{name} is {value}; it must be {low} to 2**62 ({MOST})")
-
-
-def _check_seconds(name: str, value: object) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name} must be a number of seconds, not {value!r}")
-    if not 0 < value < math.inf:
-        raise ValueError(f"{name} is {value}; it must be over 0 and finite")
-    if value > MOST_SECONDS:
-        raise ValueError(
-            f"{name} is {value}; it must be over 0 and at most {MOST_SECONDS:g} seconds"
-        )
-
-
-def _check_range(name: str, value: object, low: int, high: int, when: str = "") -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be an int, not {value!r}")
-    if not low <= value <= high:
-        raise ValueError(f"{name} is {value}; it must be {low} to {high}{when}")
-
-
-def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
-
-
-def _check_required(name: str, value: object) -> None:
-    if value is None:
-        raise TypeError(f"{name} cannot be None: there is always a limit here")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,8 +77,8 @@ class Limits:
 
     def __post_init__(self) -> None:
         if self.message_size != "default":
-            _check_size("message_size", self.message_size, 0)
-        _check_size("total", self.total, 64 * 1024)
+            check_size("message_size", self.message_size, 0)
+        check_size("total", self.total, 64 * 1024)
         if (
             self.total is not None
             and isinstance(self.message_size, int)
@@ -136,8 +88,8 @@ class Limits:
                 f"total is {self.total}; "
                 f"it must be at least message_size ({self.message_size})"
             )
-        _check_size("fragments", self.fragments, 1)
-        _check_size("connections", self.connections, 0)
+        check_size("fragments", self.fragments, 1)
+        check_size("connections", self.connections, 0)
         for name, low in (
             ("request_head", 256),
             ("request_fields", 8),
@@ -145,8 +97,8 @@ class Limits:
             ("receive_buffer", 1),
         ):
             value = getattr(self, name)
-            _check_required(name, value)
-            _check_size(name, value, low)
+            check_required(name, value)
+            check_size(name, value, low)
 
 
 def get_message_size(limits: Limits, role: Role) -> int | None:
@@ -203,8 +155,8 @@ class Timeouts:
         ):
             value = getattr(self, name)
             if name in ("handshake", "ping_timeout", "close", "shutdown"):
-                _check_required(name, value)
-            _check_seconds(name, value)
+                check_required(name, value)
+            check_seconds(name, value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,15 +204,15 @@ class Sending:
 
     def __post_init__(self) -> None:
         policies = ("wait", "drop_oldest", "drop_newest", "close")
-        _check_choice("policy", self.policy, policies)
-        _check_size("max_messages", self.max_messages, 1)
-        _check_size("unsent_limit", self.unsent_limit, SMALLEST_UNSENT)
+        check_choice("policy", self.policy, policies)
+        check_size("max_messages", self.max_messages, 1)
+        check_size("unsent_limit", self.unsent_limit, SMALLEST_UNSENT)
         # A control frame may have as many: less would keep nothing waiting less.
-        _check_size("frame_size", self.frame_size, 125)
+        check_size("frame_size", self.frame_size, 125)
         for name in ("high_water", "low_water", "hard_limit"):
             value = getattr(self, name)
-            _check_required(name, value)
-            _check_size(name, value, 0)
+            check_required(name, value)
+            check_size(name, value, 0)
         if self.low_water > self.high_water:
             raise ValueError(
                 f"low_water is {self.low_water}; "
@@ -272,8 +224,8 @@ class Sending:
                 f"it must be at least high_water ({self.high_water})"
             )
         if self.delay != 0:
-            _check_required("delay", self.delay)
-            _check_seconds("delay", self.delay)
+            check_required("delay", self.delay)
+            check_seconds("delay", self.delay)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -331,31 +283,16 @@ class PerMessageDeflate:
                 raise TypeError(f"{name} must be True or False, not {value!r}")
         # RFC 7692 allows 8, with which zlib cannot compress.
         if self.server_window_bits is not None:
-            _check_range("server_window_bits", self.server_window_bits, 9, 15)
+            check_range("server_window_bits", self.server_window_bits, 9, 15)
         if self.client_window_bits is not None:
-            _check_range("client_window_bits", self.client_window_bits, 9, 15)
-        _check_range("memory_level", self.memory_level, 1, 9)
-        _check_choice("context", self.context, ("persistent", "window"))
-        _check_choice("library", self.library, tuple(_LIBRARIES))
+            check_range("client_window_bits", self.client_window_bits, 9, 15)
+        check_range("memory_level", self.memory_level, 1, 9)
+        check_choice("context", self.context, ("persistent", "window"))
+        check_choice("library", self.library, tuple(LIBRARIES))
         if self.library == "isal":
-            _check_range("level", self.level, 0, 3, " with isal")
+            check_range("level", self.level, 0, 3, " with isal")
         else:
-            _check_range("level", self.level, 1, 9)
-        _check_required("threshold", self.threshold)
-        _check_size("threshold", self.threshold, 0)
+            check_range("level", self.level, 1, 9)
+        check_required("threshold", self.threshold)
+        check_size("threshold", self.threshold, 0)
         find_library(self.library)
-
-
-def find_library(name: str) -> Any:
-    """Return a library's module, which has the names of `zlib`.
-
-    Raises:
-        ImportError: It is not installed.
-    """
-    try:
-        return importlib.import_module(_LIBRARIES[name])
-    except ImportError as error:
-        raise ImportError(
-            f"library {name!r} cannot be imported ({error}): "
-            "pip install 'trio-fastws[deflate]'"
-        ) from error

@@ -1,0 +1,68 @@
+"""Checks of single values: they raise, name the value and say what it may be.
+
+A wrong type is a TypeError, a value out of its range a ValueError.
+"""
+
+from __future__ import annotations
+
+import math
+
+# No machine holds more bytes, and two of them can be added in a C integer.
+MOST = 2**62
+# 317 years. Counted in ticks of the timer wheel it is far from the end of C's integers,
+# and it is more than `threading.TIMEOUT_MAX`, which some take for "never".
+MOST_SECONDS = 1e10
+
+
+def check_size(name: str, value: object, low: int) -> None:
+    """Raise unless that is a number from ``low`` on, or None for no limit."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an int, not {value!r}")
+    if value < low:
+        raise ValueError(f"{name} is {value}; it must be {low} or more")
+    if value > MOST:
+        raise ValueError(f"{name} is {value}; it must be {low} to 2**62 ({MOST})")
+
+
+def check_seconds(name: str, value: object) -> None:
+    """Raise unless that is a number of seconds, over 0, or None for never."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number of seconds, not {value!r}")
+    if not 0 < value < math.inf:
+        raise ValueError(f"{name} is {value}; it must be over 0 and finite")
+    if value > MOST_SECONDS:
+        raise ValueError(
+            f"{name} is {value}; it must be over 0 and at most {MOST_SECONDS:g} seconds"
+        )
+
+
+def check_range(name: str, value: object, low: int, high: int, when: str = "") -> None:
+    """Raise unless that is a number from ``low`` to ``high``.
+
+    Args:
+        name: Of the option.
+        value: Of the option.
+        low: Smallest value.
+        high: Largest value.
+        when: Appended to the error: what the range depends on.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an int, not {value!r}")
+    if not low <= value <= high:
+        raise ValueError(f"{name} is {value}; it must be {low} to {high}{when}")
+
+
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Raise unless that is one of ``choices``."""
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
+
+
+def check_required(name: str, value: object) -> None:
+    """Raise if that is None."""
+    if value is None:
+        raise TypeError(f"{name} cannot be None: there is always a limit here")
