@@ -207,7 +207,7 @@ def secured(stream: trio.abc.Stream, context: ssl.SSLContext) -> trio.SSLStream:
 
 @pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
 @pytest.mark.parametrize("first", ["server", "client"])
-async def test_a_server_says_goodbye_to_tls_as_well(
+async def test_a_server_sends_close_notify_as_well(
     transport, serve, server_tls, authority, no_errors_logged, first, version
 ) -> None:
     async def handler(ws: WebSocket) -> None:
@@ -228,14 +228,14 @@ async def test_a_server_says_goodbye_to_tls_as_well(
         if first == "server":
             await peer.send(close(1000, "done"))
         assert await peer.rest() == b""
-        # And TCP ends without a reset, after our own goodbye.
+        # And TCP ends without a reset, after our own close_notify.
         stream, trailing = await peer.stream.unwrap()
         assert (trailing, await stream.receive_some(1)) == (b"", b"")
         await stream.aclose()
 
 
 @pytest.mark.parametrize("first", ["server", "client"])
-async def test_a_client_says_goodbye_to_tls_as_well(
+async def test_a_client_sends_close_notify_as_well(
     transport, server_tls, client_tls, no_errors_logged, first
 ) -> None:
     ours, theirs = socket_pair(True)
@@ -262,7 +262,7 @@ async def test_a_client_says_goodbye_to_tls_as_well(
     assert ws.close_code == 1000
 
 
-async def test_a_client_says_goodbye_to_a_server_that_does_not(
+async def test_a_client_sends_close_notify_to_a_server_that_does_not(
     transport, autojump_clock, server_tls, client_tls
 ) -> None:
     ours, theirs = memory_stream_pair()
@@ -306,7 +306,7 @@ class Memory:
 
 
 @pytest.mark.parametrize("ends_tcp", [False, True])
-async def test_a_peer_that_says_both_goodbyes_at_once_is_answered_in_full(
+async def test_a_peer_that_sends_close_and_close_notify_at_once_is_answered_in_full(
     transport, serve, server_tls, client_tls, no_errors_logged, ends_tcp
 ) -> None:
     server = await serve(echo, tls=server_tls)
@@ -325,12 +325,12 @@ async def test_a_peer_that_says_both_goodbyes_at_once_is_answered_in_full(
             await stream.send_eof()
         while data := await stream.receive_some(65536):  # a reset would raise
             memory.incoming.write(data)
-        # Who unwraps does not read any more: the Close is in front of the goodbye.
+        # Who unwraps does not read any more: the Close is in front of close_notify.
         with pytest.raises(ssl.SSLError, match="APPLICATION_DATA_AFTER_CLOSE_NOTIFY"):
             memory.tls.unwrap()
 
 
-async def test_plain_answers_over_tls_end_with_a_goodbye_too(
+async def test_plain_answers_over_tls_end_with_close_notify_too(
     transport, serve, server_tls, client_tls
 ) -> None:
     server = await serve(echo, tls=server_tls)
@@ -341,7 +341,7 @@ async def test_plain_answers_over_tls_end_with_a_goodbye_too(
         await peer.rest()
 
 
-async def test_upgrade_says_goodbye_to_tls(transport, server_tls, client_tls) -> None:
+async def test_upgrade_sends_close_notify(transport, server_tls, client_tls) -> None:
     ours, theirs = socket_pair(True)
     stream = trio.SSLStream(ours, server_tls, server_side=True, https_compatible=True)
     async with trio.open_nursery() as nursery:

@@ -221,7 +221,7 @@ def test_shutting_down_sends_fin_and_reading_goes_on(
 ) -> None:
     owner, link, peer = connect(pair=tcp_pair())
     link.write([b"end"], 3)
-    link.shutdown()
+    link.end_output()
     assert peer.recv(10) == b"end"
     assert peer.recv(10) == b""
     peer.send(b"answer")
@@ -235,7 +235,7 @@ def test_shutting_down_a_dead_connection_marks_it_broken(
     _owner, link, peer = connect(pair=tcp_pair())
     reset(peer)
     dispatcher.turn()
-    link.shutdown()
+    link.end_output()
     assert link.broken
 
 

@@ -56,7 +56,7 @@ def test_a_bare_link_can_do_nothing_and_has_no_address(plain_dispatcher) -> None
     for act in (
         lambda: link.write([b"x"], 1),
         lambda: link.want(True, True),
-        link.shutdown,
+        link.end_output,
         link.close,
         lambda: link.on_ready(1),
     ):
@@ -221,7 +221,7 @@ def ending(dispatcher, tcp_pair):
     return ours, theirs, owner
 
 
-def test_lingering_says_goodbye_and_discards_until_the_peer_closes(
+def test_lingering_ends_output_and_discards_until_the_peer_closes(
     dispatcher, ending
 ) -> None:
     ours, theirs, owner = ending
@@ -242,7 +242,7 @@ def test_lingering_ends_a_second_after_the_last_byte_if_some_are_expected(
     plain_dispatcher,
 ) -> None:
     class Silent(Sink):
-        def shutdown(self, unread: bool = False) -> None: ...
+        def end_output(self, unread: bool = False) -> None: ...
         def want(self, read: bool, write: bool) -> None: ...
         def close(self) -> None:
             closed.append(True)
@@ -279,7 +279,7 @@ def test_lingering_ends_at_its_deadline_and_not_before(
 
 def test_lingering_called_before_its_deadline_answers_with_it(plain_dispatcher) -> None:
     class Quiet(Sink):
-        def shutdown(self, unread: bool = False) -> None: ...
+        def end_output(self, unread: bool = False) -> None: ...
         def want(self, read: bool, write: bool) -> None: ...
         def unacknowledged(self) -> int:
             return self.held

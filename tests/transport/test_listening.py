@@ -10,7 +10,7 @@ import socket
 import pytest
 
 from tests.transport.support import Clock
-from trio_fastws._transport import syscalls as calls
+from trio_fastws._transport import syscalls
 from trio_fastws._transport.contract import Owner
 from trio_fastws._transport.listening import BATCH, REST_SECONDS, Listener
 from trio_fastws._transport.syscalls import EPOLLIN
@@ -22,7 +22,7 @@ class Tap:
     def __init__(self) -> None:
         self.errors: list[OSError] = []
         self.calls = 0
-        self._accept = calls.accept
+        self._accept = syscalls.accept
 
     def accept(self, fd: int) -> int:
         self.calls += 1
@@ -60,7 +60,7 @@ class Door:
 @pytest.fixture
 def door(dispatcher, sockets, monkeypatch) -> Door:
     door = Door(dispatcher, sockets)
-    monkeypatch.setattr(calls, "accept", door.tap.accept)
+    monkeypatch.setattr(syscalls, "accept", door.tap.accept)
     return door
 
 
@@ -169,7 +169,7 @@ def test_a_bug_in_accepting_costs_a_moment(
 
     door.knock()
     with monkeypatch.context() as patch:
-        patch.setattr(calls, "accept", fail)
+        patch.setattr(syscalls, "accept", fail)
         dispatcher.turn()
         dispatcher.turn()
     assert len(caplog.records) == 1

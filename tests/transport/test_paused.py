@@ -106,7 +106,7 @@ def test_bytes_that_came_before_a_reset_are_still_readable(dispatcher, paused) -
 
 def test_a_fin_from_both_sides_is_no_reset(dispatcher, paused) -> None:
     owner, link, peer = paused
-    link.shutdown()
+    link.end_output()
     assert read_all(peer) == b""
     peer.close()
     for _ in range(3):

@@ -114,7 +114,7 @@ async def test_progress_is_noted_with_the_time_it_was_made(
 async def test_shutting_down_sends_what_was_written_and_then_the_end(pump) -> None:
     pumped = await pump(pair=lockstep_stream_pair())
     pumped.link.write([b"last words"], 10)
-    pumped.link.shutdown()
+    pumped.link.end_output()
     assert await read_until(pumped.peer, 10) == b"last words"
     assert await pumped.peer.receive_some(1) == b""
     await pumped.peer.send_all(b"answer")
@@ -131,7 +131,7 @@ async def test_shutting_down_a_stream_without_half_close_closes_it(pump) -> None
     stream = Plain(ours)
     pumped = await pump(pair=(stream, theirs))
     pumped.link.write([b"last words"], 10)
-    pumped.link.shutdown()
+    pumped.link.end_output()
     assert await read_until(theirs, 10) == b"last words"
     assert await theirs.receive_some(1) == b""
     await pumped.done.wait()
@@ -142,7 +142,7 @@ async def test_shutting_down_a_stream_without_half_close_closes_it(pump) -> None
 async def test_a_failing_shutdown_breaks_the_link(pump) -> None:
     stream = Failing(send_eof=trio.BrokenResourceError())
     pumped = await pump(pair=(stream, None))
-    pumped.link.shutdown()
+    pumped.link.end_output()
     stream.go.set()
     await wait_all_tasks_blocked()
     assert pumped.link.broken
@@ -273,7 +273,9 @@ async def test_a_stream_without_a_socket_has_no_address(pump) -> None:
     assert (link.local_address(), link.peer_address()) == (None, None)
 
 
-async def test_tls_says_goodbye_when_shut_down(pump, server_tls, client_tls) -> None:
+async def test_tls_sends_close_notify_when_output_ends(
+    pump, server_tls, client_tls
+) -> None:
     ours, theirs = trio.testing.memory_stream_pair()
     server = trio.SSLStream(ours, server_tls, server_side=True)
     client = trio.SSLStream(theirs, client_tls, server_hostname="localhost")
@@ -282,7 +284,7 @@ async def test_tls_says_goodbye_when_shut_down(pump, server_tls, client_tls) -> 
     await wait_all_tasks_blocked()
     assert pumped.owner.data == b"question"
     pumped.link.write([b"answer"], 6)
-    pumped.link.shutdown()
+    pumped.link.end_output()
     assert await read_until(client, 6) == b"answer"
     # A connection cut off would raise here.
     assert await client.receive_some(1) == b""

@@ -199,7 +199,7 @@ class Connection(Pressure):
             dispatcher = self._shared.dispatcher
             self._since = min(self._since, dispatcher.time() + END_SECONDS)
             dispatcher.schedule(self, self._since)
-            link.say_goodbye()
+            link.send_close_notify()
 
     def _on_eof(self, error: OSError | None) -> None:
         """See `Owner._on_eof`."""

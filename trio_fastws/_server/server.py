@@ -192,9 +192,9 @@ class Server:
                 try:
                     self._stop_accepting()
                     with trio.CancelScope(shield=True):
-                        await self._begin_goodbye()
+                        await self._begin_shutdown()
                         await close_listeners(listeners)
-                        await self._say_goodbye(loop)
+                        await self._finish_shutdown(loop)
                 finally:
                     # Whatever has failed: shielded, they would never end.
                     self._handlers.cancel_at_once()
@@ -225,14 +225,14 @@ class Server:
         for listener in self._listeners:
             listener.close()
 
-    async def _begin_goodbye(self) -> None:
+    async def _begin_shutdown(self) -> None:
         # To everybody, and in turns: others live on while this server ends.
         dispatcher = self.shared.dispatcher
         await in_turns(dispatcher, self._admission.handshakes(), _refuse)
         await in_turns(dispatcher, tuple(self.shared.connections), _send_away)
         await self._handlers.cancel()
 
-    async def _say_goodbye(self, loop: loops.Loop) -> None:
+    async def _finish_shutdown(self, loop: loops.Loop) -> None:
         with trio.move_on_after(self.timeouts.shutdown):
             await self._wait_empty(loop)
             for link in tuple(self._streams.pumps):

@@ -13,13 +13,10 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_fastws._transport.close_notify import as_tls
+from trio_fastws._transport.failing import log_stream_failure
 from trio_fastws._transport.listening import REST_SECONDS
 from trio_fastws._transport.logs import log, logger
-from trio_fastws._transport.stream_link import (
-    StreamLink,
-    close_stream,
-    log_stream_failure,
-)
+from trio_fastws._transport.stream_link import StreamLink, close_stream
 
 from .handshake import Opening
 

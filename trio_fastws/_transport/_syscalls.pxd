@@ -1,5 +1,5 @@
-cpdef bytearray new_events()
-cpdef int look(epoll, bytearray events) except -1
+cpdef bytearray new_events(int most)
+cpdef int poll(epoll, bytearray events) except -1
 cpdef int polled_fd(bytearray events, Py_ssize_t index) except? -1
 cpdef unsigned int polled_mask(bytearray events, Py_ssize_t index) except? 0
 

@@ -1,4 +1,4 @@
-"""The C bodies of `calls`: the same functions, without Python's socket objects.
+"""The C bodies of `syscalls`: the same functions, without Python's socket objects.
 
 The GIL is kept: none of these calls waits, and to release it and take it again would
 cost as much as a short call.
@@ -68,9 +68,8 @@ cdef extern from "<sys/epoll.h>" nogil:
     int c_epoll_wait "epoll_wait"(int fd, epoll_event *found, int most, int timeout)
 
 
-# As in `calls`; ROOM is as much as one read brings, which is what is echoed.
+# As in `syscalls`; ROOM is as much as one read brings, which is what is echoed.
 cdef enum:
-    MAX_EVENTS = 64
     JOIN_BELOW = 4096
     MAX_PARTS = 64
     ROOM = 256 * 1024
@@ -84,7 +83,7 @@ cdef inline bint _later() noexcept:
 
 
 cpdef int accept(int fd) except? -2:
-    """See `calls.accept`."""
+    """See `syscalls.accept`."""
     cdef int came = c_accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)
     if came >= 0:
         return came
@@ -102,7 +101,7 @@ cdef Py_ssize_t _receive(int fd, char *at, Py_ssize_t size) noexcept:
 
 
 cpdef Py_ssize_t receive(int fd, bytearray buffer, Py_ssize_t start) except? -2:
-    """See `calls.receive`."""
+    """See `syscalls.receive`."""
     cdef Py_ssize_t size = len(buffer) - start  # which refuses None, as C would not
     if start < 0 or size < 0:
         raise IndexError("start lies outside the buffer")
@@ -110,7 +109,7 @@ cpdef Py_ssize_t receive(int fd, bytearray buffer, Py_ssize_t start) except? -2:
 
 
 cpdef Py_ssize_t receive_into(int fd, room) except? -2:
-    """See `calls.receive_into`."""
+    """See `syscalls.receive_into`."""
     cdef Py_buffer view
     PyObject_GetBuffer(room, &view, PyBUF_WRITABLE)
     try:
@@ -179,7 +178,7 @@ cdef Py_ssize_t _send_some(
 
 
 cpdef Py_ssize_t send(int fd, list parts, Py_ssize_t size) except? -2:
-    """See `calls.send`."""
+    """See `syscalls.send`."""
     cdef Py_ssize_t count = len(parts), at = 0, done = 0
     cdef Py_buffer view
     cdef bint full = False
@@ -208,7 +207,7 @@ cdef _read_name(char *name, Py_ssize_t size):
 
 
 cpdef peer_address(int fd):
-    """See `calls.peer_address`."""
+    """See `syscalls.peer_address`."""
     cdef char name[128]  # sockaddr_storage
     cdef socklen_t size = sizeof(name)
     if c_getpeername(fd, <sockaddr *> name, &size) == 0:
@@ -221,13 +220,13 @@ cpdef peer_address(int fd):
 
 
 cpdef end_output(int fd):
-    """See `calls.end_output`."""
+    """See `syscalls.end_output`."""
     if c_shutdown(fd, SHUT_WR) < 0:
         PyErr_SetFromErrno(OSError)
 
 
 cpdef bint has_failed(int fd) except -1:
-    """See `calls.has_failed`."""
+    """See `syscalls.has_failed`."""
     cdef int error = 0
     cdef socklen_t size = sizeof(error)
     if c_getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0:
@@ -236,24 +235,24 @@ cpdef bint has_failed(int fd) except -1:
 
 
 cpdef int unacknowledged(int fd) except -1:
-    """See `calls.unacknowledged`."""
+    """See `syscalls.unacknowledged`."""
     cdef int size = 0
     return size if c_ioctl(fd, TIOCOUTQ, &size) == 0 else 0
 
 
 cpdef int unsent(int fd) except -1:
-    """See `calls.unsent`."""
+    """See `syscalls.unsent`."""
     cdef int size = 0
     return size if c_ioctl(fd, SIOCOUTQNSD, &size) == 0 else unacknowledged(fd)
 
 
-cpdef bytearray new_events():
-    """See `calls.new_events`."""
-    return bytearray(sizeof(epoll_event) * MAX_EVENTS)
+cpdef bytearray new_events(int most):
+    """See `syscalls.new_events`."""
+    return bytearray(<Py_ssize_t> sizeof(epoll_event) * most)
 
 
-cpdef int look(epoll, bytearray events) except -1:
-    """See `calls.look`."""
+cpdef int poll(epoll, bytearray events) except -1:
+    """See `syscalls.poll`."""
     cdef int fd = epoll.fileno()
     cdef int most = len(events) // <Py_ssize_t> sizeof(epoll_event)
     cdef epoll_event *found = <epoll_event *> PyByteArray_AS_STRING(events)
@@ -273,10 +272,10 @@ cdef epoll_event *_event(bytearray events, Py_ssize_t index) except NULL:
 
 
 cpdef int polled_fd(bytearray events, Py_ssize_t index) except? -1:
-    """See `calls.polled_fd`."""
+    """See `syscalls.polled_fd`."""
     return _event(events, index).data.fd
 
 
 cpdef unsigned int polled_mask(bytearray events, Py_ssize_t index) except? 0:
-    """See `calls.polled_mask`."""
+    """See `syscalls.polled_mask`."""
     return _event(events, index).events

@@ -1,8 +1,8 @@
-"""How TLS ends between a task that reads and one that writes.
+"""How TLS ends: close_notify, between a task that reads and one that writes.
 
-Owns the order: everything is written, the reader makes way, the goodbye is said,
-and TCP goes on until the peer has ended it too. What is unread when a socket is
-closed would be answered with a reset.
+Owns the order: everything is written, the reader makes way, close_notify is sent and
+the peer's awaited, and TCP goes on until the peer has ended it too. What is unread when
+a socket is closed would be answered with a reset.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-READ_SIZE = 64 * 1024
+DISCARD_SIZE = 64 * 1024
 
 
 def as_tls(stream: object) -> trio.SSLStream[trio.abc.Stream] | None:
@@ -26,17 +26,17 @@ def as_tls(stream: object) -> trio.SSLStream[trio.abc.Stream] | None:
     return None
 
 
-class Parting:
-    """The goodbye of one TLS stream.
+class CloseNotify:
+    """The end of one TLS stream.
 
     Attributes:
-        wanted: Whether it is to be said; nothing is written behind it.
+        requested: Whether it is to be sent; nothing is written behind it.
         done: Set when TLS has ended, or never will.
     """
 
     def __init__(self, tls: trio.SSLStream[trio.abc.Stream]) -> None:
         self._tls = tls
-        self.wanted = False
+        self.requested = False
         self.done = trio.Event()
         # Of the task that reads TLS, and whether it has stopped.
         self._reading = trio.CancelScope()
@@ -44,19 +44,19 @@ class Parting:
         # The transport, once TLS has ended.
         self._stream: trio.abc.Stream | None = None
 
-    def pending(self) -> bool:
-        """Return whether the goodbye is still to be said, or answered."""
-        return self.wanted and not self.done.is_set()
+    def is_due(self) -> bool:
+        """Return whether it is still to be sent, or to be answered."""
+        return self.requested and not self.done.is_set()
 
     async def read(self, read_all: Callable[[], Awaitable[None]]) -> None:
-        """Read TLS until it ends or the goodbye is to be said; then wait for that."""
+        """Read until TLS ends or close_notify is to be sent; then wait for that."""
         with self._reading:
             await read_all()
         self._read.set()
         await self.done.wait()
 
-    async def say(self) -> trio.abc.Stream:
-        """Send it, and wait for the peer's; return the transport, which is open.
+    async def send(self) -> trio.abc.Stream:
+        """Send it and wait for the peer's; return the transport, which stays open.
 
         RFC 8446 6.1: each party MUST send a close_notify before it closes its write
         side.
@@ -71,13 +71,13 @@ class Parting:
         self.done.set()
         return cast("trio.abc.Stream", stream)
 
-    async def read_on(self) -> None:
+    async def discard_rest(self) -> None:
         """Discard what comes behind TLS, until TCP ends; nothing if TLS has not."""
         stream = self._stream
         if stream is None:
             return
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            while await stream.receive_some(READ_SIZE):
+            while await stream.receive_some(DISCARD_SIZE):
                 pass
 
 
@@ -85,10 +85,10 @@ async def end_output(stream: trio.abc.Stream, unread: bool) -> bool:
     """End our direction; return False if that closed the stream.
 
     Args:
-        stream: TLS has said its goodbye already, or will not.
-        unread: Whether the peer may be sending still. TLS's goodbye would end both
-            directions then, and it has our Close, which says that this is no
-            truncation: TCP's has to do.
+        stream: TLS has ended already, or will not.
+        unread: Whether the peer may be sending still. close_notify would end both
+            directions then, and the peer has our Close, which says that this is no
+            truncation: TCP's FIN has to do.
 
     Raises:
         trio.BrokenResourceError: The connection is broken.

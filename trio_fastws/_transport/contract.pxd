@@ -38,8 +38,8 @@ cdef class Link:
     cpdef Py_ssize_t write(self, list parts, Py_ssize_t size) except -1
     cpdef limit_unsent(self, unsigned int size)
     cpdef want(self, bint read, bint write)
-    cpdef shutdown(self, bint unread=*)
-    cpdef say_goodbye(self)
+    cpdef end_output(self, bint unread=*)
+    cpdef send_close_notify(self)
     cpdef Py_ssize_t unacknowledged(self) except -1
     cpdef bint is_lost(self) except? -1
     cpdef long long acknowledged(self, bint on_the_way=*) except? -1

@@ -167,7 +167,7 @@ class Link:
         """Set whether the owner wants data, and room to write."""
         raise NotImplementedError
 
-    def shutdown(self, unread: bool = False) -> None:
+    def end_output(self, unread: bool = False) -> None:
         """End our direction: nothing more will come (TCP's FIN).
 
         Args:
@@ -176,7 +176,7 @@ class Link:
         """
         raise NotImplementedError
 
-    def say_goodbye(self) -> None:
+    def send_close_notify(self) -> None:
         """Send what the link itself has to say at the end: TLS's close_notify.
 
         Behind what was written, and nothing may be written after it. TCP goes on

@@ -1,8 +1,8 @@
 cimport cython
 
 from ._syscalls cimport (
-    end_output, polled_fd, polled_mask, has_failed, look, new_events, peer_address, receive,
-    receive_into, send, unacknowledged, unsent,
+    end_output, has_failed, new_events, peer_address, poll, polled_fd, polled_mask,
+    receive, receive_into, send, unacknowledged, unsent,
 )
 from .contract cimport Link, Owner, Dispatcher
 
@@ -46,7 +46,7 @@ cdef class EpollDispatcher(Dispatcher):
 
     cpdef register(self, int fd, Link link, unsigned int mask)
     cpdef unregister(self, int fd)
-    @cython.locals(late=bint, looked=bint, left=bint)
+    @cython.locals(late=bint, polled=bint, left=bint)
     cpdef bint turn(self) except? -1
     @cython.locals(links=list, events=bytearray, link=Link, mask="unsigned int")
     cdef _handle(self)

@@ -43,9 +43,9 @@ from .syscalls import (
     has_failed,
     is_lost,
     lend,
-    look,
     new_events,
     peer_address,
+    poll,
     polled_fd,
     polled_mask,
     receive,
@@ -212,8 +212,8 @@ class SocketLink(Link):
         assert isinstance(dispatcher, EpollDispatcher)
         return dispatcher
 
-    def shutdown(self, unread: bool = False) -> None:
-        """See `Link.shutdown`."""
+    def end_output(self, unread: bool = False) -> None:
+        """See `Link.end_output`."""
         try:
             end_output(self._fd)
         except OSError:
@@ -256,10 +256,10 @@ class EpollDispatcher(Dispatcher):
         # Indexed by descriptor: the kernel hands out the lowest free number,
         # so a list is both smaller and faster than a dict.
         self._links: list[Link | None] = []
-        # What the last look at the kernel brought, and how far we are in it: a
+        # What the last call of `poll` brought, and how far we are in it: a
         # turn that runs out of time goes on from here. Dropping the rest would
         # lose the edge-triggered events in it.
-        self._events = new_events()
+        self._events = new_events(MAX_EVENTS)
         self._count: int = 0
         self._position: int = 0
 
@@ -285,16 +285,16 @@ class EpollDispatcher(Dispatcher):
         late = self.tick()
         self.run_deferred()
         while True:
-            looked = self._position == self._count
-            if looked:
-                self._count = look(self.epoll, self._events)
+            polled = self._position == self._count
+            if polled:
+                self._count = poll(self.epoll, self._events)
                 self._position = 0
             self._handle()
             late = self.flush() or late
-            # Looking once more costs one syscall; a turn of trio's loop costs
-            # some fifty. But tasks that were woken want to run.
+            # To poll once more costs one syscall; a turn of trio's loop costs as
+            # much as some fifty. But tasks that were woken want to run.
             if (
-                (looked and self._count == 0)
+                (polled and self._count == 0)
                 or self.woken
                 # They go on in the next turn; until then a link that has more
                 # to read would be reported again and again.
@@ -303,8 +303,8 @@ class EpollDispatcher(Dispatcher):
             ):
                 break
         self.woken = False
-        # After a full look there may be more, and to wait for it costs more than to
-        # look again.
+        # All of `events` was filled: there may be more, and to wait for it costs more
+        # than to poll again.
         left = self._position < self._count or self._count == MAX_EVENTS
         return late or left or not self.idle()
 

@@ -1,23 +1,25 @@
 """What a bug or a broken stream costs: the connection in which it shows, and no more.
 
 Owns what happens when a method of an owner has raised what nobody expected. It is
-logged with its traceback; the loop that serves all others goes on. What is no
-`Exception` goes on its way.
+logged with its traceback; the loop that serves all others goes on. What is not an
+`Exception` is never caught.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, cast
+
+import trio
 
 from .logs import log
 
-# Why a connection was lost that was given up so.
+# Why such a connection was lost, for its close reason and the log.
 INTERNAL_ERROR = "internal error"
 
 
 def log_failure(error: Exception, owner: Any = None) -> None:
-    """Log what nobody expected of an owner, with its traceback."""
+    """Log an unexpected exception of an owner's, with its traceback."""
     message = "bug or broken stream: a connection is given up"
     log(logging.ERROR, owner, message, exc_info=error)
 
@@ -53,3 +55,36 @@ def give_up(owner: Any, error: Exception) -> None:
         log_failure(worse, owner)
     if owner._link is not None:
         owner._link.close()
+
+
+def log_stream_failure(group: ExceptionGroup[Exception], owner: Any = None) -> None:
+    """Log, in one record, what a stream should not have raised.
+
+    trio's streams raise `trio.BrokenResourceError`. One that somebody wrapped may let
+    an OSError through, and that the peer is gone needs no traceback.
+    """
+    error = unwrap(group)
+    if isinstance(error, OSError):
+        kind = type(error).__name__
+        log(logging.WARNING, owner, "a stream failed: %s: %s", kind, error)
+    elif isinstance(error, trio.BrokenResourceError | trio.ClosedResourceError):
+        log(logging.DEBUG, owner, "a stream failed: %s", cause_of(error))
+    else:
+        log_failure(error, owner)
+
+
+def unwrap(error: Exception) -> Exception:
+    """Return the one exception in nested groups: each nursery has added a group."""
+    inner: object = error
+    while isinstance(inner, ExceptionGroup):
+        group = cast("ExceptionGroup[Exception]", inner)
+        if len(group.exceptions) != 1:
+            return group
+        error = inner = group.exceptions[0]
+    return error
+
+
+def cause_of(error: BaseException) -> str:
+    """Return why a stream is broken: trio's own exception says less than its cause."""
+    inner = error.__cause__
+    return str(inner if inner is not None else error) or type(error).__name__

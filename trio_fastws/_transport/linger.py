@@ -38,13 +38,13 @@ class Linger(Owner):
         Args:
             link: What has been written to it goes out first.
             seconds: How long all of that may take.
-            unread: Whether the peer may be sending still; see `Link.shutdown`. Its
+            unread: Whether the peer may be sending still; see `Link.end_output`. Its
                 time begins when it has nothing more to send, then.
         """
         self._init_owner()
         link.adopt(self)
         link.dispatcher.lingering += 1
-        link.shutdown(unread)
+        link.end_output(unread)
         link.want(True, False)
         now = link.dispatcher.time()
         self._deadline: float = now + seconds

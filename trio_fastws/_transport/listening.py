@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from . import syscalls as calls
+from . import syscalls
 from .contract import Link, Owner
 from .epoll import EpollDispatcher
 from .failing import log_failure
@@ -80,7 +80,7 @@ class Listener(Owner):
             if self._link is None:  # closed by what `accepted` did
                 return
             try:
-                connection = calls.accept(fd)
+                connection = syscalls.accept(fd)
             except OSError as error:
                 if error.errno in _PEER_ERRORS:
                     continue

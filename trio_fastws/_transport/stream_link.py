@@ -1,56 +1,48 @@
 """A link over any `trio.abc.Stream`: TLS, memory pairs, tunnels.
 
-Where a socket can be asked without waiting, a stream cannot: two tasks wait
-for it here, one that reads and one that writes, and bring its bytes into the
-same turn as everything else. They live in the nursery of whoever made the link
-and end with it.
+A socket can be read and written without waiting, a stream cannot: here two tasks wait
+for it, one that reads and one that writes (the *pump*), and bring its bytes to the same
+dispatcher as everything else. They live in the nursery of whoever made the link and end
+with it.
 
-A write in progress is never cancelled except to give the connection up, so no
-frame is torn; ``send_all`` is told nothing it would have to take back.
+A write in progress is never cancelled except to give the connection up, so no frame is
+torn.
 """
 
 from __future__ import annotations
-
-import logging
-import socket
-import sys
-from typing import Any, cast
 
 import trio
 
 from trio_fastws._layout import HEADROOM
 
-from . import syscalls as calls
-from .addresses import peer_of
-from .close_notify import Parting, as_tls, end_output
+from .close_notify import CloseNotify, as_tls, end_output
 from .contract import READ_SIZE, Dispatcher, Link, Owner
-from .failing import contain, drop_cork, log_failure
-from .logs import log
-from .unsent import first_bytes, limit_unsent
+from .failing import cause_of, contain, drop_cork, log_stream_failure, unwrap
+from .stream_socket import socket_under
+from .unsent import first_bytes
 
 # Bytes taken from the owner and not yet given to the stream: enough to keep the
 # stream busy while the owner is asked for more.
 WRITE_SIZE = 64 * 1024
-# What one pump's read may take of the time of all: trio runs every pump that has
-# something before it looks at anything else. The loop does the rest, in turns.
+# How long one pump's read may keep all others waiting, in seconds: trio runs every pump
+# that has something before it polls again. The loop does the rest, in turns.
 READ_SECONDS = 0.0001
-# Where tcpi_bytes_acked stands in what TCP_INFO gives (linux/tcp.h).
-BYTES_ACKED = 120
 
 
 class StreamLink(Link):
     """A link over a trio stream; its two tasks run in `run`."""
 
     __slots__ = (
+        "_close_notify",
         "_closed",
-        "_parting",
+        "_output_ends",
         "_reading",
         "_room_wanted",
         "_scope",
         "_sending",
         "_sent",
-        "_shut_down",
         "_size",
+        "_socket",
         "_stream",
         "_unread",
         "_wake_reader",
@@ -64,20 +56,21 @@ class StreamLink(Link):
     ) -> None:
         super().__init__(dispatcher, owner)
         self._stream = stream
+        self._socket = socket_under(stream)
         self._scope = trio.CancelScope()
         self._wire: list[bytes] = []
         self._size = 0
-        # How many bytes the stream was given that it has not sent yet, and has.
+        # How many bytes `send_all` has and has not sent yet, and how many it has sent.
         self._sending = 0
         self._sent = 0
         self._reading = True
         self._room_wanted = False
-        self._shut_down = False
+        self._output_ends = False
         self._unread = False
         self._closed = False
         tls = as_tls(stream)
-        # What TLS has to say at the end; None for other streams.
-        self._parting = None if tls is None else Parting(tls)
+        # How TLS ends; None for other streams.
+        self._close_notify = None if tls is None else CloseNotify(tls)
         self._wake_reader = trio.Event()
         self._wake_writer = trio.Event()
         # Set when nothing more will be written: all is, or it is too late.
@@ -95,13 +88,13 @@ class StreamLink(Link):
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._write)
-                    if self._parting is None:
+                    if self._close_notify is None:
                         await self._read_all()
                     else:
-                        await self._parting.read(self._read_all)
-                        if self._shut_down:
-                            await self._parting.read_on()
-                        elif self.owner is not None and self._parting.wanted:
+                        await self._close_notify.read(self._read_all)
+                        if self._output_ends:
+                            await self._close_notify.discard_rest()
+                        elif self.owner is not None and self._close_notify.requested:
                             # The peer has ended TLS: that was waited for.
                             self._end(None)
         except* Exception as group:  # noqa: BLE001 - isolation: logged, the link ends
@@ -109,7 +102,7 @@ class StreamLink(Link):
         finally:
             if self.owner is not None:
                 self._end(None)
-            # Forceful: a graceful TLS goodbye was sent by `shutdown`.
+            # Forceful: TLS was ended gracefully by `end_output`.
             await close_stream(self._stream)
 
     def _fail(self, group: ExceptionGroup[Exception]) -> None:
@@ -119,7 +112,7 @@ class StreamLink(Link):
         drop_cork(dispatcher)
         if owner is not None:
             try:
-                self._end(OSError(_cause(_innermost(group))))
+                self._end(OSError(cause_of(unwrap(group))))
             except Exception as error:  # noqa: BLE001 - isolation
                 contain(dispatcher, owner, error)
 
@@ -140,7 +133,7 @@ class StreamLink(Link):
                 size = READ_SIZE if narrow is None else len(narrow)
                 data = await self._stream.receive_some(size)
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                self._end(OSError(_cause(error)))
+                self._end(OSError(cause_of(error)))
                 return
             if not data:
                 self._end(None)
@@ -148,7 +141,7 @@ class StreamLink(Link):
             self._hand_over(data)
 
     def _hand_over(self, data: bytes | bytearray) -> None:
-        # Into the owner's own buffer as long as it has one, then by the turn's.
+        # Into the owner's own buffer as long as it has one, then the dispatcher's.
         dispatcher = self.dispatcher
         dispatcher.begin(READ_SECONDS)
         view = memoryview(data)
@@ -177,9 +170,9 @@ class StreamLink(Link):
                 if self._wire:
                     if not await self._send():
                         return
-                elif self._parting is not None and self._parting.pending():
-                    self._stream = await self._parting.say()
-                elif self._shut_down:
+                elif self._close_notify is not None and self._close_notify.is_due():
+                    self._stream = await self._close_notify.send()
+                elif self._output_ends:
                     try:
                         if not await end_output(self._stream, self._unread):
                             self._scope.cancel()
@@ -191,8 +184,8 @@ class StreamLink(Link):
                     await self._wake_writer.wait()
         finally:
             self.written.set()
-            if self._parting is not None:
-                self._parting.done.set()
+            if self._close_notify is not None:
+                self._close_notify.done.set()
 
     async def _send(self) -> bool:
         # False if the stream is broken.
@@ -211,8 +204,8 @@ class StreamLink(Link):
         self._sent += self._sending
         self._sending = 0
         if self._room_wanted and self.owner is not None:
-            # The loop may have been parked for long: its time is old. And
-            # there may be a hundred pumps, each of which takes so much.
+            # The loop may have been parked for long: its time is old. And there may
+            # be a hundred pumps, each of which takes `READ_SECONDS`.
             self.dispatcher.begin(READ_SECONDS)
             self.owner._on_writable()
         return True
@@ -221,14 +214,14 @@ class StreamLink(Link):
         """See `Link.write`: takes what still fits."""
         if self.broken or self._closed:
             return size
-        if self._parting is not None and self._parting.wanted:
+        if self._close_notify is not None and self._close_notify.requested:
             return size
         most = self.unsent_limit or WRITE_SIZE
         room = min(most, WRITE_SIZE) - self._size
         if room <= 0:
             return 0
         if size > room:
-            # Not more: what is taken counts as progress of the peer.
+            # No more than fits: what is taken counts as progress of the peer.
             parts = first_bytes(parts, room)
             size = room
         self._wire += parts
@@ -239,9 +232,8 @@ class StreamLink(Link):
     def limit_unsent(self, size: int) -> None:
         """See `Link.limit_unsent`; it counts what waits here as well."""
         self.unsent_limit = size
-        sock = _socket_of(self._stream)
-        if sock is not None:
-            limit_unsent(sock, size)
+        if self._socket is not None:
+            self._socket.limit_unsent(size)
 
     def want(self, read: bool, write: bool) -> None:
         """See `Link.want`."""
@@ -251,58 +243,43 @@ class StreamLink(Link):
         self._room_wanted = write
 
     def unacknowledged(self) -> int:
-        """See `Link.unacknowledged`: what waits here, and in the innermost socket."""
+        """See `Link.unacknowledged`: what waits here, and in the socket below."""
         waiting = self._size + self._sending
-        sock = _socket_of(self._stream)
-        if sock is not None:
-            waiting += calls.unacknowledged(sock.fileno())
-        return waiting
+        sock = self._socket
+        return waiting if sock is None else waiting + sock.unacknowledged()
 
     def is_lost(self) -> bool:
         """See `Link.is_lost`."""
-        sock = _socket_of(self._stream)
-        return (
-            self.unacknowledged() > 0 if sock is None else calls.is_lost(sock.fileno())
-        )
+        sock = self._socket
+        return self.unacknowledged() > 0 if sock is None else sock.is_lost()
 
     def acknowledged(self, on_the_way: bool = False) -> int:
-        """See `Link.acknowledged`: of the innermost socket, if there is one."""
-        sock = _socket_of(self._stream)
+        """See `Link.acknowledged`: of the socket below, if there is one."""
         if on_the_way and self._size > 0 and self._sending == 0:
             return -1  # its task has yet to run, which gives it to the system
-        if sock is None:
-            return self._sent + (self._sending if on_the_way else 0)
-        rest = calls.unacknowledged(sock.fileno())
-        done = self._sent - rest
-        if sock.family != socket.AF_UNIX and hasattr(socket, "TCP_INFO"):
-            # Not what was written: TLS makes more of it.
-            size = BYTES_ACKED + 8
-            try:
-                info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, size)
-            except OSError:
-                return done  # closed meanwhile
-            if len(info) == size:
-                done = int.from_bytes(info[BYTES_ACKED:], sys.byteorder)
-        return done + rest - calls.unsent(sock.fileno()) if on_the_way else done
+        sock = self._socket
+        if sock is not None:
+            return sock.acknowledged(self._sent, on_the_way)
+        return self._sent + (self._sending if on_the_way else 0)
 
-    def say_goodbye(self) -> None:
-        """See `Link.say_goodbye`."""
-        if self._parting is not None:
-            self._parting.wanted = True
+    def send_close_notify(self) -> None:
+        """See `Link.send_close_notify`."""
+        if self._close_notify is not None:
+            self._close_notify.requested = True
             self._wake_writer.set()
 
-    def shutdown(self, unread: bool = False) -> None:
-        """See `Link.shutdown`; what was written goes out first."""
-        self._shut_down = True
+    def end_output(self, unread: bool = False) -> None:
+        """See `Link.end_output`; what was written goes out first."""
+        self._output_ends = True
         self._unread = unread
         if not unread:
-            self.say_goodbye()
+            self.send_close_notify()
         self._wake_writer.set()
 
     def flushing(self) -> bool:
         """See `Link.flushing`; `run` reports the end of input again."""
-        waits = self._shut_down or self._sending + self._size > 0
-        if self._parting is not None and self._parting.pending():
+        waits = self._output_ends or self._sending + self._size > 0
+        if self._close_notify is not None and self._close_notify.is_due():
             waits = True
         return waits and not self.written.is_set()
 
@@ -315,19 +292,12 @@ class StreamLink(Link):
         self._scope.cancel()
 
     def peer_address(self) -> object:
-        """Return the address of the innermost socket's peer, None if none."""
-        sock = _socket_of(self._stream)
-        return None if sock is None else peer_of(sock)
+        """See `Link.peer_address`."""
+        return None if self._socket is None else self._socket.peer_address()
 
     def local_address(self) -> object:
-        """Return the address of the innermost socket, None if none."""
-        sock = _socket_of(self._stream)
-        if sock is None:
-            return None
-        try:
-            return sock.getsockname()
-        except OSError:
-            return None
+        """See `Link.local_address`."""
+        return None if self._socket is None else self._socket.local_address()
 
 
 async def close_stream(stream: trio.abc.Stream) -> None:
@@ -336,41 +306,3 @@ async def close_stream(stream: trio.abc.Stream) -> None:
         await trio.aclose_forcefully(stream)
     except* Exception as group:  # noqa: BLE001 - isolation: logged, it is gone
         log_stream_failure(group)
-
-
-def log_stream_failure(group: ExceptionGroup[Exception], owner: Any = None) -> None:
-    """Log, in one record, what a stream should not have raised.
-
-    trio's streams raise `trio.BrokenResourceError`. One that somebody wrapped may let
-    an OSError through, and that the peer is gone needs no traceback.
-    """
-    error = _innermost(group)
-    if isinstance(error, OSError):
-        kind = type(error).__name__
-        log(logging.WARNING, owner, "a stream failed: %s: %s", kind, error)
-    elif isinstance(error, trio.BrokenResourceError | trio.ClosedResourceError):
-        log(logging.DEBUG, owner, "a stream failed: %s", _cause(error))
-    else:
-        log_failure(error, owner)
-
-
-def _innermost(error: Exception) -> Exception:
-    # What one task raises comes out of each nursery in another group.
-    inner: object = error
-    while isinstance(inner, ExceptionGroup):
-        group = cast("ExceptionGroup[Exception]", inner)
-        if len(group.exceptions) != 1:
-            return group
-        error = inner = group.exceptions[0]
-    return error
-
-
-def _socket_of(stream: Any) -> trio.socket.SocketType | None:
-    if isinstance(stream, trio.SSLStream):
-        return _socket_of(cast("Any", stream).transport_stream)
-    return stream.socket if isinstance(stream, trio.SocketStream) else None
-
-
-def _cause(error: BaseException) -> str:
-    inner = error.__cause__
-    return str(inner if inner is not None else error) or type(error).__name__

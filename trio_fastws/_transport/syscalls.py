@@ -29,9 +29,9 @@ EPOLLIN, EPOLLOUT = 0x001, 0x004
 EPOLLERR, EPOLLHUP = 0x008, 0x010
 EPOLLRDHUP = 0x2000
 EPOLLET = 1 << 31
-# How many events one look at the kernel may bring: enough to amortise a turn of
-# trio's own loop over, few enough that the tasks they wake stay in the cache (1,000
-# connections, a task for each: 27 us a message with 512, 20 with 64).
+# How many events one call of `poll` may bring: enough to amortise a turn of trio's own
+# loop over, few enough that the tasks they wake stay in the cache (1,000 connections, a
+# task for each: 27 us a message with 512, 20 with 64).
 MAX_EVENTS = 64
 # Parts above this average size are handed to the kernel as they are; smaller
 # ones are cheaper to join first.
@@ -42,7 +42,7 @@ MAX_PARTS = 64
 TIOCOUTQ = 0x5411
 # And what of it has not been sent, of TCP alone (linux/sockios.h).
 SIOCOUTQNSD = 0x894B
-# A descriptor and its events, as they lie in what `look` fills; C has its own.
+# A descriptor and its events, as they lie in what `poll` fills; C has its own.
 _EVENT = struct.Struct("iI")
 
 
@@ -203,27 +203,27 @@ def lend(fd: int) -> Generator[socket.socket]:
         sock.detach()
 
 
-def new_events() -> bytearray:
-    """Return room for what `look` finds, in a layout of its own."""
-    return bytearray(_EVENT.size * MAX_EVENTS)
+def new_events(most: int) -> bytearray:
+    """Return room for the ``most`` events that `poll` may find, in its own layout."""
+    return bytearray(_EVENT.size * most)
 
 
-def look(epoll: Any, events: bytearray) -> int:
-    """Look for events; return how many there are now in ``events``."""
-    found = epoll.poll(0, MAX_EVENTS)
+def poll(epoll: Any, events: bytearray) -> int:
+    """Fill ``events`` with what is ready now, without waiting; return how many."""
+    found = epoll.poll(0, len(events) // _EVENT.size)
     for index, (fd, mask) in enumerate(found):
         _EVENT.pack_into(events, index * _EVENT.size, fd, mask)
     return len(found)
 
 
 def polled_fd(events: bytearray, index: int) -> int:
-    """Return the descriptor of an event."""
+    """Return the descriptor of the event at ``index``."""
     fd: int = _EVENT.unpack_from(events, index * _EVENT.size)[0]
     return fd
 
 
 def polled_mask(events: bytearray, index: int) -> int:
-    """Return what happened to it."""
+    """Return the event mask at ``index``: what is ready, as epoll has it."""
     mask: int = _EVENT.unpack_from(events, index * _EVENT.size)[1]
     return mask
 
@@ -233,9 +233,9 @@ with suppress(ImportError):  # where there was no compiler, or no epoll
         accept as accept,
         end_output as end_output,
         has_failed as has_failed,
-        look as look,
         new_events as new_events,
         peer_address as peer_address,
+        poll as poll,
         polled_fd as polled_fd,
         polled_mask as polled_mask,
         receive as receive,

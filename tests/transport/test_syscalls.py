@@ -11,7 +11,7 @@ import struct
 import pytest
 
 from tests.transport.support import read_all, reset
-from trio_fastws._transport import syscalls as calls
+from trio_fastws._transport import syscalls
 from trio_fastws._transport.syscalls import JOIN_BELOW, MAX_PARTS
 
 EPOLLIN, EPOLLOUT, EPOLLET = 1, 4, 1 << 31
@@ -26,15 +26,15 @@ def pair(unix_pair) -> tuple[int, socket.socket]:
 def test_receive_nothing_something_and_the_end(pair) -> None:
     fd, peer = pair
     buffer = bytearray(b"head" + bytes(6))
-    assert calls.receive(fd, buffer, 4) == -1
+    assert syscalls.receive(fd, buffer, 4) == -1
     peer.send(b"abcdefgh")
-    assert calls.receive(fd, buffer, 4) == 6
+    assert syscalls.receive(fd, buffer, 4) == 6
     assert buffer == b"headabcdef"
     room = memoryview(buffer)[1:3]
-    assert calls.receive_into(fd, room) == 2
+    assert syscalls.receive_into(fd, room) == 2
     assert buffer == b"hghdabcdef"
     peer.close()
-    assert (calls.receive(fd, buffer, 4), calls.receive_into(fd, room)) == (0, 0)
+    assert (syscalls.receive(fd, buffer, 4), syscalls.receive_into(fd, room)) == (0, 0)
     room.release()
     buffer.clear()  # nobody holds it any more
 
@@ -42,9 +42,9 @@ def test_receive_nothing_something_and_the_end(pair) -> None:
 def test_accept_nothing_and_a_connection_that_does_not_block(sockets) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
-        assert calls.accept(listener.fileno()) == -1
+        assert syscalls.accept(listener.fileno()) == -1
         theirs = socket.create_connection(listener.getsockname())
-        fd = calls.accept(listener.fileno())
+        fd = syscalls.accept(listener.fileno())
     ours = socket.socket(fileno=fd)
     sockets.extend((ours, theirs))
     assert ours.getpeername() == theirs.getsockname()
@@ -55,21 +55,21 @@ def test_accept_nothing_and_a_connection_that_does_not_block(sockets) -> None:
 def test_receiving_says_how_a_connection_is_broken(tcp_pair) -> None:
     ours, theirs = tcp_pair()
     reset(theirs)
-    assert calls.receive(ours.fileno(), bytearray(8), 0) == -errno.ECONNRESET
+    assert syscalls.receive(ours.fileno(), bytearray(8), 0) == -errno.ECONNRESET
     room = memoryview(bytearray(8))
-    assert calls.receive(-1, bytearray(8), 0) == -errno.EBADF
-    assert calls.receive_into(-1, room) == -errno.EBADF
+    assert syscalls.receive(-1, bytearray(8), 0) == -errno.EBADF
+    assert syscalls.receive_into(-1, room) == -errno.EBADF
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: calls.accept(-1),
-        lambda: calls.send(-1, [b"x"], 1),
-        lambda: calls.send(-1, [b"x", b"y"], 2),
-        lambda: calls.send(-1, [bytes(JOIN_BELOW)] * 2, 2 * JOIN_BELOW),
-        lambda: calls.end_output(-1),
-        lambda: calls.has_failed(-1),
+        lambda: syscalls.accept(-1),
+        lambda: syscalls.send(-1, [b"x"], 1),
+        lambda: syscalls.send(-1, [b"x", b"y"], 2),
+        lambda: syscalls.send(-1, [bytes(JOIN_BELOW)] * 2, 2 * JOIN_BELOW),
+        lambda: syscalls.end_output(-1),
+        lambda: syscalls.has_failed(-1),
     ],
 )
 def test_a_closed_descriptor_is_an_os_error(call) -> None:
@@ -91,7 +91,7 @@ def test_a_closed_descriptor_is_an_os_error(call) -> None:
 def test_what_is_sent_arrives(pair, parts) -> None:
     fd, peer = pair
     whole = b"".join(parts)
-    assert calls.send(fd, parts, len(whole)) == len(whole)
+    assert syscalls.send(fd, parts, len(whole)) == len(whole)
     assert read_all(peer) == whole
 
 
@@ -99,9 +99,9 @@ def test_what_is_sent_arrives(pair, parts) -> None:
 def test_a_full_socket_takes_a_part_and_then_nothing(unix_pair, size) -> None:
     ours, theirs = unix_pair(4096)
     parts = [bytes([n & 255]) * size for n in range(5000)]
-    taken = calls.send(ours.fileno(), parts, size * len(parts))
+    taken = syscalls.send(ours.fileno(), parts, size * len(parts))
     assert 0 < taken < size * len(parts)
-    while calls.send(ours.fileno(), [b"?"], 1):
+    while syscalls.send(ours.fileno(), [b"?"], 1):
         pass
     assert read_all(theirs).rstrip(b"?") == b"".join(parts)[:taken].rstrip(b"?")
 
@@ -110,42 +110,42 @@ def test_sending_to_nobody_is_an_os_error(pair) -> None:
     fd, peer = pair
     peer.close()
     with pytest.raises(BrokenPipeError):
-        calls.send(fd, [b"x"], 1)
+        syscalls.send(fd, [b"x"], 1)
 
 
 def test_the_end_of_output_is_the_peers_end_of_input(pair) -> None:
     fd, peer = pair
-    calls.end_output(fd)
+    syscalls.end_output(fd)
     assert peer.recv(1) == b""
 
 
 def test_a_reset_is_told_once(tcp_pair) -> None:
     ours, theirs = tcp_pair()
-    assert not calls.has_failed(ours.fileno())
+    assert not syscalls.has_failed(ours.fileno())
     theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     theirs.close()
-    assert [calls.has_failed(ours.fileno()) for _ in range(2)] == [True, False]
+    assert [syscalls.has_failed(ours.fileno()) for _ in range(2)] == [True, False]
 
 
 def test_events_are_those_of_the_epoll(unix_pair) -> None:
     one, two = unix_pair(), unix_pair()
-    events = calls.new_events()
+    events = syscalls.new_events(8)
     with select.epoll() as epoll:
-        assert calls.look(epoll, events) == 0
+        assert syscalls.poll(epoll, events) == 0
         epoll.register(one[0], EPOLLIN)
         epoll.register(two[0], EPOLLIN | EPOLLOUT)
         one[1].send(b"x")
         found = {
-            calls.polled_fd(events, index): calls.polled_mask(events, index)
-            for index in range(calls.look(epoll, events))
+            syscalls.polled_fd(events, index): syscalls.polled_mask(events, index)
+            for index in range(syscalls.poll(epoll, events))
         }
         assert found == {one[0].fileno(): EPOLLIN, two[0].fileno(): EPOLLOUT}
     with pytest.raises((OSError, ValueError)):
-        calls.look(epoll, events)
+        syscalls.poll(epoll, events)
 
 
 def test_a_lent_socket_leaves_the_descriptor_open(pair) -> None:
     fd, _peer = pair
-    with calls.lend(fd) as sock:
+    with syscalls.lend(fd) as sock:
         assert sock.family == socket.AF_UNIX
     os.fstat(fd)
