@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.deflate_cases import linked
+from tests.deflate.cases import linked
 from tests.raw import CLOSE, PING, PONG, TEXT, Frame, close, masked, serving, text
 from trio_fastws import EventHandler, Sending
 

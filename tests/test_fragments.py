@@ -6,8 +6,8 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.deflate_cases import deflating, linked
-from tests.deflate_large import DENSE
+from tests.deflate.cases import deflating, linked
+from tests.deflate.large import DENSE
 from tests.raw import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, pair
 from trio_fastws import PreparedMessage, Sending
 

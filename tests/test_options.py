@@ -9,7 +9,7 @@ import pytest
 
 from trio_fastws import Limits, PerMessageDeflate, Sending, Timeouts
 
-# More of the last one is in test_deflate_options.
+# More of the last one is in deflate/test_options.py.
 GROUPS = (Limits, Timeouts, Sending, PerMessageDeflate)
 
 

@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.deflate_cases import linked
+from tests.deflate.cases import linked
 from tests.raw import Keeper, Peer, binary, masked, pair, serving, text
 from trio_fastws import EventHandler, Sending, serve_websocket
 

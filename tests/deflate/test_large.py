@@ -9,9 +9,9 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.cutting import cut
-from tests.deflate_cases import Story, deflating, dial, each_way, linked
-from tests.deflate_large import DENSE, JSON, Hooks, both_handlers
-from tests.deflated import Wire
+from tests.deflate.cases import Story, deflating, dial, each_way, linked
+from tests.deflate.large import DENSE, JSON, Hooks, both_handlers
+from tests.deflate.wire import Wire
 from tests.raw import TEXT, Keeper, serving
 from trio_fastws import EventHandler, PreparedMessage, Sending
 

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import assert_checkpoints, wait_all_tasks_blocked
 
-from tests.deflate_cases import MODES, Story, deflating, dial, linked
+from tests.deflate.cases import MODES, Story, deflating, dial, linked
 from tests.raw import BINARY, TEXT, Keeper, serving
 from trio_fastws import (
     ConnectionBroken,

@@ -7,7 +7,7 @@ import zlib
 import pytest
 import trio
 
-from tests.deflate_cases import (
+from tests.deflate.cases import (
     MODES,
     Story,
     deflating,
@@ -16,8 +16,8 @@ from tests.deflate_cases import (
     epoll_only,
     linked,
 )
-from tests.deflate_harm import Echo, Used, bomb, echo
-from tests.deflated import OFFER, cut_up
+from tests.deflate.harm import Echo, Used, bomb, echo
+from tests.deflate.wire import OFFER, cut_up
 from tests.raw import BINARY, CONTINUATION, TEXT, serving
 from trio_fastws import ConnectionBroken, Limits
 

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.deflate_cases import MODES, Story, deflating, linked
+from tests.deflate.cases import MODES, Story, deflating, linked
 from tests.raw import BINARY, CONTINUATION, TEXT
 from trio_fastws import Limits, PreparedMessage
 

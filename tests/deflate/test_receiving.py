@@ -7,10 +7,10 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.cutting import cut
-from tests.deflate_cases import Story, deflating, dial, each_side, linked
-from tests.deflate_harm import Used, bomb
-from tests.deflate_large import JSON
-from tests.deflated import Frame, cut_up
+from tests.deflate.cases import Story, deflating, dial, each_side, linked
+from tests.deflate.harm import Used, bomb
+from tests.deflate.large import JSON
+from tests.deflate.wire import Frame, cut_up
 from tests.raw import BINARY, CONTINUATION, PING, PONG, TEXT, serving
 from trio_fastws import EventHandler, Limits
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
-from tests.deflate_cases import MODES, Story, deflating, dial
-from tests.deflate_large import DENSE, JSON
-from tests.deflated import Frame, Wire
+from tests.deflate.cases import MODES, Story, deflating, dial
+from tests.deflate.large import DENSE, JSON
+from tests.deflate.wire import Frame, Wire
 from tests.raw import PING, PONG, TEXT, serving
 from trio_fastws import EventHandler, PreparedMessage, Request, upgrade
 

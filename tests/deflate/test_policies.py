@@ -13,7 +13,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.cutting import cancel_when_blocked, cut
-from tests.deflate_cases import MODES, Story, deflating, dial, each_way, linked
+from tests.deflate.cases import MODES, Story, deflating, dial, each_way, linked
 from tests.raw import CLOSE, TEXT, serving
 from trio_fastws import ConnectionBroken, EventHandler, PreparedMessage, Sending
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.protocol.deflate.test_corrupt import PAYLOADS, delivered, judged
 from tests.protocol.deflating import (
     agreed,
     as_bytes,
@@ -18,7 +19,6 @@ from tests.protocol.deflating import (
     receive,
     send,
 )
-from tests.protocol.test_deflate_corrupt import PAYLOADS, delivered, judged
 from tests.protocol.wire import BINARY, ROOM, TEXT
 from tests.protocol.zlib_peer import STYLES, Deflater, Message, Reader, Way, stored
 from trio_fastws._protocol.codes import Role
@@ -137,7 +137,7 @@ def test_it_refuses_what_is_cut_off(module: Any, name: str) -> None:
 @pytest.mark.parametrize("name", PAYLOADS)
 def test_it_refuses_what_is_corrupt(module: Any, name: str) -> None:
     payload = PAYLOADS[name]
-    # zlib sees every bit turned in `test_deflate_corrupt`.
+    # zlib sees every bit turned in `test_corrupt`.
     for at in range(0, 8 * len(payload), 3):
         turned = bytearray(payload)
         turned[at >> 3] ^= 1 << (at & 7)

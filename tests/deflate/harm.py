@@ -7,7 +7,7 @@ import tracemalloc
 import zlib
 from typing import Self
 
-from tests.deflated import Wire
+from tests.deflate.wire import Wire
 from tests.raw import TEXT
 from trio_fastws import EventHandler
 

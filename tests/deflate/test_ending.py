@@ -8,10 +8,10 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.deflate_cases import deflating, each_side, linked
-from tests.deflate_harm import bomb
-from tests.deflate_large import DENSE, JSON, both_handlers
-from tests.deflated import Frame, Wire
+from tests.deflate.cases import deflating, each_side, linked
+from tests.deflate.harm import bomb
+from tests.deflate.large import DENSE, JSON, both_handlers
+from tests.deflate.wire import Frame, Wire
 from tests.raw import BINARY, CLOSE, PING, TEXT
 from trio_fastws import ConnectionBroken, Limits, Sending, serve_websocket
 

@@ -7,7 +7,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.cutting import cut
-from tests.deflate_cases import MODES, Story, deflating, linked
+from tests.deflate.cases import MODES, Story, deflating, linked
 from tests.raw import BINARY, CLOSE, TEXT
 from trio_fastws import ConnectionBroken, PerMessageDeflate, Sending
 

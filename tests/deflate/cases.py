@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trio
 
-from tests.deflated import OFFER, Wire
+from tests.deflate.wire import OFFER, Wire
 from tests.raw import Keeper, serving, socket_pair
 from trio_fastws import PerMessageDeflate, Timeouts, open_websocket
 

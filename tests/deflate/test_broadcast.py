@@ -9,8 +9,8 @@ import pytest
 import trio
 
 from tests.conftest import MemoryListener
-from tests.deflate_cases import MODES, Story, deflating, dial, epoll_only
-from tests.deflated import OFFER, Wire
+from tests.deflate.cases import MODES, Story, deflating, dial, epoll_only
+from tests.deflate.wire import OFFER, Wire
 from tests.raw import BINARY, TEXT, Keeper, serving
 from trio_fastws import EventHandler, PreparedMessage, serve_websocket
 

@@ -6,8 +6,8 @@ import pytest
 import trio
 from trio.testing import assert_checkpoints
 
-from tests.deflate_cases import MODES, Story, deflating, dial, linked
-from tests.deflated import Frame, Message
+from tests.deflate.cases import MODES, Story, deflating, dial, linked
+from tests.deflate.wire import Frame, Message
 from tests.raw import BINARY, CLOSE, PING, PONG, TEXT, Keeper, serving
 from trio_fastws import EventHandler, PerMessageDeflate
 

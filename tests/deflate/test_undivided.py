@@ -10,9 +10,9 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.deflate_cases import deflating, dial, linked
-from tests.deflate_large import DENSE
-from tests.deflated import Frame, Wire
+from tests.deflate.cases import deflating, dial, linked
+from tests.deflate.large import DENSE
+from tests.deflate.wire import Frame, Wire
 from tests.raw import CLOSE, PING, PONG, TEXT, serving
 from trio_fastws import ConnectionBroken, EventHandler, Sending, Timeouts
 

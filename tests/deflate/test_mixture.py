@@ -8,8 +8,8 @@ import pytest
 import trio
 
 from tests.cutting import cut
-from tests.deflate_cases import Story, deflating, each_way, linked
-from tests.deflated import Wire
+from tests.deflate.cases import Story, deflating, each_way, linked
+from tests.deflate.wire import Wire
 from tests.raw import BINARY, PING, PONG
 from trio_fastws import Limits, PreparedMessage, Sending
 

@@ -7,8 +7,8 @@ import zlib
 import pytest
 import trio
 
-from tests.deflate_cases import MODES, deflating, dial, each_side, epoll_only, linked
-from tests.deflate_harm import Echo, Used, echo
+from tests.deflate.cases import MODES, deflating, dial, each_side, epoll_only, linked
+from tests.deflate.harm import Echo, Used, echo
 from tests.raw import BINARY, CONTINUATION, TEXT, serving
 from trio_fastws import Limits
 
