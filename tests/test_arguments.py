@@ -77,9 +77,9 @@ OF_SERVERS = [
     ({"subprotocols": [5]}, TypeError, "subprotocols holds 5"),
     ({"subprotocols": ["a b"]}, ValueError, "subprotocol 'a b' is not a token"),
     ({"origins": "https://a"}, TypeError, "origins is a list"),
-    ({"origins": ["example.com"]}, ValueError, "'example.com' would match no browser"),
-    ({"origins": ["https://a.example/"]}, ValueError, "would match no browser"),
-    ({"origins": ["https://A.example"]}, ValueError, "would match no browser"),
+    ({"origins": ["example.com"]}, ValueError, "'example.com' can match no browser's"),
+    ({"origins": ["https://a.example/"]}, ValueError, "can match no browser's"),
+    ({"origins": ["https://A.example"]}, ValueError, "can match no browser's"),
     ({"origins": [b"https://a"]}, TypeError, "origins holds b'https://a'"),
     ({"origins": [re.compile(b"a")]}, TypeError, "a pattern for bytes"),
 ]
@@ -112,7 +112,7 @@ async def test_wrong_listeners() -> None:
             await serve_websocket(echo, listeners=listener)
         with pytest.raises(TypeError, match="host goes with a port"):
             await serve_websocket(echo, listeners=[listener], host="::1")
-    with pytest.raises(TypeError, match="holds 5, which is no Listener"):
+    with pytest.raises(TypeError, match="holds 5, which is not a Listener"):
         await serve_websocket(echo, listeners=[5])
     with pytest.raises(ValueError, match="listeners is empty"):
         await serve_websocket(echo, listeners=[])

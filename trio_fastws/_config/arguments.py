@@ -78,9 +78,7 @@ def check_listeners(listeners: Iterable[Any]) -> tuple[trio.abc.Listener[Any], .
     listeners = tuple(listeners)
     for listener in listeners:
         if not isinstance(listener, trio.abc.Listener):
-            raise TypeError(
-                f"listeners holds {listener!r}, which is not a trio.abc.Listener"
-            )
+            raise TypeError(f"listeners holds {listener!r}, which is not a Listener")
     if not listeners:
         raise ValueError("listeners is empty")
     return listeners

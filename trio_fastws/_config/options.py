@@ -33,7 +33,7 @@ SMALLEST_UNSENT = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much a peer may make us hold.
+    """How much memory peers may take.
 
     Attributes:
         message_size: Largest message, in bytes after decompression; one byte
@@ -43,8 +43,8 @@ class Limits:
             messages with `WebSocket.receive_stream`.
         total: Most bytes held for all peers of a server together (for a client or
             `upgrade`: for the one): unfinished messages, unread ones, and what waits
-            to be written. Beyond three quarters of it those that hold most are not
-            read from; who does not get below its share of it within
+            to be written. From three quarters of it on, reading pauses for those
+            that hold most; a connection that stays over its share of it for
             `Timeouts.slow_consumer` (None: 10 s) is closed with 1013. At least
             ``message_size``. None: 256 MiB, or four times ``message_size`` if that
             is more.
@@ -54,15 +54,15 @@ class Limits:
         request_fields: Most header fields in it (431).
         connections: Most open connections of a server; further ones are
             answered with 503. None for no limit but the system's.
-        pending_handshakes: Most connections of a server that are no WebSocket:
-            their handshake is not complete, or they were answered otherwise and
-            are not closed yet. When one more comes, the oldest makes room.
+        pending_handshakes: Most connections of a server that are not WebSockets:
+            their handshake is not complete, or they got another answer and are not
+            closed yet. For one more, the oldest is closed.
         receive_buffer: Bytes of unread messages a connection may hold (each
             message counts 64 more, and text what it takes once decoded: up to
             four bytes a character); reading pauses there.
         keep_request: Keep every connection's request. Otherwise it is dropped
             once `EventHandler.on_open` returned, or at the handler's first
-            `WebSocket.receive`, unless somebody read it before.
+            `WebSocket.receive`, unless `WebSocket.request` was read before.
     """
 
     message_size: int | Literal["default"] | None = "default"
@@ -122,16 +122,15 @@ class Timeouts:
         handshake: For the whole opening handshake, TLS included.
         ping_interval: Ping a peer that has sent nothing for so long, and every so
             many seconds as long as it sends nothing. None: never.
-        ping_timeout: Give a peer up that sends no byte for so long after a Ping,
-            and takes none of what we send either. While reading is paused: whose
-            system does not acknowledge what we send for so long.
-        close: For the whole closing handshake. The end of TCP behind it may take a
+        ping_timeout: Give up a peer that for so long after a Ping sends no byte, and
+            whose system acknowledges none of ours. While reading is paused, only
+            acknowledgements count.
+        close: For the whole closing handshake. The end of TCP after it may take a
             second, or this if it is less.
-        write_stall: Give a peer up that takes no byte for so long while there
-            is something to write, messages or a page; the peer's system is asked.
-            None: never.
-        slow_consumer: Give a connection up whose messages our side has not
-            received for so long while reading is paused. None: never.
+        write_stall: Give up a peer whose system acknowledges no byte for so long
+            while there is something to write, messages or a page. None: never.
+        slow_consumer: Give up a connection whose messages this side does not receive
+            for so long while reading is paused. None: never.
         shutdown: For all connections together, when a server is cancelled.
     """
 
@@ -181,12 +180,12 @@ class Sending:
         delay: Hold messages back for so many seconds, a millisecond or less too,
             and write them together; 0 to write at once. What a hook sends to its
             own connection is not held, nor are control frames; what was held
-            leaves with them. 16 KiB of one connection are a batch that need not
-            wait.
+            leaves with them. What waits for one connection leaves at once when it
+            is 16 KiB.
         frame_size: Most bytes of a message in one frame, 125 or more. A larger
             message leaves in fragments (RFC 6455 5.4), each of so many bytes, and
             Pongs, Pings and what closes the connection need not wait for all of
-            it. None: every message in one frame.
+            it. None: each message is one frame.
         unsent_limit: Bytes, 1,024 or more, that the kernel may hold of a TCP
             connection and not have sent yet (TCP_NOTSENT_LOWAT); no policy reaches
             those. None: 16 KiB with a policy that drops, otherwise as many as the
@@ -233,9 +232,9 @@ class PerMessageDeflate:
     """Compression of messages (RFC 7692), for peers that can do it too.
 
     A *window* is what a message may refer to: the last bytes that were sent
-    compressed. A server gets what it asks for, except that a client must be
-    able to limit its own window. A client may be told to use less than it asks
-    for, and refuses a server that does not grant what it asked for.
+    compressed. A server uses these options as they are, except that it cannot make
+    a client limit its window that does not offer to. A client may be told to use
+    less than it asks for, and refuses a server that does not grant what it asked for.
 
     Attributes:
         server_context_takeover: Messages from the server may refer to earlier
@@ -244,9 +243,9 @@ class PerMessageDeflate:
         client_context_takeover: The same for messages from the client.
         server_window_bits: Largest window of the server, 2 to the power of 9 to
             15 bytes. None: a server takes 12, a client leaves it to the server.
-            A server tells it to those clients only that ask for a limit.
+            A server sends it only to clients that ask for a limit.
         client_window_bits: The same of the client. None: 12, on both sides. A
-            client does not tell it: it compresses with the smaller of this and
+            client does not send it: it compresses with the smaller of this and
             what the server grants.
         context: How takeover is kept for what we send. ``"window"``: only the
             window, a quarter of the memory; and a message that goes to many is
