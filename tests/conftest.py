@@ -17,8 +17,11 @@ import trio.testing
 import trustme
 
 import trio_fastws._transport.loop as loops
-from tests.bare import Peer, dial
 from tests.measuring import check_zlib
+from tests.wire import (
+    Peer,
+    dial,
+)
 from trio_fastws import Server, WebSocket, serve_websocket
 
 # On the real clock a test that takes longer hangs. A mock clock jumps over any

@@ -14,20 +14,29 @@ from functools import partial
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.bare import BINARY, PING, TEXT, Peer, dial, frame
+from tests.wire import (
+    BINARY,
+    CONTINUATION,
+    PING,
+    TEXT,
+    Frame,
+    Peer,
+    dial,
+    masked,
+)
 
 # What a message may be that is not what a server expects.
 WRONG = (
-    frame(TEXT),
-    frame(BINARY),
-    frame(TEXT, b"no JSON"),
-    frame(BINARY, b"\xff\x00"),
-    frame(BINARY, b'{"type": "say", "text": "bytes"}'),
-    frame(TEXT, b'{"type": 1, "text": ["?"], "name": {}}'),
-    frame(TEXT, b"[1, 2]"),
-    frame(TEXT, b"null"),
-    frame(TEXT, b'"\\ud800"'),
-    frame(PING, b"x"),
+    Frame(TEXT),
+    Frame(BINARY),
+    Frame(TEXT, b"no JSON"),
+    Frame(BINARY, b"\xff\x00"),
+    Frame(BINARY, b'{"type": "say", "text": "bytes"}'),
+    Frame(TEXT, b'{"type": 1, "text": ["?"], "name": {}}'),
+    Frame(TEXT, b"[1, 2]"),
+    Frame(TEXT, b"null"),
+    Frame(TEXT, b'"\\ud800"'),
+    Frame(PING, b"x"),
 )
 
 Check = Callable[["Peer"], Awaitable[None]]
@@ -49,7 +58,7 @@ class Manners:
     serve: Callable[[Peer, Peer], Awaitable[None]]
     path: str = "/"
     hello: bytes = b""
-    chatter: bytes = frame(TEXT, b"c" * 1000)
+    chatter: bytes = masked(Frame(TEXT, b"c" * 1000))
     again: bool = True
 
 
@@ -66,7 +75,7 @@ async def stand(port: int, manners: Manners) -> None:
         for last_words in (b"", manners.chatter, manners.chatter[:-1]):
             async with await arrive() as dead:
                 await dead.send(manners.chatter * 10 + last_words)
-                await dead.reset()
+                dead.reset()
         for wrong in WRONG:
             stranger = await enter(await arrive())
             await stranger.send(wrong)
@@ -94,7 +103,7 @@ async def _talk(peer: Peer, data: bytes) -> None:
 
 async def _listen(peer: Peer) -> None:
     with suppress(trio.BrokenResourceError):
-        await peer.rest()
+        await peer.read_rest()
 
 
 # --- what those who behave do, by kind of server ------------------------------
@@ -119,14 +128,14 @@ async def _hear_echo(peer: Peer, change: Callable[[str], str]) -> None:
 
     async def say() -> None:
         for text in texts:
-            await peer.send(frame(TEXT, text.encode()))
+            await peer.send(Frame(TEXT, text.encode()))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(say)
         # Late, but all of it: what it does not read yet waits somewhere.
         await wait_all_tasks_blocked(0.02)
         for text in texts:
-            assert await peer.read_message() == (TEXT, change(text).encode())
+            assert (await peer.read_message())[:2] == (TEXT, change(text).encode())
 
 
 async def hear_each_other(
@@ -134,7 +143,7 @@ async def hear_each_other(
 ) -> None:
     """Each hears all that one of them says, among what the others do."""
     for peer in (one, other):  # who hears anything is in
-        await peer.send(frame(TEXT, say("here").encode()))
+        await peer.send(Frame(TEXT, say("here").encode()))
         await _hear(peer, ["here"])
     for start in range(0, times, 20):  # they wait for what they have said
         texts = [f"{number} " + "t" * 1900 for number in range(start, start + 20)]
@@ -142,15 +151,17 @@ async def hear_each_other(
             nursery.start_soon(_hear, one, texts)
             nursery.start_soon(_hear, other, texts)
             for text in texts:
-                await one.send(frame(TEXT, say(text).encode()))
+                await one.send(Frame(TEXT, say(text).encode()))
 
 
 async def _hear(peer: Peer, texts: list[str]) -> None:
     waiting = [text.encode() for text in reversed(texts)]
     while waiting:
-        opcode, payload = await peer.read_message()
-        assert opcode in (TEXT, PING), (opcode, payload)
-        if waiting[-1] in payload:
+        frame = await peer.read_frame()
+        assert frame is not None, f"ended before {waiting[-1]!r}"
+        assert frame.opcode in (TEXT, CONTINUATION, PING), frame
+        message = peer.assemble(frame)
+        if message is not None and waiting[-1] in message.payload:
             waiting.pop()
 
 
@@ -158,4 +169,4 @@ async def hear_news(one: Peer, other: Peer) -> None:
     """Each gets some messages without asking."""
     for _ in range(3):
         for peer in (one, other):
-            assert (await peer.read_message())[0] == TEXT
+            assert (await peer.read_message()).opcode == TEXT

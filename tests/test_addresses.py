@@ -6,7 +6,14 @@ import pytest
 import trio
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
-from tests.bare import TEXT, Peer, close, dial, frame
+from tests.wire import (
+    TEXT,
+    Frame,
+    Peer,
+    close,
+    dial,
+    masked,
+)
 from trio_fastws import EventHandler, Limits, open_websocket
 
 WAYS = ["we close", "peer closes", "fin", "reset", "reset unread", "kick", "protocol"]
@@ -22,13 +29,13 @@ async def end(how: str, peer: Peer, server) -> None:
     elif how == "protocol":
         await peer.send(b"\xff\xff")
     elif how == "we close":
-        await peer.send(frame(TEXT, b"close"))
+        await peer.send(Frame(TEXT, b"close"))
     elif how == "reset unread":
-        await peer.send(frame(TEXT, b"pause") + frame(TEXT, b"x" * 50_000) * 3)
+        await peer.send(Frame(TEXT, b"pause"), masked(Frame(TEXT, b"x" * 50_000)) * 3)
         await wait_all_tasks_blocked()
-        await peer.reset()
+        peer.reset()
     elif how == "reset":
-        await peer.reset()
+        peer.reset()
     await peer.stream.aclose()
 
 
@@ -111,7 +118,7 @@ async def test_an_address_of_version_6(serve) -> None:
     peer = Peer(stream)
     await peer.shake()
     address = stream.socket.getsockname()
-    await peer.reset()
+    peer.reset()
     while len(seen) < 2:
         await trio.lowlevel.checkpoint()
     assert seen == [address] * 2

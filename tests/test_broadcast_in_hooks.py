@@ -6,7 +6,12 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.bare import TEXT, close, dial, frame
+from tests.wire import (
+    TEXT,
+    Frame,
+    close,
+    dial,
+)
 from trio_fastws import EventHandler, PreparedMessage, Timeouts, open_websocket
 
 
@@ -54,11 +59,11 @@ async def test_a_member_that_says_close_and_does_not_read_is_a_counted_drop(
         while not lazy_one.closed:
             await trio.lowlevel.checkpoint()
         for _ in range(3):
-            await speaker.send(frame(TEXT, b"hello"))
-            assert await speaker.read_frame() == (TEXT, b"hello")
+            await speaker.send(Frame(TEXT, b"hello"))
+            assert await speaker.read_frame() == Frame(TEXT, b"hello")
         assert lazy_one.statistics().dropped == 3
         assert not room.members[1].closed
-        await lazy.reset()
+        lazy.reset()
 
 
 @pytest.mark.parametrize("how", ["kick", "close", "fin", "reset"])
@@ -71,18 +76,18 @@ async def test_members_that_left_are_counted_drops(
         await first.shake()
         await speaker.shake()
         if how == "kick":
-            await speaker.send(frame(TEXT, b"kick"))
-            assert await speaker.read_frame() == (TEXT, b"kick")
+            await speaker.send(Frame(TEXT, b"kick"))
+            assert await speaker.read_frame() == Frame(TEXT, b"kick")
             assert (await first.read_close())[0] == 4001
             await first.send(close(4001))
         elif how == "close":
             await first.send(close(1000))
         elif how == "reset":
-            await first.reset()
+            first.reset()
         await first.stream.aclose()
-        assert await speaker.read_frame() == (TEXT, b"left")
-        await speaker.send(frame(TEXT, b"hello"))
-        assert await speaker.read_frame() == (TEXT, b"hello")
+        assert await speaker.read_frame() == Frame(TEXT, b"left")
+        await speaker.send(Frame(TEXT, b"hello"))
+        assert await speaker.read_frame() == Frame(TEXT, b"hello")
         dropped = room.members[0].statistics().dropped
         assert dropped == (2 if how == "kick" else 1)
 
@@ -101,10 +106,10 @@ async def test_a_hook_is_told_of_its_own_connection(
     server = await serve(room)
     async with await dial(server.port) as peer:
         await peer.shake()
-        await peer.send(frame(TEXT, b"go"))
+        await peer.send(Frame(TEXT, b"go"))
         assert (await peer.read_close())[0] == 4000
         await peer.send(close(4000))
-        await peer.rest()
+        await peer.read_rest()
     assert room.members[0].statistics().dropped == 0
 
 
@@ -139,8 +144,8 @@ async def test_a_hook_may_send_to_a_client_that_is_gone(
         await client.aclose()
         async with await dial(server.port) as peer:
             await peer.shake()
-            await peer.send(frame(TEXT, b"a"))
-            assert await peer.read_frame() == (TEXT, b"relayed")
+            await peer.send(Frame(TEXT, b"a"))
+            assert await peer.read_frame() == Frame(TEXT, b"relayed")
     assert client.statistics().dropped == 1
 
 
@@ -165,7 +170,7 @@ async def test_a_task_is_told(serve, no_errors_logged) -> None:
     async with await dial(server.port) as first, await dial(server.port) as second:
         await first.shake()
         await second.shake()
-        await second.send(frame(TEXT, b"go"))
+        await second.send(Frame(TEXT, b"go"))
         await told.wait()
         await wait_all_tasks_blocked()
         assert room.members[0].statistics().dropped == 0

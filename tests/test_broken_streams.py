@@ -11,8 +11,18 @@ import pytest
 import trio
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
-from tests.bare import CLOSE, TEXT, Peer, close, dial, frame, head, plain
 from tests.conftest import MemoryListener
+from tests.wire import (
+    CLOSE,
+    TEXT,
+    Frame,
+    Peer,
+    close,
+    dial,
+    plain_request,
+    unmasked,
+    upgrade_request,
+)
 from trio_fastws import (
     ConnectionBroken,
     EventHandler,
@@ -88,8 +98,8 @@ async def lives(listener: Wrapping) -> None:
     listener.wrap = lambda stream: stream
     async with Peer(listener.connect()) as peer:
         await peer.shake()
-        await peer.send(frame(TEXT, b"alive"))
-        assert await peer.read_frame() == (TEXT, b"alive")
+        await peer.send(Frame(TEXT, b"alive"))
+        assert await peer.read_frame() == Frame(TEXT, b"alive")
         await peer.send(close(1000))
         await peer.read_close()
 
@@ -130,17 +140,17 @@ async def test_a_stream_that_raises_ends_itself_alone(
                 await bad.shake()
                 await wait_all_tasks_blocked()
                 streams[0].armed = True
-                await bad.send(frame(TEXT, b"x") + close(1000))
+                await bad.send(Frame(TEXT, b"x"), close(1000))
             else:
-                await bad.send(plain())
+                await bad.send(plain_request())
             await wait_all_tasks_blocked()
             await bad.stream.send_stream.aclose()
             await wait_all_tasks_blocked()
         await wait_all_tasks_blocked()
         assert len(server.connections) == 1
         assert server.statistics().handshakes == 0
-        await good.send(frame(TEXT, b"still"))
-        assert await good.read_frame() == (TEXT, b"still")
+        await good.send(Frame(TEXT, b"still"))
+        assert await good.read_frame() == Frame(TEXT, b"still")
     await lives(listener)
     loud = [r for r in caplog.records if r.levelno >= logging.WARNING]
     (record,) = loud
@@ -188,7 +198,7 @@ async def test_a_client_learns_that_its_stream_is_broken(
         nursery.start_soon(Peer(theirs).welcome)
         async with open_websocket("ws://a/", stream=odd) as ws:
             odd.armed = True
-            await theirs.send_all(frame(TEXT, b"x", masked=False))
+            await theirs.send_all(unmasked(Frame(TEXT, b"x")))
             with pytest.raises(ConnectionBroken):
                 await ws.receive()
     assert [r.levelno >= logging.WARNING for r in caplog.records] == [True]
@@ -199,12 +209,14 @@ async def test_upgrade_says_that_its_stream_is_broken(transport, caplog, where) 
     ours, theirs = memory_stream_pair()
     odd = Odd(ours, {where: ValueError("odd")})
     odd.armed = False
-    fields = [line.split(": ") for line in head().decode().split("\r\n")[1:-2]]
+    fields = [
+        line.split(": ") for line in upgrade_request().decode().split("\r\n")[1:-2]
+    ]
     async with upgrade(odd, Request("GET", "/", fields)) as ws:
         peer = Peer(theirs)
         assert b" 101 " in await peer.read_head()
         odd.armed = True
-        await peer.send(frame(TEXT, b"x"))
+        await peer.send(Frame(TEXT, b"x"))
         with pytest.raises(ConnectionBroken):  # noqa: PT012 - one of the two
             while True:
                 await ws.send(await ws.receive())
@@ -277,7 +289,7 @@ async def test_accept_that_fails_as_it_is_cancelled_costs_no_goodbye(
             with trio.CancelScope(shield=True):
                 assert (await peer.read_close())[0] == 1001
                 await peer.send(close(1001))
-                await peer.rest()
+                await peer.read_rest()
     assert [r.levelno for r in caplog.records] == [logging.ERROR]
 
 
@@ -326,7 +338,7 @@ async def test_aclose_of_a_listener_that_raises_costs_no_goodbye(
             with trio.CancelScope(shield=True):
                 assert (await peer.read_close())[0] == 1001
                 await peer.send(close(1001))
-                await peer.rest()
+                await peer.read_rest()
     assert {r.exc_info[1].exceptions[0].args for r in caplog.records} == {("odd",)}
 
 
@@ -365,7 +377,7 @@ async def test_a_response_of_a_class_of_ones_own(transport, serve) -> None:
 
     server = await serve(echo, on_request=lambda _: Page(200, body="page"))
     async with await dial(server.port) as peer:
-        await peer.send(plain())
+        await peer.send(plain_request())
         assert b" 200 " in await peer.read_head()
 
 
@@ -385,7 +397,7 @@ async def test_an_answer_of_the_wrong_type_is_a_500(
     server = await serve(
         echo, on_request=on_request_later if later else lambda _: answer
     )
-    for request in (plain(), head()):
+    for request in (plain_request(), upgrade_request()):
         async with await dial(server.port) as peer:
             await peer.send(request)
             assert b" 500 " in await peer.read_head()
@@ -431,10 +443,10 @@ async def test_a_session_that_cannot_go_quietly(
     for _ in range(2):
         async with await dial(server.port) as peer:
             await peer.shake()
-            await peer.send(frame(TEXT, b"hi"))
-            assert await peer.read_frame() == (TEXT, b"hi")
+            await peer.send(Frame(TEXT, b"hi"))
+            assert await peer.read_frame() == Frame(TEXT, b"hi")
             await peer.send(close(1000))
-            assert (await peer.read_frame())[0] == CLOSE
+            assert (await peer.read_frame()).opcode == CLOSE
     while server.connections:
         await trio.lowlevel.checkpoint()
     gc.collect()
@@ -497,14 +509,14 @@ async def test_what_a_log_filter_raises_of_a_task(transport, memory, caplog) -> 
             await nursery.start(partial(serve_websocket, handler, **options))
             await good.shake()
             async with Peer(memory.connect()) as bad:
-                await bad.send(head(target="/refused"))
-                assert await bad.rest() == b""
+                await bad.send(upgrade_request(target="/refused"))
+                assert await bad.read_rest() == b""
             async with Peer(memory.connect()) as bad:
                 await bad.shake()
-                await bad.send(frame(TEXT, b"fail"))
-                await bad.rest()
-            await good.send(frame(TEXT, b"live"))
-            assert await good.read_frame() == (TEXT, b"alive")
+                await bad.send(Frame(TEXT, b"fail"))
+                await bad.read_rest()
+            await good.send(Frame(TEXT, b"live"))
+            assert await good.read_frame() == Frame(TEXT, b"alive")
             nursery.cancel_scope.cancel()
     finally:
         logger.removeFilter(buggy)
@@ -523,14 +535,14 @@ async def test_what_a_log_filter_raises_costs_one_connection(
         async with trio.open_nursery() as nursery, Peer(listener.connect()) as good:
             await nursery.start(partial(serve_websocket, echo, listeners=[listener]))
             await good.shake()
-            for data in (plain(), b"\0\0\0\0", b""):
+            for data in (plain_request(), b"\0\0\0\0", b""):
                 bad = Peer(listener.connect())
                 await bad.send(data)
                 await wait_all_tasks_blocked()
                 with pytest.raises((AssertionError, trio.BrokenResourceError)):
                     await bad.read_head()
-            await good.send(frame(TEXT, b"still"))
-            assert await good.read_frame() == (TEXT, b"still")
+            await good.send(Frame(TEXT, b"still"))
+            assert await good.read_frame() == Frame(TEXT, b"still")
             # Refused as the server ends, with one more of them.
             last = Peer(listener.connect())
             await wait_all_tasks_blocked()
@@ -538,7 +550,7 @@ async def test_what_a_log_filter_raises_costs_one_connection(
             with trio.CancelScope(shield=True):
                 assert (await good.read_close())[0] == 1001
                 await good.send(close(1001))
-                assert await last.rest() == b""
+                assert await last.read_rest() == b""
     finally:
         logger.removeFilter(buggy)
     assert any(r.exc_info for r in caplog.records)

@@ -11,7 +11,10 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
-from tests.bare import dial, plain
+from tests.wire import (
+    dial,
+    plain_request,
+)
 from trio_fastws import (
     ConnectionBroken,
     HandshakeRefused,
@@ -282,7 +285,7 @@ async def test_there_is_nothing_else(chat, path) -> None:
 async def test_a_browser_that_opens_the_socket_is_told(chat) -> None:
     port = int(chat.rpartition(":")[2].partition("/")[0])
     async with await dial(port) as peer:
-        await peer.send(plain("/ws"))
+        await peer.send(plain_request("/ws"))
         assert b" 426 Upgrade Required\r\n" in await peer.read_head()
 
 

@@ -11,8 +11,10 @@ import subprocess
 import pytest
 import trio
 
-from tests.bare import Peer
 from tests.programs import PROGRAM, ROOT, dial, running, serving, wait_for
+from tests.wire import (
+    Peer,
+)
 from trio_fastws import WebSocket
 from trio_fastws._cli.main import main
 

@@ -10,7 +10,13 @@ import trio
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
 import trio_fastws
-from tests.bare import TEXT, Peer, close, frame
+from tests.wire import (
+    TEXT,
+    Frame,
+    Peer,
+    close,
+    unmasked,
+)
 from trio_fastws import (
     ConnectionBroken,
     HandshakeRefused,
@@ -42,7 +48,7 @@ async def echo(ws: WebSocket) -> None:
 async def goodbye(peer: Peer) -> tuple[int, str]:
     """End a connection as a server does; return the client's Close."""
     code = await peer.read_close()
-    await peer.send(close(1000, masked=False))
+    await peer.send(close(1000))
     await peer.stream.aclose()
     return code
 
@@ -142,7 +148,7 @@ async def test_early_response_is_only_a_prelude(transport, pair) -> None:
 
         async def server() -> None:
             await pair.peer.send(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
-            await pair.peer.welcome(behind=frame(TEXT, b"first", masked=False))
+            await pair.peer.welcome(behind=Frame(TEXT, b"first"))
             await goodbye(pair.peer)
 
         nursery.start_soon(server)
@@ -154,7 +160,7 @@ async def test_early_response_is_only_a_prelude(transport, pair) -> None:
 
 async def test_103_101_and_frames_may_come_in_one_read(transport, pair) -> None:
     early = b"HTTP/1.1 103 Early Hints\r\n\r\n"
-    behind = frame(TEXT, b"one", masked=False) + frame(TEXT, b"two", masked=False)[:3]
+    behind = unmasked(Frame(TEXT, b"one")) + unmasked(Frame(TEXT, b"two"))[:3]
     async with trio.open_nursery() as nursery:
 
         async def server() -> None:
@@ -163,13 +169,13 @@ async def test_103_101_and_frames_may_come_in_one_read(transport, pair) -> None:
             pair.peer.send = send
             await send(early + sent[0])
             await wait_all_tasks_blocked()
-            await send(frame(TEXT, b"two", masked=False)[3:])
+            await send(unmasked(Frame(TEXT, b"two"))[3:])
             await goodbye(pair.peer)
 
         sent: list[bytes] = []
 
-        async def collect(data: bytes) -> None:
-            sent.append(data)
+        async def collect(*items: Frame | bytes) -> None:
+            sent.append(pair.peer.encode(*items))
 
         nursery.start_soon(server)
         async with open_websocket("ws://a/", stream=pair.ours) as ws:
@@ -342,7 +348,7 @@ async def test_slow_handshake_is_too_slow(transport, pair, autojump_clock) -> No
         ):
             pytest.fail("entered")
     assert 8 <= trio.current_time() < 8.1
-    assert (await pair.peer.rest()).startswith(b"GET / HTTP/1.1\r\n")
+    assert (await pair.peer.read_rest()).startswith(b"GET / HTTP/1.1\r\n")
 
 
 async def test_nobody_there_is_an_oserror(transport) -> None:

@@ -9,7 +9,10 @@ import pytest
 import trio
 from trio.testing import memory_stream_pair
 
-from tests.bare import Peer, answer
+from tests.wire import (
+    Peer,
+    upgrade_response,
+)
 from trio_fastws import HandshakeRefused, Limits, Timeouts, open_websocket
 
 
@@ -198,7 +201,7 @@ async def test_a_refusal_over_tcp_that_comes_byte_by_byte(transport) -> None:
             await peer.read_head()
             for place in range(len(data)):
                 await peer.send(data[place : place + 1])
-            assert await peer.rest() == b""
+            assert await peer.read_rest() == b""
 
     async with listener, trio.open_nursery() as nursery:
         nursery.start_soon(server)
@@ -229,7 +232,7 @@ async def test_refusal_that_has_no_body_is_not_waited_for(transport, status) -> 
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (answer(accept="bm90IHJpZ2h0"), "Sec-WebSocket-Accept"),
+        (upgrade_response(accept="bm90IHJpZ2h0"), "Sec-WebSocket-Accept"),
         (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "Upgrade header is missing"),
     ],
 )
@@ -252,7 +255,7 @@ async def test_what_was_not_offered_is_refused(transport, field) -> None:
         with pytest.raises(HandshakeRefused, match="was not offered"):
             async with open_websocket("ws://a/", stream=ours):
                 pytest.fail("entered")
-    await peer.rest()
+    await peer.read_rest()
 
 
 @pytest.mark.parametrize(
@@ -294,7 +297,7 @@ async def test_reset_is_named(transport, serve) -> None:
     async def server() -> None:
         peer = Peer(await listener.accept())
         await peer.read_head()
-        await peer.reset()
+        peer.reset()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server)

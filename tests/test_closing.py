@@ -10,7 +10,17 @@ from trio.testing import (
     wait_all_tasks_blocked,
 )
 
-from tests.bare import BINARY, CLOSE, TEXT, Peer, close, dial, frame
+from tests.wire import (
+    BINARY,
+    CLOSE,
+    TEXT,
+    Frame,
+    Peer,
+    close,
+    dial,
+    masked,
+    unmasked,
+)
 from trio_fastws import ConnectionBroken, Timeouts, WebSocket, open_websocket
 
 REASON = "tschüß, 再见"
@@ -25,7 +35,7 @@ async def test_server_closes_then_waits_for_the_peers_close(transport, connect) 
         assert ws.close_code is None
         await peer.send(close(4001, REASON))
         # The server ends TCP first (RFC 6455 7.1.1).
-        assert await peer.rest() == b""
+        assert await peer.read_rest() == b""
     assert (ws.close_code, ws.close_reason) == (4001, REASON)
     with pytest.raises(trio.ClosedResourceError):
         await ws.receive()
@@ -38,7 +48,7 @@ async def test_server_answers_a_close_and_ends_tcp_first(transport, connect) -> 
     await peer.send(close(4001, REASON))
     # The whole payload is echoed (RFC 6455 5.5.1), as most peers do.
     assert await peer.read_close() == (4001, REASON)
-    assert await peer.rest() == b""
+    assert await peer.read_rest() == b""
     await ws.wait_closed()
     assert (ws.close_code, ws.close_reason) == (4001, REASON)
     with pytest.raises(ConnectionBroken, match="4001") as caught:
@@ -53,7 +63,7 @@ async def test_closes_that_cross_close_cleanly(transport, connect) -> None:
     ws.close_nowait(4002, "mine")
     await peer.send(close(4003, "theirs"))
     # One Close each and no answer to it (RFC 6455 5.5.1).
-    assert await peer.rest() == close(4002, "mine", masked=False)
+    assert await peer.read_rest() == unmasked(close(4002, "mine"))
     await ws.wait_closed()
     assert (ws.close_code, ws.close_reason) == (4003, "theirs")
 
@@ -63,14 +73,14 @@ async def test_closes_that_cross_close_cleanly(transport, connect) -> None:
     [
         (close(1000), 1000),
         (close(1001, "going"), 1001),
-        (frame(CLOSE), 1005),
+        (Frame(CLOSE), 1005),
     ],
 )
 async def test_clean_end_is_the_end_of_the_channel(
     transport, connect, sent, code
 ) -> None:
     ws, peer = await connect()
-    await peer.send(frame(TEXT, b"last") + sent)
+    await peer.send(Frame(TEXT, b"last"), sent)
     # The end is seen before the message is taken, which is not lost.
     await ws.wait_closed()
     assert [message async for message in ws] == ["last"]
@@ -85,10 +95,10 @@ async def test_clean_end_is_the_end_of_the_channel(
 @pytest.mark.parametrize(
     ("sent", "code", "words"),
     [
-        (frame(TEXT, b"x", masked=False), 1002, "not masked"),
-        (frame(3, b"x"), 1002, "opcode"),
-        (frame(TEXT, b"\xff"), 1007, "UTF-8"),
-        (frame(BINARY, bytes(2**20 + 1)), 1009, "1048576 (Limits.message_size)"),
+        (unmasked(Frame(TEXT, b"x")), 1002, "not masked"),
+        (Frame(3, b"x"), 1002, "opcode"),
+        (Frame(TEXT, b"\xff"), 1007, "UTF-8"),
+        (Frame(BINARY, bytes(2**20 + 1)), 1009, "1048576 (Limits.message_size)"),
         (close(1005), 1002, "1005"),
     ],
 )
@@ -98,11 +108,11 @@ async def test_failing_peer_reads_why_and_then_the_end_but_no_reset(
     ws, peer = await connect()
     async with trio.open_nursery() as nursery:
         # Unread data must not turn into a reset that eats our Close.
-        nursery.start_soon(peer.send, sent + bytes(3_000_000))
+        nursery.start_soon(peer.send, sent, bytes(3_000_000))
         got, reason = await peer.read_close()
         assert got == code
         assert words in reason
-        assert await peer.rest() == b""
+        assert await peer.read_rest() == b""
     await ws.wait_closed()
     assert ws.close_code == code
     with pytest.raises(ConnectionBroken) as caught:
@@ -114,9 +124,9 @@ async def test_what_comes_behind_a_close_makes_no_reset(transport, connect) -> N
     # It MUST NOT come (RFC 6455 5.5.1); all the same the peer is to have our answer.
     _ws, peer = await connect()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(peer.send, close(1000) + bytes(3_000_000))
+        nursery.start_soon(peer.send, close(1000), bytes(3_000_000))
         assert await peer.read_close() == (1000, "")
-        assert await peer.rest() == b""
+        assert await peer.read_rest() == b""
 
 
 @pytest.mark.parametrize("opcode", [0x9, 0xA])
@@ -133,25 +143,25 @@ async def test_a_control_frame_behind_a_close_costs_nothing_that_was_sent(
     server = await serve(answer)
     async with await dial(server.port) as peer:
         await peer.shake()
-        await peer.send(frame(TEXT, b"go"))
+        await peer.send(Frame(TEXT, b"go"))
         await wait_all_tasks_blocked()
         await peer.send(close(1000))
         await wait_all_tasks_blocked()
-        await peer.send(frame(opcode, b"late"))
-        assert await peer.read_frame() == (BINARY, bytes(400_000))
+        await peer.send(Frame(opcode, b"late"))
+        assert await peer.read_frame() == Frame(BINARY, bytes(400_000))
         assert await peer.read_close() == (1000, "")
-        assert await peer.rest() == b""
+        assert await peer.read_rest() == b""
 
 
 async def test_closing_while_the_peer_sends_discards_it(transport, connect) -> None:
     ws, peer = await connect()
-    flood = frame(BINARY, bytes(60_000)) * 100
+    flood = masked(Frame(BINARY, bytes(60_000))) * 100
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(peer.send, flood + close(1003))
+        nursery.start_soon(peer.send, flood + masked(close(1003)))
         await ws.receive()
         nursery.start_soon(ws.aclose, 1003, "no binary, please")
         assert await peer.read_close() == (1003, "no binary, please")
-        assert await peer.rest() == b""
+        assert await peer.read_rest() == b""
     assert ws.close_code == 1003
 
 
@@ -161,7 +171,7 @@ async def test_queued_messages_leave_before_the_close(transport, connect) -> Non
         ws.send_nowait(bytes([number]))
     ws.close_nowait()
     for number in range(50):
-        assert await peer.read_frame() == (BINARY, bytes([number]))
+        assert await peer.read_frame() == Frame(BINARY, bytes([number]))
     assert await peer.read_close() == (1000, "")
 
 
@@ -192,7 +202,10 @@ async def test_every_waiter_wakes_when_tcp_dies(transport, connect, how) -> None
             nursery.start_soon(wait, name, lambda: ws.send(bytes(60_000)))
         await wait_all_tasks_blocked()
         assert woken == []
-        await (peer.reset() if how == "reset" else peer.stream.aclose())
+        if how == "reset":
+            peer.reset()
+        else:
+            await peer.stream.aclose()
     assert sorted(woken) == ["ping", "receive", "send", "send again", "wait_closed"]
     assert ws.close_code == 1006
 
@@ -202,7 +215,7 @@ async def test_aclose_returns_when_tcp_dies(transport, connect) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ws.aclose)
         await peer.read_close()
-        await peer.reset()
+        peer.reset()
     assert ws.close_code == 1006
 
 
@@ -213,7 +226,7 @@ async def test_cancelled_aclose_ends_the_connection_at_once(transport, connect) 
         await ws.aclose()
     assert scope.cancelled_caught
     assert (ws.close_code, ws.close_reason) == (1006, "closing was cancelled")
-    assert await peer.rest() in (b"", close(1000, masked=False))
+    assert await peer.read_rest() in (b"", unmasked(close(1000)))
 
 
 async def test_closing_again_changes_nothing(transport, connect) -> None:
@@ -259,7 +272,7 @@ async def test_closing_handshake_is_bounded_when_the_peer_does_not_answer(
         1006,
         "no closing handshake within 4 s (Timeouts.close)",
     )
-    assert await peer.rest() == close(1000, masked=False)
+    assert await peer.read_rest() == unmasked(close(1000))
 
 
 async def test_chatter_does_not_prolong_the_closing_handshake(
@@ -273,7 +286,7 @@ async def test_chatter_does_not_prolong_the_closing_handshake(
 
         async def chat() -> None:
             while True:
-                await peer.send(frame(TEXT, b"bla"))
+                await peer.send(Frame(TEXT, b"bla"))
                 await trio.sleep(0.5)
 
         nursery.start_soon(chat)
@@ -292,7 +305,7 @@ async def test_peer_that_keeps_tcp_open_is_dropped_a_second_after_both_closes(
     await peer.send(close(1000))
     await ws.wait_closed()
     started = trio.current_time()
-    assert await peer.rest() == close(1000, masked=False)
+    assert await peer.read_rest() == unmasked(close(1000))
 
     async def send_on() -> None:
         while True:
@@ -312,12 +325,12 @@ async def test_client_waits_for_the_server_to_end_tcp(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(peer.welcome)
         async with open_websocket("ws://a/", stream=ours) as ws:
-            await peer.send(close(1001, "bye", masked=False))
+            await peer.send(close(1001, "bye"))
             with pytest.raises(trio.EndOfChannel):
                 await ws.receive()
             assert await peer.read_close() == (1001, "bye")
             with trio.move_on_after(0.5) as silence:
-                await peer.rest()
+                await peer.read_rest()
             # RFC 6455 7.1.1: the client waits for the server to end TCP.
             assert silence.cancelled_caught
             await peer.stream.aclose()
@@ -338,15 +351,15 @@ async def test_client_ends_tcp_when_the_server_does_not(
         timeouts = Timeouts(close=seconds)
         async with open_websocket("ws://a/", stream=ours, timeouts=timeouts) as ws:
             if first == "server":
-                await peer.send(close(1000, masked=False))
+                await peer.send(close(1000))
             else:
                 ws.close_nowait()
                 assert await peer.read_close() == (1000, "")
-                await peer.send(close(1000, masked=False))
+                await peer.send(close(1000))
         assert expected <= trio.current_time() < expected + 0.1
     if first == "server":
         assert await peer.read_close() == (1000, "")
-    assert await peer.rest() == b""
+    assert await peer.read_rest() == b""
     assert ws.close_code == 1000
 
 
@@ -363,9 +376,9 @@ async def test_what_is_still_being_written_has_all_of_the_close_timeout(
     await wait_all_tasks_blocked()
     await peer.send(close(1000, "bye"))
     await trio.sleep(5)
-    assert await peer.read_frame() == (BINARY, bytes(100_000))
+    assert await peer.read_frame() == Frame(BINARY, bytes(100_000))
     assert await peer.read_close() == (1000, "bye")
-    assert await peer.rest() == b""
+    assert await peer.read_rest() == b""
     assert ws.close_code == 1000
 
 

@@ -8,7 +8,15 @@ from contextvars import ContextVar, copy_context
 import pytest
 import trio
 
-from tests.bare import PING, PONG, TEXT, close, dial, frame, head
+from tests.wire import (
+    PING,
+    PONG,
+    TEXT,
+    Frame,
+    close,
+    dial,
+    upgrade_request,
+)
 from trio_fastws import EventHandler, Limits, Sending, open_websocket
 
 user: ContextVar[object] = ContextVar("user", default="nobody")
@@ -37,8 +45,8 @@ async def sign_in_later(request) -> None:
 
 
 async def say(peer, message: bytes) -> bytes:
-    await peer.send(frame(TEXT, message))
-    return (await peer.read_frame())[1]
+    await peer.send(Frame(TEXT, message))
+    return (await peer.read_frame()).payload
 
 
 async def tell_user(ws) -> None:
@@ -83,14 +91,14 @@ async def test_hooks_see_what_on_request_has_set(transport, serve, on_request) -
         path = "/" if name == "nobody" else f"/{name}"
         handler.seen.clear()
         async with await dial(server.port) as peer:
-            await peer.send(head(target=path))
+            await peer.send(upgrade_request(target=path))
             await peer.read_head()
             assert await say(peer, b"who") == name.encode()
             assert await say(peer, b"task") == name.encode()
-            await peer.send(frame(PING, b"") + frame(PONG, b"") + close(1000))
-            assert (await peer.read_frame())[0] == PONG
+            await peer.send(Frame(PING, b""), Frame(PONG, b""), close(1000))
+            assert (await peer.read_frame()).opcode == PONG
             assert (await peer.read_close())[0] == 1000
-            await peer.rest()
+            await peer.read_rest()
         while server.connections:
             await trio.lowlevel.checkpoint()
         hooks = ["on_open", "on_ping", "on_pong", "on_close"]
@@ -149,11 +157,11 @@ async def test_two_messages_of_one_read_share_the_context_and_the_next_peer_does
     async with await dial(server.port) as one, await dial(server.port) as two:
         await one.shake()
         await two.shake()
-        await one.send(frame(TEXT, b"set ada") + frame(TEXT, b"who"))
-        await two.send(frame(TEXT, b"who"))
-        assert await one.read_frame() == (TEXT, b"ada")
-        assert await one.read_frame() == (TEXT, b"ada")
-        assert await two.read_frame() == (TEXT, b"nobody")
+        await one.send(Frame(TEXT, b"set ada"), Frame(TEXT, b"who"))
+        await two.send(Frame(TEXT, b"who"))
+        assert await one.read_frame() == Frame(TEXT, b"ada")
+        assert await one.read_frame() == Frame(TEXT, b"ada")
+        assert await two.read_frame() == Frame(TEXT, b"nobody")
 
 
 async def test_a_task_that_a_hook_starts_for_another_has_the_others_context(
@@ -177,8 +185,8 @@ async def test_a_task_that_a_hook_starts_for_another_has_the_others_context(
         await two.shake()
         assert await say(one, b"set ada") == b"ada"
         assert await say(two, b"all") == b"nobody"
-        assert (await two.read_frame())[1] == b"nobody"
-        assert (await one.read_frame())[1] == b"ada"
+        assert (await two.read_frame()).payload == b"nobody"
+        assert (await one.read_frame()).payload == b"ada"
 
 
 async def test_what_is_set_back_is_not_seen_either(serve) -> None:
@@ -197,9 +205,9 @@ async def test_what_is_set_back_is_not_seen_either(serve) -> None:
     async with await dial(server.port) as peer:
         await peer.shake()
         assert await say(peer, b"a") == b"a"
-        await peer.send(frame(PING))
-        assert (await peer.read_frame())[0] == PONG
-        assert await peer.read_frame() == (TEXT, b"nobody")
+        await peer.send(Frame(PING))
+        assert (await peer.read_frame()).opcode == PONG
+        assert await peer.read_frame() == Frame(TEXT, b"nobody")
 
 
 async def test_the_base_is_what_the_caller_of_the_server_had_set(
@@ -250,8 +258,8 @@ async def test_on_drain_sees_it(serve) -> None:
     server = await serve(Full(), sending=Sending(hard_limit=2**23))
     async with await dial(server.port) as peer, trio.open_nursery() as nursery:
         await peer.shake()
-        await peer.send(frame(TEXT, b"go"))
-        nursery.start_soon(peer.rest)
+        await peer.send(Frame(TEXT, b"go"))
+        nursery.start_soon(peer.read_rest)
         await drained.wait()
         nursery.cancel_scope.cancel()
     assert seen == ["ada"]
@@ -280,7 +288,7 @@ async def test_subprotocols_and_a_failing_hook_have_it_too(serve, caplog) -> Non
         await peer.shake()
         assert (await peer.read_close())[0] == 1011
         await peer.send(close(1011))
-        await peer.rest()
+        await peer.read_rest()
     while server.connections:
         await trio.lowlevel.checkpoint()
     assert seen == ["bob", "ada"]

@@ -11,16 +11,15 @@ import pytest
 import trio
 from trio.testing import lockstep_stream_pair, wait_all_tasks_blocked
 
-from tests.bare import Peer as BarePeer, frame
-from tests.raw import (
+from tests.serving import Keeper, pair, serving
+from tests.wire import (
     BINARY,
     PING,
-    Keeper,
+    Frame,
     Peer,
+    binary,
+    close,
     masked,
-    masked_close,
-    pair,
-    serving,
     socket_pair,
     text,
 )
@@ -53,7 +52,7 @@ async def go(peer: Peer, how: str) -> None:
         peer.reset()
         return
     if how == "close":
-        await peer.write(masked_close(1000))
+        await peer.send(close(1000))
     await peer.stream.aclose()
 
 
@@ -81,7 +80,7 @@ async def test_peers_that_nobody_hears_are_let_go(
         async with trio.open_nursery() as nursery:
             for peer in peers:
                 # As much as the kernel takes: nobody reads it.
-                nursery.start_soon(peer.write, masked(BINARY, MESSAGE) * size)
+                nursery.start_soon(peer.send, masked(binary(MESSAGE)) * size)
             await wait_all_tasks_blocked(0.01)
             nursery.cancel_scope.cancel()
         assert len(tasks) == 5
@@ -105,7 +104,7 @@ async def test_hooks_that_paused_reading_are_told(
     async with serving(handler, timeouts=timeouts) as site:
         for _ in range(5):
             peer = await site.dial()
-            await peer.write(masked(BINARY, b"unread"))
+            await peer.send(Frame(BINARY, b"unread"))
             await go(peer, how)
         with trio.fail_after(10):
             await handler.over.wait()
@@ -117,9 +116,9 @@ async def test_what_a_peer_sent_before_it_went_can_be_received_after(
     autojump_clock,
 ) -> None:
     async with pair(timeouts=TIMEOUTS) as (ws, peer):
-        await peer.write(*(masked(BINARY, b"%d" % n * 60_000) for n in range(5)))
+        await peer.send(*(Frame(BINARY, b"%d" % n * 60_000) for n in range(5)))
         await wait_all_tasks_blocked(0.01)
-        await peer.write(masked_close(1000, "done"))
+        await peer.send(close(1000, "done"))
         await peer.stream.aclose()
         with trio.fail_after(10):
             await ws.wait_closed()
@@ -137,7 +136,7 @@ async def test_more_than_is_kept_is_there_as_long_as_somebody_receives(
 ) -> None:
     limits = Limits(receive_buffer=1000)
     async with pair(timeouts=TIMEOUTS, limits=limits) as (ws, peer):
-        await peer.write(*(masked(BINARY, b"%d" % n * 900) for n in range(9)))
+        await peer.send(*(Frame(BINARY, b"%d" % n * 900) for n in range(9)))
         await wait_all_tasks_blocked(0.01)
         peer.reset()
         for number in range(9):
@@ -151,7 +150,7 @@ async def test_more_than_is_kept_is_there_as_long_as_somebody_receives(
 async def test_more_than_is_kept_goes_when_nobody_receives(autojump_clock) -> None:
     limits = Limits(receive_buffer=1000)
     async with pair(timeouts=TIMEOUTS, limits=limits) as (ws, peer):
-        await peer.write(*(masked(BINARY, b"%d" % n * 900) for n in range(9)))
+        await peer.send(*(Frame(BINARY, b"%d" % n * 900) for n in range(9)))
         await wait_all_tasks_blocked(0.01)
         peer.reset()
         with trio.fail_after(2):
@@ -172,15 +171,15 @@ async def test_a_peer_that_ended_its_direction_and_reads_on_is_served(
         if pauses == "user":
             ws.pause_reading()
         for number in range(4):
-            await peer.write(masked(BINARY, b"%d" % number * 10_000))
+            await peer.send(Frame(BINARY, b"%d" % number * 10_000))
         await wait_all_tasks_blocked(0.01)
-        await peer.stream.send_eof()
+        await peer.send_eof()
         for number in range(5):
             await trio.sleep(7)
             await ws.send(f"news {number}")
-            frames = [await peer.read()]
+            frames = [await peer.read_frame()]
             while frames[-1].opcode == PING:
-                frames.append(await peer.read())
+                frames.append(await peer.read_frame())
             assert frames[-1] == text(f"news {number}")
             assert {frame.opcode for frame in frames[:-1]} == {PING}
         assert not ws.closed
@@ -196,20 +195,20 @@ async def test_a_peer_that_only_reads_later_is_served_then(autojump_clock) -> No
     timeouts = Timeouts(ping_interval=1, ping_timeout=1, write_stall=None)
     limits = Limits(receive_buffer=1000)
     ours, theirs = socket_pair(False)
-    peer = BarePeer(theirs)
+    peer = Peer(theirs)
     async with peer, trio.open_nursery() as nursery:
         nursery.start_soon(peer.welcome)
         async with open_websocket(
             "ws://localhost/", stream=ours, timeouts=timeouts, limits=limits
         ) as ws:
-            await peer.send(frame(BINARY, bytes(2000), masked=False))
+            await peer.send(Frame(BINARY, bytes(2000)))
             await wait_all_tasks_blocked(0.01)
             await ws.send(bytes(300_000))
             await trio.sleep(100)
             assert not ws.closed
-            while (received := await peer.read_frame())[0] == PING:
+            while (received := await peer.read_frame()).opcode == PING:
                 pass
-            assert received == (BINARY, bytes(300_000))
+            assert received == Frame(BINARY, bytes(300_000))
             assert await ws.receive() == bytes(2000)
 
 

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import trio
 
-from tests.bare import TEXT, Peer, frame
 from tests.difficult import (
     Manners,
     hear_each_other,
@@ -26,6 +25,12 @@ from tests.programs import PROGRAM, ROOT, running
 from tests.test_docs import BLOCK, PORT, TUTORIAL
 from tests.test_guides import blocks, run_block
 from tests.test_readme import PYTHON
+from tests.wire import (
+    TEXT,
+    Frame,
+    Peer,
+    masked,
+)
 from trio_fastws import EventHandler, PerMessageDeflate, WebSocket
 
 pytestmark = pytest.mark.slow
@@ -42,8 +47,8 @@ def say(text: str) -> str:
 ROOM = Manners(
     partial(hear_each_other, say=say),
     path="/ws",
-    hello=frame(TEXT, b'{"type": "join", "name": "Ada"}'),
-    chatter=frame(TEXT, say("c" * 1000).encode()),
+    hello=masked(Frame(TEXT, b'{"type": "join", "name": "Ada"}')),
+    chatter=masked(Frame(TEXT, say("c" * 1000).encode())),
     again=False,
 )
 # The tutorial's: what is said, everybody hears; and no words for it.
@@ -169,8 +174,8 @@ async def test_a_conversation_of_a_page_lives(
 
     async def ask(*peers: Peer) -> None:
         for peer in peers:
-            await peer.send(frame(TEXT, b"a" * 100_000))
-            assert await peer.read_message() == (TEXT, b"got it")
+            await peer.send(Frame(TEXT, b"a" * 100_000))
+            assert (await peer.read_message())[:2] == (TEXT, b"got it")
 
     await stand(server.port, Manners(ask))
 
@@ -189,7 +194,7 @@ async def test_the_broadcast_of_a_page_lives(
             text = f"{number} " + "b" * 4000
             names["tell_all"](server, text)
             for peer in peers:
-                assert await peer.read_message() == (TEXT, text.encode())
+                assert (await peer.read_message())[:2] == (TEXT, text.encode())
 
     await stand(server.port, Manners(hear))
 
@@ -208,9 +213,9 @@ async def test_answers_of_a_page_wait_for_a_slow_peer(
     async def ask(*peers: Peer) -> None:
         for peer in peers:
             for _ in range(20):
-                await peer.send(frame(TEXT, b"?"))
-                assert len((await peer.read_message())[1]) == 50_000
-                assert len((await peer.read_message())[1]) == 50_000
-                assert (await peer.read_message())[1].endswith(b"there are")
+                await peer.send(Frame(TEXT, b"?"))
+                assert len((await peer.read_message()).payload) == 50_000
+                assert len((await peer.read_message()).payload) == 50_000
+                assert (await peer.read_message()).payload.endswith(b"there are")
 
     await stand(server.port, Manners(ask))

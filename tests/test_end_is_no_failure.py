@@ -9,7 +9,15 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.bare import TEXT, Peer, close, dial, frame, head
+from tests.wire import (
+    TEXT,
+    Frame,
+    Peer,
+    close,
+    dial,
+    masked,
+    upgrade_request,
+)
 from trio_fastws import (
     ConnectionBroken,
     EventHandler,
@@ -22,7 +30,7 @@ from trio_fastws import (
     upgrade,
 )
 
-BIG = frame(TEXT, b"x" * 1000)
+BIG = masked(Frame(TEXT, b"x" * 1000))
 
 
 def ends(caplog) -> list[str]:
@@ -58,10 +66,10 @@ async def test_a_loop_ends_when_this_side_closes(
             for ws in server.connections:
                 ws.close_nowait(4002, "told to")
         else:
-            await peer.send(frame(TEXT, how.encode()))
+            await peer.send(Frame(TEXT, how.encode()))
         assert await peer.read_close() == (4002, "told to")
         await peer.send(close(4002))
-        assert await peer.rest() == b""
+        assert await peer.read_rest() == b""
     await left.wait()
     assert ends(no_errors_logged) == []
 
@@ -199,7 +207,7 @@ async def test_a_task_of_the_connection_may_pass_on_its_end(
         await peer.shake()
         assert (await peer.read_close())[0] == 1000
         await peer.send(close(1000))
-        await peer.rest()
+        await peer.read_rest()
     assert len(ends(no_errors_logged)) == 1
 
 
@@ -240,7 +248,7 @@ async def test_a_reset_behind_unread_messages_is_no_error(
         # More than the inbox takes: reading pauses.
         await peer.send(BIG * 100)
         await wait_all_tasks_blocked()
-        await peer.reset()
+        peer.reset()
     await wait_all_tasks_blocked()
     reset.set()
     await ended.wait()
@@ -320,10 +328,10 @@ async def test_a_hook_may_pass_on_the_end(transport, serve, no_errors_logged) ->
     server = await serve(Closing())
     async with await dial(server.port) as peer:
         await peer.shake()
-        await peer.send(frame(TEXT, b"a"))
+        await peer.send(Frame(TEXT, b"a"))
         assert (await peer.read_close())[0] == 4000
         await peer.send(close(4000))
-        await peer.rest()
+        await peer.read_rest()
     assert len(ends(no_errors_logged)) == 1
 
 
@@ -348,14 +356,14 @@ async def test_a_clients_loop_ends_when_it_closes(serve, how) -> None:
 
 async def test_the_loop_of_an_upgrade_ends_when_it_closes() -> None:
     client, ours = trio.testing.memory_stream_pair()
-    lines = head().decode().split("\r\n")[1:-2]
+    lines = upgrade_request().decode().split("\r\n")[1:-2]
     fields = [tuple(line.split(": ", 1)) for line in lines]
     async with trio.open_nursery() as nursery:
         peer = Peer(client)
 
         async def read() -> None:
             await peer.read_head()
-            await peer.send(frame(TEXT, b"close"))
+            await peer.send(Frame(TEXT, b"close"))
             assert (await peer.read_close())[0] == 4002
             await peer.send(close(4002))
             await client.aclose()

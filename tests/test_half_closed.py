@@ -10,7 +10,13 @@ from trio.testing import (
     wait_all_tasks_blocked,
 )
 
-from tests.bare import BINARY, Peer, close, frame
+from tests.wire import (
+    BINARY,
+    Frame,
+    Peer,
+    close,
+    unmasked,
+)
 from trio_fastws import Limits, Sending, Timeouts, open_websocket
 
 PAYLOAD = bytes(100_000)
@@ -26,15 +32,15 @@ async def test_what_was_sent_and_the_answer_to_a_close_go_out_after_a_fin(
         await ws.send(PAYLOAD)
     await wait_all_tasks_blocked()
     await peer.send(close(4001))
-    await peer.stream.send_eof()
+    await peer.send_eof()
     await wait_all_tasks_blocked()
-    received = await peer.rest()
-    one = frame(BINARY, PAYLOAD, masked=False)
+    received = await peer.read_rest()
+    one = unmasked(Frame(BINARY, PAYLOAD))
     whole, answer = divmod(len(received), len(one))
     assert received[: len(one)] == one
     # The queue behind what is committed goes, as it does without a FIN.
     assert 0 < whole < 60
-    assert received[-answer:] == close(4001, masked=False)
+    assert received[-answer:] == unmasked(close(4001))
     await ws.wait_closed()
     assert ws.close_code == 4001
 
@@ -50,7 +56,7 @@ async def test_a_peer_that_ends_tcp_and_does_not_read_has_its_time_and_no_more(
     ws.send_nowait(bytes(200_000))
     await wait_all_tasks_blocked()
     await peer.send(close(4001))
-    await peer.stream.send_eof()
+    await peer.send_eof()
     started = trio.current_time()
     await ws.wait_closed()
     assert 4 <= trio.current_time() - started < 4.1
@@ -62,20 +68,20 @@ async def test_what_was_queued_and_our_own_close_go_out_though_no_answer_will_co
 ) -> None:
     # While nobody receives, nobody sees the FIN; to close is to read on.
     ws, peer = await connect(limits=Limits(receive_buffer=len(PAYLOAD)))
-    await peer.send(frame(BINARY, PAYLOAD))
+    await peer.send(Frame(BINARY, PAYLOAD))
     await wait_all_tasks_blocked(0.01)
-    await peer.stream.send_eof()
+    await peer.send_eof()
     await wait_all_tasks_blocked(0.01)
     messages = [b"first", b"second", PAYLOAD]
     for message in messages:
         await ws.send(message)
     await ws.aclose(4000)
     assert ws.close_code == 1006
-    received = await peer.rest()
-    wanted = [frame(BINARY, message, masked=False) for message in messages]
+    received = await peer.read_rest()
+    wanted = [unmasked(Frame(BINARY, message)) for message in messages]
     # A Ping has asked whether it still reads.
     assert received.removeprefix(b"\x89\x00") == (
-        b"".join(wanted) + close(4000, masked=False)
+        b"".join(wanted) + unmasked(close(4000))
     )
 
 
@@ -90,9 +96,9 @@ async def test_a_client_answers_a_server_that_ends_tcp_at_once(attempt) -> None:
         nonlocal received
         await peer.welcome()
         await wait_all_tasks_blocked()
-        await peer.send(close(1000, masked=False))
+        await peer.send(close(1000))
         await theirs.send_eof()
-        received = await peer.rest()
+        received = await peer.read_rest()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(end_at_once)

@@ -10,9 +10,18 @@ import trio
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
 import trio_fastws._connection.input as inputs
-from tests.bare import PING, PONG, TEXT, Peer, frame, head, plain
 from tests.conftest import MemoryListener
-from tests.raw import masked, serving
+from tests.serving import serving
+from tests.wire import (
+    PING,
+    PONG,
+    TEXT,
+    Frame,
+    Peer,
+    plain_request,
+    text,
+    upgrade_request,
+)
 from trio_fastws import (
     EventHandler,
     HandshakeRefused,
@@ -91,7 +100,7 @@ async def test_a_reset_in_front_of_kept_messages_is_no_error(transport, caplog) 
     async with serving(Flood(), small=True) as site:
         peer = await site.dial()
         # The first fills what there is; the rest is kept meanwhile.
-        await peer.write(masked(TEXT, b"go") * 10)
+        await peer.send(*[text("go")] * 10)
         await wait_all_tasks_blocked(0.001)
         peer.reset()
         while not reasons:
@@ -110,9 +119,9 @@ async def test_empty_fragments_count_as_work(transport, connect, monkeypatch) ->
     ws, peer = await connect()
     monkeypatch.setattr(inputs, "perf_counter", look)
     # One message, but the clock is looked at: it could be hundreds of them.
-    message = [frame(TEXT, b"", fin=False), *[frame(0, b"", fin=False)] * 98]
-    await peer.send(b"".join([*message, frame(0, b"")]) * 10 + frame(PING, b"?"))
-    assert await peer.read_frame() == (PONG, b"?")
+    message = [Frame(TEXT, b"", fin=False), *[Frame(0, b"", fin=False)] * 98]
+    await peer.send(*[*message, Frame(0, b"")] * 10, Frame(PING, b"?"))
+    assert await peer.read_frame() == Frame(PONG, b"?")
     assert ws.statistics().messages_received == 10
     assert 5 <= len(looks) <= 20
 
@@ -145,8 +154,8 @@ async def test_on_request_that_fails_when_cancelled_costs_no_shutdown(
             )
         )
         async with Peer(memory.connect()) as upgrade, Peer(memory.connect()) as page:
-            await upgrade.send(head())
-            await page.send(plain())
+            await upgrade.send(upgrade_request())
+            await page.send(plain_request())
             await wait_all_tasks_blocked()
             nursery.cancel_scope.cancel()
     errors = [r.exc_info[1] for r in caplog.records if r.exc_info]

@@ -8,7 +8,12 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.bare import TEXT, close, dial, frame
+from tests.wire import (
+    TEXT,
+    Frame,
+    close,
+    dial,
+)
 from trio_fastws import ConnectionBroken, EventHandler, WebSocket, serve_websocket
 
 
@@ -34,12 +39,12 @@ async def test_failing_handler_costs_one_connection(
     async with await dial(server.port) as good, await dial(server.port) as bad:
         await good.shake()
         await bad.shake()
-        await bad.send(frame(TEXT, b"fail") + frame(TEXT, b"not seen"))
+        await bad.send(Frame(TEXT, b"fail"), Frame(TEXT, b"not seen"))
         assert await bad.read_close() == (1011, "internal error")
         await bad.send(close(1011))
-        assert await bad.rest() == b""
-        await good.send(frame(TEXT, b"still here"))
-        assert await good.read_frame() == (TEXT, b"still here")
+        assert await bad.read_rest() == b""
+        await good.send(Frame(TEXT, b"still here"))
+        assert await good.read_frame() == Frame(TEXT, b"still here")
         (record,) = caplog.records
         assert record.levelno == logging.ERROR
         assert record.exc_info is not None
@@ -65,7 +70,7 @@ async def test_failing_hook_is_logged_once(transport, serve, caplog, hook) -> No
     server = await serve(handler)
     async with await dial(server.port) as peer:
         await peer.shake()
-        await peer.send(frame(9, b"1") + frame(10, b"2"))
+        await peer.send(Frame(9, b"1"), Frame(10, b"2"))
         if hook == "on_close":
             await peer.send(close(1000))
         code = (await peer.read_close())[0]
@@ -136,7 +141,7 @@ async def test_failing_task_of_a_connection_closes_it(transport, serve, caplog) 
         await peer.shake()
         assert await peer.read_close() == (1011, "internal error")
         await peer.send(close(1011))
-        await peer.rest()
+        await peer.read_rest()
     (record,) = caplog.records
     assert record.exc_info[1].args == ("in a task",)
     assert server.statistics().accepted == 1
@@ -165,9 +170,9 @@ async def test_on_disconnect_cancel_cancels_the_handler(
             if how == "close":
                 await peer.send(close(1000))
             elif how == "reset":
-                await peer.reset()
+                peer.reset()
             else:
-                await peer.stream.send_eof()
+                await peer.send_eof()
             await ended.wait()
     assert outcome == [True, True, True]
 
@@ -175,7 +180,7 @@ async def test_on_disconnect_cancel_cancels_the_handler(
 async def test_disconnect_does_not_cancel_by_default(transport, connect) -> None:
     # The handler of `connect` sleeps; its messages can still be received.
     ws, peer = await connect()
-    await peer.send(frame(TEXT, b"one") + frame(TEXT, b"two"))
+    await peer.send(Frame(TEXT, b"one"), Frame(TEXT, b"two"))
     await peer.stream.aclose()
     await ws.wait_closed()
     assert await ws.receive() == "one"
@@ -204,4 +209,4 @@ async def test_keyboard_interrupt_in_a_handler_ends_the_server(transport) -> Non
                     "the server is shutting down",
                 )
                 await peer.send(close(1001))
-                await peer.rest()
+                await peer.read_rest()

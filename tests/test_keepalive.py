@@ -9,22 +9,26 @@ import pytest
 import trio
 from trio.testing import lockstep_stream_pair, wait_all_tasks_blocked
 
-from tests.bare import PING, PONG, TEXT, Peer, frame
+from tests.wire import (
+    PING,
+    TEXT,
+    Frame,
+    Peer,
+    masked,
+    pong,
+    text,
+)
 from trio_fastws import ConnectionBroken, EventHandler, Sending, Timeouts
 
 KEEPALIVE = Timeouts(ping_interval=20, ping_timeout=5)
 SMALL = Sending(high_water=10, low_water=5)
 
 
-def masked_pong(payload: bytes) -> bytes:
-    return frame(PONG, payload)
-
-
 async def test_silent_peer_is_pinged_and_then_given_up(
     transport, connect, memory, autojump_clock
 ) -> None:
     ws, peer = await connect(memory.connect(), listeners=[memory], timeouts=KEEPALIVE)
-    assert await peer.read_frame() == (PING, b"")
+    assert await peer.read_frame() == Frame(PING, b"")
     pinged = trio.current_time()
     with pytest.raises(ConnectionBroken) as caught:
         await ws.receive()
@@ -35,7 +39,7 @@ async def test_silent_peer_is_pinged_and_then_given_up(
         r"5 s after a ping \(Timeouts\.ping_timeout\)",
         caught.value.close_reason,
     )
-    assert await peer.rest() == b""
+    assert await peer.read_rest() == b""
 
 
 async def test_first_ping_is_jittered_and_not_later_than_the_interval(
@@ -48,7 +52,7 @@ async def test_first_ping_is_jittered_and_not_later_than_the_interval(
 
         async def wait_for_ping(peer: Peer) -> None:
             await peer.shake()
-            assert await peer.read_frame() == (PING, b"")
+            assert await peer.read_frame() == Frame(PING, b"")
             times.append(trio.current_time())
             await peer.stream.aclose()
 
@@ -62,15 +66,15 @@ async def test_pings_follow_silence_not_the_clock(
     transport, connect, memory, autojump_clock
 ) -> None:
     ws, peer = await connect(memory.connect(), listeners=[memory], timeouts=KEEPALIVE)
-    assert await peer.read_frame() == (PING, b"")
-    await peer.send(masked_pong(b""))
+    assert await peer.read_frame() == Frame(PING, b"")
+    await peer.send(pong(b""))
     answered = trio.current_time()
     for _ in range(3):
-        assert await peer.read_frame() == (PING, b"")
+        assert await peer.read_frame() == Frame(PING, b"")
         # An interval after the last byte from the peer.
         assert 20 <= trio.current_time() - answered < 20.1
         await trio.sleep(1)
-        await peer.send(masked_pong(b""))
+        await peer.send(pong(b""))
         answered = trio.current_time()
     assert not ws.closed
 
@@ -81,17 +85,17 @@ async def test_latency_is_that_of_the_last_keepalive(
     ws, peer = await connect(memory.connect(), listeners=[memory], timeouts=KEEPALIVE)
     await peer.read_frame()
     await trio.sleep(3)
-    await peer.send(masked_pong(b""))
+    await peer.send(pong(b""))
     await wait_all_tasks_blocked()
     assert 3 <= ws.statistics().latency < 3.1
 
 
-@pytest.mark.parametrize("data", [frame(TEXT, b"hi"), frame(TEXT, b"x" * 99)[:50]])
+@pytest.mark.parametrize("data", [masked(text("hi")), masked(text("x" * 99))[:50]])
 async def test_any_byte_counts_as_life(
     transport, connect, memory, autojump_clock, data
 ) -> None:
     ws, peer = await connect(memory.connect(), listeners=[memory], timeouts=KEEPALIVE)
-    assert await peer.read_frame() == (PING, b"")
+    assert await peer.read_frame() == Frame(PING, b"")
     await trio.sleep(4.5)
     for byte in data:
         await peer.send(bytes([byte]))
@@ -104,7 +108,7 @@ async def test_busy_peer_is_not_pinged(
 ) -> None:
     ws, peer = await connect(memory.connect(), listeners=[memory], timeouts=KEEPALIVE)
     for _ in range(100):
-        await peer.send(frame(TEXT, b"hi"))
+        await peer.send(Frame(TEXT, b"hi"))
         assert await ws.receive() == "hi"
         await trio.sleep(9)
     with trio.move_on_after(0) as nothing:
@@ -131,14 +135,14 @@ async def test_paused_peer_that_takes_pings_is_not_given_up(
     ws, peer = await connect(memory.connect(), listeners=[memory], timeouts=KEEPALIVE)
     ws.pause_reading()
     for _ in range(10):
-        assert (await peer.read_frame())[0] == PING
+        assert (await peer.read_frame()).opcode == PING
     assert trio.current_time() > 180
     assert not ws.closed
     ws.resume_reading()
     # Not given up at once for a silence that was ours.
-    opcode, payload = await peer.read_frame()
-    assert opcode == PING
-    await peer.send(masked_pong(payload))
+    frame = await peer.read_frame()
+    assert frame.opcode == PING
+    await peer.send(pong(frame.payload))
     await trio.sleep(6)
     assert not ws.closed
 
@@ -187,7 +191,7 @@ async def test_slow_peer_that_takes_some_is_not_given_up(
 
     async def read_slowly() -> None:
         while True:
-            await peer.exactly(100_000)
+            await peer.read_exactly(100_000)
             await trio.sleep(5)
 
     async with trio.open_nursery() as nursery:
@@ -208,10 +212,10 @@ async def test_pings_leave_at_their_interval_whatever_the_timeout_is(
     pings = 0
     with trio.move_on_after(2.5):
         while True:
-            assert (await peer.read_frame())[0] == PING
+            assert (await peer.read_frame()).opcode == PING
             pings += 1
             if answers:
-                await peer.send(masked_pong(b""))
+                await peer.send(pong(b""))
             elif patience < 2.5:
                 return  # given up in between
     assert 11 <= pings <= 13
@@ -224,9 +228,9 @@ async def test_is_given_up_a_timeout_after_the_first_ping_nobody_answered(
     ws, peer = await connect(memory.connect(), listeners=[memory], timeouts=timeouts)
     times = []
     for _ in range(3):
-        assert (await peer.read_frame())[0] == PING
+        assert (await peer.read_frame()).opcode == PING
         times.append(trio.current_time())
-    assert await peer.rest() == b""
+    assert await peer.read_rest() == b""
     assert [round(time - times[0]) for time in times] == [0, 2, 4]
     assert 5 <= trio.current_time() - times[0] < 5.1
     assert ws.close_reason.endswith("5 s after a ping (Timeouts.ping_timeout)")
@@ -238,10 +242,10 @@ async def test_latency_is_right_with_several_pings_under_way(
 ) -> None:
     timeouts = Timeouts(ping_interval=2, ping_timeout=50)
     ws, peer = await connect(memory.connect(), listeners=[memory], timeouts=timeouts)
-    payloads = [(await peer.read_frame())[1] for _ in range(3)]
+    payloads = [(await peer.read_frame()).payload for _ in range(3)]
     assert len(set(payloads)) == 3
     await trio.sleep(1)
-    await peer.send(masked_pong(payloads[answered]))
+    await peer.send(pong(payloads[answered]))
     await wait_all_tasks_blocked()
     assert ws.statistics().latency == pytest.approx(latency, abs=0.1)
 
@@ -252,7 +256,7 @@ async def test_latency_is_not_told_by_pongs_that_answer_nothing(
 ) -> None:
     timeouts = Timeouts(ping_interval=2, ping_timeout=50)
     ws, peer = await connect(memory.connect(), listeners=[memory], timeouts=timeouts)
-    assert await peer.read_frame() == (PING, b"")
-    await peer.send(masked_pong(payload))
+    assert await peer.read_frame() == Frame(PING, b"")
+    await peer.send(pong(payload))
     await wait_all_tasks_blocked()
     assert math.isnan(ws.statistics().latency)

@@ -9,7 +9,15 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.bare import BINARY, TEXT, Peer, close, dial, frame
+from tests.wire import (
+    BINARY,
+    TEXT,
+    Frame,
+    Peer,
+    close,
+    dial,
+    masked,
+)
 from trio_fastws import EventHandler, Limits, PerMessageDeflate, open_websocket
 
 KEPT = 10
@@ -37,23 +45,23 @@ class Traced:
 def half(kind: str) -> bytes:
     """Return most of a message of a MiB."""
     if kind == "text":
-        return frame(TEXT, b"x" * MIB)[: -MIB // 10]
+        return masked(Frame(TEXT, b"x" * MIB))[: -MIB // 10]
     if kind == "fragments":
-        return frame(TEXT, "é".encode() * (MIB // 2), fin=False)
-    return frame(BINARY, bytes(MIB))[: -MIB // 10]
+        return masked(Frame(TEXT, "é".encode() * (MIB // 2), fin=False))
+    return masked(Frame(BINARY, bytes(MIB)))[: -MIB // 10]
 
 
 async def end(how: str, peer: Peer, ws) -> None:
     if how == "kick":
         ws.close_nowait(4000)
-        await peer.stream.send_eof()
+        await peer.send_eof()
     elif how == "reset":
-        await peer.reset()
+        peer.reset()
     elif how == "protocol":
         await peer.send(bytes(MIB))  # the rest, and what is no frame
-        await peer.stream.send_eof()
+        await peer.send_eof()
     else:
-        await peer.stream.send_eof()
+        await peer.send_eof()
     await ws.wait_closed()
 
 
@@ -84,7 +92,7 @@ async def test_half_a_message_is_let_go(transport, serve, how, kind) -> None:
 
 async def test_what_was_received_whole_is_kept_and_the_rest_is_not(connect) -> None:
     ws, peer = await connect()
-    await peer.send(frame(TEXT, b"whole") + half("binary"))
+    await peer.send(Frame(TEXT, b"whole"), half("binary"))
     await wait_all_tasks_blocked()
     with Traced() as traced:
         before = traced.held()
@@ -124,9 +132,9 @@ async def test_windows_are_let_go_and_counters_stay(serve) -> None:
 
 async def test_unread_messages_can_be_received_after_a_reset(connect) -> None:
     ws, peer = await connect(limits=Limits(receive_buffer=1000))
-    await peer.send(frame(TEXT, b"x" * 900) * 2 + close(1000))
+    await peer.send(masked(Frame(TEXT, b"x" * 900)) * 2, close(1000))
     await wait_all_tasks_blocked()
-    await peer.reset()
+    peer.reset()
     await wait_all_tasks_blocked()
     assert await ws.receive() == "x" * 900
     assert await ws.receive() == "x" * 900

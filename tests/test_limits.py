@@ -9,7 +9,16 @@ import pytest
 import trio
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
-from tests.bare import BINARY, KEY, Peer, close, dial, frame, head
+from tests.wire import (
+    BINARY,
+    WEBSOCKET_KEY,
+    Frame,
+    Peer,
+    close,
+    dial,
+    masked,
+    upgrade_request,
+)
 from trio_fastws import (
     ConnectionBroken,
     EventHandler,
@@ -38,9 +47,9 @@ async def test_one_connection_too_many_is_a_503(
             answer = await third.shake()
             assert answer.startswith(b"HTTP/1.1 503 ")
             assert b"Retry-After: 5\r\n" in answer
-            assert b"the server has its 2 connections" in await third.rest()
+            assert b"the server has its 2 connections" in await third.read_rest()
         await first.send(close(1000))
-        await first.rest()
+        await first.read_rest()
         async with await dial(server.port) as fourth:
             assert b" 101 " in await fourth.shake()
 
@@ -61,8 +70,8 @@ async def test_limit_holds_for_handshakes_decided_at_once(transport, serve) -> N
         EventHandler(), limits=Limits(connections=1), on_request=on_request
     )
     async with await dial(server.port) as one, await dial(server.port) as two:
-        await one.send(head())
-        await two.send(head())
+        await one.send(upgrade_request())
+        await two.send(upgrade_request())
         await wait_all_tasks_blocked()
         go_on.set()
         answers = [(await peer.read_head()).split()[1] for peer in (one, two)]
@@ -160,11 +169,13 @@ async def test_what_an_upgrade_takes_by_default_is_what_a_server_does(
         ("Host", "a"),
         ("Upgrade", "websocket"),
         ("Connection", "Upgrade"),
-        ("Sec-WebSocket-Key", KEY),
+        ("Sec-WebSocket-Key", WEBSOCKET_KEY),
         ("Sec-WebSocket-Version", "13"),
     ]
     async with upgrade(ours, Request("GET", "/", fields)) as ws:
-        await theirs.send_all(frame(BINARY, bytes(MIB)) + frame(BINARY, bytes(MIB + 1)))
+        await theirs.send_all(
+            masked(Frame(BINARY, bytes(MIB))) + masked(Frame(BINARY, bytes(MIB + 1)))
+        )
         assert len(await ws.receive()) == MIB
         with pytest.raises(ConnectionBroken, match=r"limit of 1048576 \(Limits\.mess"):
             await ws.receive()

@@ -9,7 +9,15 @@ import pytest
 import trio
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
-from tests.bare import TEXT, Peer, close, dial, frame, head, plain
+from tests.wire import (
+    TEXT,
+    Frame,
+    Peer,
+    close,
+    dial,
+    plain_request,
+    upgrade_request,
+)
 from trio_fastws import EventHandler, Limits, open_websocket
 
 
@@ -21,7 +29,7 @@ def everything(caplog) -> None:
 async def shake(port: int, target: str = "/chat?secret=1") -> tuple[Peer, str]:
     """Shake hands; return the peer, and its address as a person reads it."""
     peer = await dial(port)
-    await peer.send(head(target=target))
+    await peer.send(upgrade_request(target=target))
     assert b" 101 " in await peer.read_head()
     return peer, ":".join(map(str, peer.stream.socket.getsockname()))
 
@@ -74,7 +82,7 @@ async def test_an_exception_names_connection_and_handler(
     async with peer:
         await wait_all_tasks_blocked()
         (ws,) = server.connections
-        await peer.send(frame(TEXT, b"a"))
+        await peer.send(Frame(TEXT, b"a"))
         assert (await peer.read_close())[0] == 1011
     record = find(caplog, f"exception in {where} [")
     assert which(record) == (
@@ -95,7 +103,7 @@ async def test_a_task_is_named(serve, caplog) -> None:
     server = await serve(handler)
     peer, address = await shake(server.port)
     async with peer:
-        await peer.send(frame(TEXT, b"a"))
+        await peer.send(Frame(TEXT, b"a"))
         await peer.read_close()
     record = find(caplog, f"exception in task {__name__}.fail [")
     assert f"peer {address}, path /chat" in which(record)
@@ -106,7 +114,7 @@ async def test_an_end_that_is_passed_on_names_it_too(serve, caplog) -> None:
     for peer, _ in [await shake(server.port), await shake(server.port)]:
         async with peer:
             await peer.send(close(1000))
-            await peer.rest()
+            await peer.read_rest()
     await wait_all_tasks_blocked()
     records = [r for r in caplog.records if " ended: " in r.getMessage()]
     assert len({r.connection_id for r in records}) == 2
@@ -125,7 +133,10 @@ async def test_a_peer_that_breaks_the_protocol_is_named(serve, caplog) -> None:
 @pytest.mark.parametrize(
     ("data", "start"),
     [
-        (head(target="/chat", without=("Upgrade",)), "handshake refused: 426"),
+        (
+            upgrade_request(target="/chat", without=("Upgrade",)),
+            "handshake refused: 426",
+        ),
         (b"", "connection ended in its opening handshake"),
         (b"\x16\x03\x01\r\n", "handshake refused: 400"),
     ],
@@ -137,8 +148,8 @@ async def test_a_handshake_that_fails_names_its_peer(
     async with await dial(server.port) as peer:
         address = ":".join(map(str, peer.stream.socket.getsockname()))
         await peer.send(data)
-        await peer.stream.send_eof()
-        await peer.rest()
+        await peer.send_eof()
+        await peer.read_rest()
     record = find(caplog, start)
     path = ", path /chat" if data.startswith(b"GET") else ""
     assert which(record) == f"peer {address}{path}"
@@ -152,8 +163,8 @@ async def test_a_failing_on_request_names_its_peer(serve, caplog) -> None:
     server = await serve(Chat(), on_request=on_request)
     async with await dial(server.port) as peer:
         address = ":".join(map(str, peer.stream.socket.getsockname()))
-        await peer.send(plain("/page"))
-        assert b" 500 " in await peer.rest()
+        await peer.send(plain_request("/page"))
+        assert b" 500 " in await peer.read_rest()
     record = find(caplog, "exception in on_request")
     assert which(record) == f"peer {address}, path /page"
 
@@ -189,9 +200,9 @@ async def test_a_long_path_is_cut_and_a_kept_request_is_not(serve, keep) -> None
     target = "/" + "a" * 1000
     peer, _ = await shake(server.port, target)
     async with peer:
-        await peer.send(frame(TEXT, b"a"))
+        await peer.send(Frame(TEXT, b"a"))
         answer = target if keep else "dropped"
-        assert await peer.read_frame() == (TEXT, answer.encode())
+        assert await peer.read_frame() == Frame(TEXT, answer.encode())
     assert reprs[0].endswith(f"path /{'a' * 60}...>")
 
 

@@ -6,7 +6,12 @@ import pytest
 import trio
 from trio.testing import lockstep_stream_pair, wait_all_tasks_blocked
 
-from tests.bare import Peer, dial, head, plain
+from tests.wire import (
+    Peer,
+    dial,
+    plain_request,
+    upgrade_request,
+)
 from trio_fastws import Limits, Request, Response, WebSocket
 
 
@@ -23,7 +28,7 @@ async def entered(server, count: int) -> None:
 async def ended(peer: Peer) -> bool:
     """Return whether a peer's connection ends without a word."""
     try:
-        return await peer.rest() == b""
+        return await peer.read_rest() == b""
     except trio.BrokenResourceError:
         return True
 
@@ -34,12 +39,12 @@ async def test_the_oldest_silent_handshake_makes_room(
     server = await serve(park, limits=Limits(pending_handshakes=2))
     async with await dial(server.port) as one, await dial(server.port) as two:
         await entered(server, 1)
-        await two.send(head()[:20])
+        await two.send(upgrade_request()[:20])
         await entered(server, 2)
         async with await dial(server.port) as three:
             assert b" 101 " in await three.shake()
             assert await ended(one)
-            await two.send(head()[20:])
+            await two.send(upgrade_request()[20:])
             assert b" 101 " in await two.read_head()
             assert server.statistics().handshakes_dropped == 1
     texts = [record.getMessage() for record in no_errors_logged.records]
@@ -71,7 +76,7 @@ async def test_a_request_that_is_there_is_read_before_its_peer_goes(serve) -> No
     peers = []
     for _ in range(20):
         peer = await dial(server.port)
-        await peer.send(head())
+        await peer.send(upgrade_request())
         peers.append(peer)
     for peer in peers:
         assert b" 101 " in await peer.read_head()
@@ -115,14 +120,14 @@ async def test_who_waits_for_a_decision_is_the_last_to_make_room(
     options = {"listeners": [memory], "limits": Limits(pending_handshakes=2)}
     server = await serve(park, on_request=on_request, **options)
     async with Peer(memory.connect()) as slow, Peer(memory.connect()) as silent:
-        await slow.send(head(target="/slow"))
+        await slow.send(upgrade_request(target="/slow"))
         await wait_all_tasks_blocked()
         async with Peer(memory.connect()) as peer:
             assert b" 101 " in await peer.shake()
         assert await ended(silent)
         # With nobody else to go, the oldest of them does.
         async with Peer(memory.connect()) as later:
-            await later.send(head(target="/slow?later"))
+            await later.send(upgrade_request(target="/slow?later"))
             await wait_all_tasks_blocked()
             assert server.statistics().handshakes == 2
             async with Peer(memory.connect()) as peer:
@@ -144,12 +149,12 @@ async def test_refused_handshakes_and_pages_that_linger_are_bounded(
     for _ in range(50):
         peer = Peer(memory.connect())
         peers.append(peer)
-        await peer.send(plain())
+        await peer.send(plain_request())
         await peer.read_head()
         await wait_all_tasks_blocked()
     # Each has its answer, and none of them closes.
     for peer in peers[:45]:
-        await peer.rest()
+        await peer.read_rest()
         with pytest.raises(trio.BrokenResourceError):
             await peer.send(b"still here")
     for peer in peers[45:]:
@@ -171,11 +176,11 @@ async def test_pages_that_nobody_reads_make_room(
     for _ in range(9):
         peer = Peer(memory.connect(lockstep_stream_pair))
         peers.append(peer)
-        await peer.send(plain())
+        await peer.send(plain_request())
         await wait_all_tasks_blocked()
         assert server.statistics().handshakes <= 3
     assert server.statistics().handshakes_dropped == 6
     await peers[-1].read_head()
-    assert await peers[-1].rest() == body
+    assert await peers[-1].read_rest() == body
     for peer in peers:
         await peer.stream.aclose()

@@ -8,8 +8,12 @@ import zlib
 
 import pytest
 
-from tests.bare import BINARY, frame
 from tests.soak import Clients, serving
+from tests.wire import (
+    BINARY,
+    Frame,
+    masked,
+)
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or platform.libc_ver()[0] != "glibc",
@@ -25,7 +29,7 @@ def _bomb() -> bytes:
     # 1 KiB that inflates to 1 MiB, and is not the end of its message.
     deflate = zlib.compressobj(9, zlib.DEFLATED, -12)
     data = deflate.compress(bytes(MESSAGE)) + deflate.flush(zlib.Z_SYNC_FLUSH)
-    whole = frame(BINARY, data, fin=False)
+    whole = masked(Frame(BINARY, data, fin=False))
     return bytes([whole[0] | 0x40]) + whole[1:]
 
 

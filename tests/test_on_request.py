@@ -8,7 +8,15 @@ import pytest
 import trio
 from trio.testing import lockstep_stream_pair, wait_all_tasks_blocked
 
-from tests.bare import TEXT, Peer, dial, frame, head, plain
+from tests.wire import (
+    TEXT,
+    Frame,
+    Peer,
+    dial,
+    masked,
+    plain_request,
+    upgrade_request,
+)
 from trio_fastws import Request, Response, Timeouts, WebSocket
 
 PAGE = Response(200, [("Content-Type", "text/html")], b"<h1>hello</h1>")
@@ -37,13 +45,13 @@ async def test_get_is_answered_and_the_connection_ends(
 ) -> None:
     server = await serve(echo, on_request=on_request)
     async with await dial(server.port) as peer:
-        await peer.send(plain("/page"))
+        await peer.send(plain_request("/page"))
         answer = await peer.read_head()
         assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
         assert b"Content-Type: text/html\r\n" in answer
         assert b"Content-Length: 14\r\n" in answer
         assert b"Connection: close\r\n" in answer
-        assert await peer.rest() == b"<h1>hello</h1>"
+        assert await peer.read_rest() == b"<h1>hello</h1>"
 
 
 @both
@@ -52,12 +60,12 @@ async def test_head_gets_the_same_head_and_no_body(
 ) -> None:
     server = await serve(echo, on_request=on_request)
     async with await dial(server.port) as peer:
-        await peer.send(plain("/page", "GET"))
+        await peer.send(plain_request("/page", "GET"))
         expected = await peer.read_head()
     async with await dial(server.port) as peer:
-        await peer.send(plain("/page", "HEAD"))
+        await peer.send(plain_request("/page", "HEAD"))
         assert await peer.read_head() == expected
-        assert await peer.rest() == b""
+        assert await peer.read_rest() == b""
 
 
 @both
@@ -65,8 +73,8 @@ async def test_none_accepts_the_upgrade(transport, serve, on_request) -> None:
     server = await serve(echo, on_request=on_request)
     async with await dial(server.port) as peer:
         assert b" 101 " in await peer.shake()
-        await peer.send(frame(TEXT, b"hi"))
-        assert await peer.read_frame() == (TEXT, b"hi")
+        await peer.send(Frame(TEXT, b"hi"))
+        assert await peer.read_frame() == Frame(TEXT, b"hi")
 
 
 @both
@@ -74,18 +82,18 @@ async def test_none_for_a_plain_request_is_a_426(transport, serve, on_request) -
     server = await serve(echo, on_request=on_request)
     for method in ("GET", "OPTIONS"):
         async with await dial(server.port) as peer:
-            await peer.send(plain("/ws", method))
+            await peer.send(plain_request("/ws", method))
             answer = await peer.read_head()
             # RFC 9110 15.5.22: MUST send an Upgrade field in a 426
             assert answer.startswith(b"HTTP/1.1 426 ")
             assert b"Upgrade: websocket\r\n" in answer
             assert b"Sec-WebSocket-Version: 13\r\n" in answer
-            assert b"header is missing; /ws is for WebSockets" in await peer.rest()
+            assert b"header is missing; /ws is for WebSockets" in await peer.read_rest()
     async with await dial(server.port) as peer:
         fields = b"Upgrade: h2c\r\nConnection: Upgrade\r\n\r\n"
-        await peer.send(plain("/ws")[:-2] + fields)
+        await peer.send(plain_request("/ws")[:-2] + fields)
         assert b"426" in await peer.read_head()
-        assert b"header is not 'websocket'; /ws is" in await peer.rest()
+        assert b"header is not 'websocket'; /ws is" in await peer.read_rest()
 
 
 @both
@@ -111,7 +119,7 @@ async def test_health_checks_and_old_proxies_get_the_page(
         assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
         assert b"Connection: close\r\n" in answer
         body = b"" if request_head.startswith(b"HEAD") else b"<h1>hello</h1>"
-        assert await peer.rest() == body
+        assert await peer.read_rest() == body
 
 
 async def test_it_is_told_method_and_version(transport, serve) -> None:
@@ -122,11 +130,15 @@ async def test_it_is_told_method_and_version(transport, serve) -> None:
         return Response(204)
 
     server = await serve(echo, on_request=on_request)
-    for data in (b"OPTIONS * HTTP/1.0\r\n\r\n", plain("/a"), plain("/b", "HEAD")):
+    for data in (
+        b"OPTIONS * HTTP/1.0\r\n\r\n",
+        plain_request("/a"),
+        plain_request("/b", "HEAD"),
+    ):
         async with await dial(server.port) as peer:
             await peer.send(data)
             assert b" 204 " in await peer.read_head()
-            await peer.rest()
+            await peer.read_rest()
     assert seen == [
         ("OPTIONS", "*", "1.0", ""),
         ("GET", "/a", "1.1", "example.com"),
@@ -140,11 +152,11 @@ async def test_upgrade_over_1_0_is_refused_before_it_is_asked(
 ) -> None:
     server = await serve(echo, on_request=lambda _: PAGE)
     async with await dial(server.port) as peer:
-        await peer.send(head(version="HTTP/1.0", without=without))
+        await peer.send(upgrade_request(version="HTTP/1.0", without=without))
         answer = await peer.read_head()
         assert answer.startswith(b"HTTP/1.1 426 ")
         assert b"Upgrade: websocket\r\n" in answer
-        assert b"proxy_http_version 1.1" in await peer.rest()
+        assert b"proxy_http_version 1.1" in await peer.read_rest()
 
 
 @pytest.mark.parametrize(
@@ -171,9 +183,9 @@ async def test_what_is_refused_before_it_is_asked(
 async def test_response_refuses_an_upgrade(transport, serve, on_request) -> None:
     server = await serve(echo, on_request=on_request)
     async with await dial(server.port) as peer:
-        await peer.send(head(target="/page"))
+        await peer.send(upgrade_request(target="/page"))
         assert b" 200 " in await peer.read_head()
-        assert await peer.rest() == b"<h1>hello</h1>"
+        assert await peer.read_rest() == b"<h1>hello</h1>"
     assert server.statistics().accepted == 0
 
 
@@ -187,7 +199,7 @@ async def test_request_says_all_there_is(transport, serve) -> None:
 
     server = await serve(echo, on_request=on_request)
     async with await dial(server.port) as peer:
-        await peer.send(head("X-A: b", target="/p?q=1"))
+        await peer.send(upgrade_request("X-A: b", target="/p?q=1"))
         await peer.read_head()
     assert seen == [("GET", "/p", "q=1", "b")]
 
@@ -214,12 +226,12 @@ async def test_failure_is_a_500_and_is_logged_once(
     transport, serve, caplog, on_request
 ) -> None:
     server = await serve(echo, on_request=on_request)
-    for request in (plain(), head()):
+    for request in (plain_request(), upgrade_request()):
         caplog.clear()
         async with await dial(server.port) as peer:
             await peer.send(request)
             assert b" 500 " in await peer.read_head()
-            assert b"on purpose" not in await peer.rest()
+            assert b"on purpose" not in await peer.read_rest()
         (record,) = [r for r in caplog.records if r.levelno >= logging.WARNING]
         assert record.exc_info is not None
 
@@ -236,16 +248,16 @@ async def test_early_frames_are_kept_while_it_decides(
     server = await serve(echo, on_request=on_request)
     async with await dial(server.port) as peer:
         # With the head, in the read after it, and in one that must wait.
-        await peer.send(head() + frame(TEXT, b"1"))
+        await peer.send(upgrade_request(), Frame(TEXT, b"1"))
         await wait_all_tasks_blocked()
-        await peer.send(frame(TEXT, b"2"))
+        await peer.send(Frame(TEXT, b"2"))
         await wait_all_tasks_blocked()
-        await peer.send(frame(TEXT, b"3"))
+        await peer.send(Frame(TEXT, b"3"))
         await wait_all_tasks_blocked()
         go_on.set()
         assert b" 101 " in await peer.read_head()
         for text in (b"1", b"2", b"3"):
-            assert await peer.read_frame() == (TEXT, text)
+            assert await peer.read_frame() == Frame(TEXT, text)
 
 
 async def test_flood_of_early_data_is_held_back(transport, serve) -> None:
@@ -256,9 +268,9 @@ async def test_flood_of_early_data_is_held_back(transport, serve) -> None:
         return None
 
     server = await serve(echo, on_request=on_request)
-    data = frame(TEXT, b"x" * 50_000) * 400
+    data = masked(Frame(TEXT, b"x" * 50_000)) * 400
     async with await dial(server.port) as peer, trio.open_nursery() as nursery:
-        await peer.send(head())
+        await peer.send(upgrade_request())
         await wait_all_tasks_blocked()
         sent = trio.Event()
 
@@ -272,7 +284,7 @@ async def test_flood_of_early_data_is_held_back(transport, serve) -> None:
         go_on.set()
         await peer.read_head()
         for _ in range(400):
-            assert await peer.read_frame() == (TEXT, b"x" * 50_000)
+            assert await peer.read_frame() == Frame(TEXT, b"x" * 50_000)
 
 
 async def test_it_shares_the_handshake_timeout(
@@ -290,8 +302,8 @@ async def test_it_shares_the_handshake_timeout(
     server = await serve(echo, on_request=on_request, **options)
     async with Peer(memory.connect()) as peer:
         await trio.sleep(2)
-        await peer.send(head())
-        await peer.rest()
+        await peer.send(upgrade_request())
+        await peer.read_rest()
     assert len(cancelled) == 1
     assert 6 <= cancelled[0] < 6.1
     assert server.statistics().handshakes == 0
@@ -312,9 +324,12 @@ async def test_peer_that_leaves_meanwhile_cancels_it(
 
     server = await serve(echo, on_request=on_request)
     peer = await dial(server.port)
-    await peer.send(head())
+    await peer.send(upgrade_request())
     await asked.wait()
-    await (peer.reset() if how == "reset" else peer.stream.aclose())
+    if how == "reset":
+        peer.reset()
+    else:
+        await peer.stream.aclose()
     await cancelled.wait()
     assert server.statistics().handshakes == 0
 
@@ -322,11 +337,11 @@ async def test_peer_that_leaves_meanwhile_cancels_it(
 async def test_large_answer_goes_out_whole_to_a_slow_reader(transport, serve) -> None:
     body = bytes(range(256)) * 40_000
     server = await serve(echo, on_request=lambda _: Response(200, (), body))
-    async with await dial(server.port, rcvbuf=4096) as peer:
-        await peer.send(plain())
+    async with await dial(server.port, receive_buffer=4096) as peer:
+        await peer.send(plain_request())
         await wait_all_tasks_blocked()
         await peer.read_head()
-        assert await peer.rest() == body
+        assert await peer.read_rest() == body
 
 
 async def test_large_answer_goes_on_when_more_bytes_come(
@@ -340,11 +355,11 @@ async def test_large_answer_goes_on_when_more_bytes_come(
 
     await serve(echo, on_request=on_request, listeners=[memory])
     async with Peer(memory.connect(lockstep_stream_pair)) as peer:
-        await peer.send(plain())
+        await peer.send(plain_request())
         await wait_all_tasks_blocked()
         await peer.send(b"more")
         await peer.read_head()
-        assert await peer.rest() == body
+        assert await peer.read_rest() == body
 
 
 @pytest.mark.parametrize("size", [50_000, 1_000_000])
@@ -356,7 +371,7 @@ async def test_answer_that_nobody_reads_is_given_up(
     options = {"listeners": [memory], "timeouts": timeouts}
     server = await serve(echo, on_request=lambda _: Response(200, (), body), **options)
     async with Peer(memory.connect(lockstep_stream_pair)) as peer:
-        await peer.send(plain())
+        await peer.send(plain_request())
         with pytest.raises(trio.BrokenResourceError):  # noqa: PT012 - at some time
             while True:
                 await peer.send(b"still here")
@@ -382,7 +397,7 @@ async def test_slow_but_steady_reader_gets_all_of_a_page(
     options = {"listeners": [memory], "timeouts": timeouts}
     server = await serve(echo, on_request=lambda _: Response(200, (), body), **options)
     async with Peer(memory.connect(lockstep_stream_pair)) as peer:
-        await peer.send(plain())
+        await peer.send(plain_request())
         # 10 kB/s: half a minute, and seven for each piece that the stream takes.
         assert await read_slowly(peer, 1, 10_000) > len(body)
         assert trio.current_time() > 30
@@ -403,7 +418,7 @@ async def test_page_that_the_system_holds_goes_out_whole(
         timeouts=await_all,
         **options,
     )
-    async with await dial(server.port, rcvbuf=8192) as peer:
+    async with await dial(server.port, receive_buffer=8192) as peer:
         if kind == "TLS":
             peer.stream = trio.SSLStream(
                 peer.stream,
@@ -411,7 +426,7 @@ async def test_page_that_the_system_holds_goes_out_whole(
                 server_hostname="localhost",
                 https_compatible=True,
             )
-        await peer.send(plain())
+        await peer.send(plain_request())
         assert await read_slowly(peer, 0.5, 3000) > len(body)
     assert trio.current_time() > 30
 
@@ -428,12 +443,12 @@ async def test_peer_that_ends_its_direction_behind_the_request_is_answered(
 
     server = await serve(echo, listeners=[memory], on_request=on_request)
     async with Peer(memory.connect()) as peer:
-        await peer.send(plain())
-        await peer.stream.send_eof()
+        await peer.send(plain_request())
+        await peer.send_eof()
         await wait_all_tasks_blocked()
         decide.set()
         assert await peer.read_head()
-        assert await peer.rest() == b"<h1>hello</h1>"
+        assert await peer.read_rest() == b"<h1>hello</h1>"
     await wait_all_tasks_blocked()
     assert server.statistics().handshakes == 0
 
@@ -448,11 +463,11 @@ async def test_the_same_over_tcp(transport, serve, no_errors_logged) -> None:
 
     server = await serve(echo, on_request=on_request)
     async with await dial(server.port) as peer:
-        await peer.send(plain())
-        await peer.stream.send_eof()
+        await peer.send(plain_request())
+        await peer.send_eof()
         ended.set()
         assert await peer.read_head()
-        assert await peer.rest() == b"<h1>hello</h1>"
+        assert await peer.read_rest() == b"<h1>hello</h1>"
 
 
 async def test_large_answer_goes_out_whole_to_a_peer_that_has_ended_its_direction(
@@ -467,9 +482,9 @@ async def test_large_answer_goes_out_whole_to_a_peer_that_has_ended_its_directio
 
     await serve(echo, listeners=[memory], on_request=on_request)
     async with Peer(memory.connect(lockstep_stream_pair)) as peer:
-        await peer.send(plain())
+        await peer.send(plain_request())
         await wait_all_tasks_blocked()
-        await peer.stream.send_eof()
+        await peer.send_eof()
         await wait_all_tasks_blocked()
         await peer.read_head()
-        assert await peer.rest() == body
+        assert await peer.read_rest() == body

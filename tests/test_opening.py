@@ -9,7 +9,15 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.bare import ACCEPT, TEXT, Peer, dial, frame, head
+from tests.wire import (
+    TEXT,
+    WEBSOCKET_ACCEPT,
+    Frame,
+    Peer,
+    dial,
+    masked,
+    upgrade_request,
+)
 from trio_fastws import Limits, Timeouts, WebSocket
 
 
@@ -23,7 +31,7 @@ async def answer_to(port: int, request: bytes) -> tuple[int, bytes, bytes]:
     async with await dial(port) as peer:
         await peer.send(request)
         answer = await peer.read_head()
-        body = await peer.rest()
+        body = await peer.read_rest()
     length = re.search(rb"Content-Length: (\d+)", answer)
     assert length is not None
     assert int(length[1]) == len(body)
@@ -36,33 +44,43 @@ async def test_101_carries_the_accept_key(transport, serve) -> None:
     async with await dial(server.port) as peer:
         answer = await peer.shake()
         assert answer.startswith(b"HTTP/1.1 101 ")
-        assert f"Sec-WebSocket-Accept: {ACCEPT}".encode() in answer
+        assert f"Sec-WebSocket-Accept: {WEBSOCKET_ACCEPT}".encode() in answer
 
 
 @pytest.mark.parametrize(
     ("request_head", "status", "words"),
     [
-        (head(without=("Host",)), 400, "Host header is missing"),
-        (head("Host: two"), 400, "Host header is repeated"),
-        (head(without=("Connection",)), 400, "Connection header lacks 'Upgrade'"),
-        (head(without=("Sec-WebSocket-Key",)), 400, "Sec-WebSocket-Key"),
-        (head("Content-Length: 5"), 400, "body"),
-        (head(method="POST"), 405, "not allowed"),
-        (head(without=("Upgrade",)), 426, "a proxy may have removed it"),
+        (upgrade_request(without=("Host",)), 400, "Host header is missing"),
+        (upgrade_request("Host: two"), 400, "Host header is repeated"),
+        (
+            upgrade_request(without=("Connection",)),
+            400,
+            "Connection header lacks 'Upgrade'",
+        ),
+        (upgrade_request(without=("Sec-WebSocket-Key",)), 400, "Sec-WebSocket-Key"),
+        (upgrade_request("Content-Length: 5"), 400, "body"),
+        (upgrade_request(method="POST"), 405, "not allowed"),
+        (upgrade_request(without=("Upgrade",)), 426, "a proxy may have removed it"),
         (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", 426, "Upgrade header is missing"),
         (
-            head("Sec-WebSocket-Version: 8", without=("Sec-WebSocket-Version",)),
+            upgrade_request(
+                "Sec-WebSocket-Version: 8", without=("Sec-WebSocket-Version",)
+            ),
             426,
             "Sec-WebSocket-Version is not 13",
         ),
-        (head(*(f"X-{i}: 1" for i in range(200))), 431, "over the limit of 128"),
-        (head(f"Cookie: {'c' * 70_000}"), 431, "over the limit of 65536"),
-        (head(version="HTTP/1.0"), 426, "needs HTTP/1.1"),
-        (head(version="HTTP/2.0"), 505, "only HTTP/1.1 and 1.0"),
-        (head(method="OPTIONS"), 405, "a WebSocket needs GET"),
+        (
+            upgrade_request(*(f"X-{i}: 1" for i in range(200))),
+            431,
+            "over the limit of 128",
+        ),
+        (upgrade_request(f"Cookie: {'c' * 70_000}"), 431, "over the limit of 65536"),
+        (upgrade_request(version="HTTP/1.0"), 426, "needs HTTP/1.1"),
+        (upgrade_request(version="HTTP/2.0"), 505, "only HTTP/1.1 and 1.0"),
+        (upgrade_request(method="OPTIONS"), 405, "a WebSocket needs GET"),
         (b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", 426, None),
         (b"OPTIONS / HTTP/1.0\r\n\r\n", 426, "Upgrade header is missing"),
-        (head(method="BREW"), 501, "not known"),
+        (upgrade_request(method="BREW"), 501, "not known"),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "not an HTTP request"),
     ],
 )
@@ -74,7 +92,7 @@ async def test_refusal_tells_status_and_reason(
         async with await dial(server.port) as peer:
             await peer.send(request_head)
             assert int((await peer.read_head()).split()[1]) == status
-            assert await peer.rest() == b""
+            assert await peer.read_rest() == b""
         return
     got, _, body = await answer_to(server.port, request_head)
     assert got == status
@@ -84,9 +102,9 @@ async def test_refusal_tells_status_and_reason(
 
 async def test_405_and_426_tell_what_would_do(transport, serve) -> None:
     server = await serve(echo)
-    _, answer, _ = await answer_to(server.port, head(method="POST"))
+    _, answer, _ = await answer_to(server.port, upgrade_request(method="POST"))
     assert b"Allow: GET, HEAD, OPTIONS\r\n" in answer
-    _, answer, _ = await answer_to(server.port, head(without=("Upgrade",)))
+    _, answer, _ = await answer_to(server.port, upgrade_request(without=("Upgrade",)))
     assert b"Upgrade: websocket" in answer
     assert b"Sec-WebSocket-Version: 13" in answer
 
@@ -94,7 +112,7 @@ async def test_405_and_426_tell_what_would_do(transport, serve) -> None:
 async def test_head_may_come_byte_by_byte(transport, serve) -> None:
     server = await serve(echo)
     async with await dial(server.port) as peer:
-        for byte in head():
+        for byte in upgrade_request():
             await peer.send(bytes([byte]))
             await trio.lowlevel.checkpoint()
         assert (await peer.read_head()).startswith(b"HTTP/1.1 101 ")
@@ -103,21 +121,23 @@ async def test_head_may_come_byte_by_byte(transport, serve) -> None:
 async def test_bytes_behind_the_head_belong_to_the_websocket(transport, serve) -> None:
     server = await serve(echo)
     async with await dial(server.port) as peer:
-        await peer.shake(early=frame(TEXT, b"early") + frame(TEXT, b"ly"))
-        assert await peer.read_frame() == (TEXT, b"early")
-        assert await peer.read_frame() == (TEXT, b"ly")
+        await peer.shake(
+            early=masked(Frame(TEXT, b"early")) + masked(Frame(TEXT, b"ly"))
+        )
+        assert await peer.read_frame() == Frame(TEXT, b"early")
+        assert await peer.read_frame() == Frame(TEXT, b"ly")
 
 
 async def test_frame_may_begin_in_the_read_of_the_head(transport, serve) -> None:
     server = await serve(echo)
-    data = head() + frame(TEXT, b"split")
-    for cut in range(len(head()) - 5, len(data)):
+    data = upgrade_request() + masked(Frame(TEXT, b"split"))
+    for cut in range(len(upgrade_request()) - 5, len(data)):
         async with await dial(server.port) as peer:
             await peer.send(data[:cut])
             await wait_all_tasks_blocked()
             await peer.send(data[cut:])
             await peer.read_head()
-            assert await peer.read_frame() == (TEXT, b"split")
+            assert await peer.read_frame() == Frame(TEXT, b"split")
 
 
 @pytest.mark.parametrize(
@@ -140,7 +160,7 @@ async def test_origin(transport, serve, origins, origin, status) -> None:
         answer = await peer.shake(*fields)
         assert int(answer.split()[1]) == status
         if status == 403:
-            assert b"Origin is" in await peer.rest()
+            assert b"Origin is" in await peer.read_rest()
 
 
 @pytest.mark.parametrize(
@@ -164,7 +184,7 @@ async def test_subprotocol(transport, serve, supported, offered, chosen) -> None
     server = await serve(handler, subprotocols=supported)
     fields = [] if offered is None else [f"Sec-WebSocket-Protocol: {offered}"]
     async with await dial(server.port) as peer:
-        await peer.send(head(*fields, target="/chat"))
+        await peer.send(upgrade_request(*fields, target="/chat"))
         answer = await peer.read_head()
         await wait_all_tasks_blocked()
     assert seen == [chosen]
@@ -179,7 +199,9 @@ async def test_failing_choice_of_subprotocol_is_a_500(
     transport, serve, caplog, choose
 ) -> None:
     server = await serve(echo, subprotocols=choose)
-    status, _, _ = await answer_to(server.port, head("Sec-WebSocket-Protocol: a"))
+    status, _, _ = await answer_to(
+        server.port, upgrade_request("Sec-WebSocket-Protocol: a")
+    )
     assert status == 500
     assert [r.levelno for r in caplog.records] == [logging.ERROR]
     async with await dial(server.port) as peer:
@@ -199,7 +221,10 @@ async def test_noise_is_one_debug_line(
     peer = await dial(server.port)
     if noise:
         await peer.send(noise)
-    await (peer.reset() if reset else peer.stream.aclose())
+    if reset:
+        peer.reset()
+    else:
+        await peer.stream.aclose()
     while server.statistics().handshakes or not no_errors_logged.records:
         await trio.lowlevel.checkpoint()
     await wait_all_tasks_blocked()
@@ -211,9 +236,9 @@ async def test_noise_is_one_debug_line(
     ("noise", "words"),
     [
         (b"GET / HTTP/1.1\nHost: a\n\n", b"LF alone"),
-        (head()[:-2] + b"X: y\n\n", b"LF alone"),
+        (upgrade_request()[:-2] + b"X: y\n\n", b"LF alone"),
         (b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n", b"PROXY protocol"),
-        (b"PROXY UNKNOWN\r\n" + head(), b"PROXY protocol"),
+        (b"PROXY UNKNOWN\r\n" + upgrade_request(), b"PROXY protocol"),
         (b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", None),
         (b"\x16\x03\x01\x02\x00\x01", b"TLS"),
         (b"GET / HTTP/1.1\r\nHost a\r\n", b"malformed request"),
@@ -229,7 +254,7 @@ async def test_what_is_no_request_is_refused_at_once(
             await peer.send(noise[at : at + size])
             await wait_all_tasks_blocked()
         assert (await peer.read_head()).startswith(b"HTTP/1.1 40")
-        body = await peer.rest()
+        body = await peer.read_rest()
         assert trio.current_time() < 1
     if words is not None:
         assert words in body
@@ -245,12 +270,12 @@ async def test_slow_head_is_given_up_after_the_handshake_timeout(
     async with Peer(memory.connect()) as peer, trio.open_nursery() as nursery:
 
         async def trickle() -> None:
-            for byte in head():
+            for byte in upgrade_request():
                 await peer.send(bytes([byte]))
                 await trio.sleep(1)
 
         nursery.start_soon(trickle)
-        assert await peer.rest() == b""
+        assert await peer.read_rest() == b""
         assert 7 <= trio.current_time() - started < 7.1
         nursery.cancel_scope.cancel()
 
@@ -262,22 +287,24 @@ async def test_silent_peer_is_given_up_after_the_handshake_timeout(
     async with Peer(memory.connect()) as peer:
         await wait_all_tasks_blocked()
         assert server.statistics().handshakes == 1
-        assert await peer.rest() == b""
+        assert await peer.read_rest() == b""
         assert 3 <= trio.current_time() < 3.1
     assert server.statistics().handshakes == 0
 
 
 async def test_head_limit_is_the_options(transport, serve) -> None:
     server = await serve(echo, limits=Limits(request_head=300, request_fields=8))
-    status, _, _ = await answer_to(server.port, head("X: " + "x" * 200))
+    status, _, _ = await answer_to(server.port, upgrade_request("X: " + "x" * 200))
     assert status == 431
-    status, _, _ = await answer_to(server.port, head("A: 1", "B: 1", "C: 1", "D: 1"))
+    status, _, _ = await answer_to(
+        server.port, upgrade_request("A: 1", "B: 1", "C: 1", "D: 1")
+    )
     assert status == 431
 
 
 async def test_head_without_an_end_is_refused_at_the_limit(transport, serve) -> None:
     server = await serve(echo, limits=Limits(request_head=300))
-    endless = head()[:-2] + b"X: " + b"x" * 400
+    endless = upgrade_request()[:-2] + b"X: " + b"x" * 400
     status, _, body = await answer_to(server.port, endless)
     assert status == 431
     assert b"over the limit of 300 bytes" in body

@@ -9,7 +9,11 @@ from functools import partial
 import pytest
 import trio
 
-from tests.bare import TEXT, dial, frame
+from tests.wire import (
+    TEXT,
+    Frame,
+    dial,
+)
 from trio_fastws import (
     EventHandler,
     Limits,
@@ -123,8 +127,8 @@ async def test_the_most_means_no_limit(
             assert await ws.receive() == message * 2
         async with await dial(server.port) as peer:
             await peer.shake()
-            await peer.send(frame(TEXT, b"a", fin=False) + frame(0, b"b"))
-            assert await peer.read_frame() == (TEXT, b"ab")
+            await peer.send(Frame(TEXT, b"a", fin=False), Frame(0, b"b"))
+            assert await peer.read_frame() == Frame(TEXT, b"ab")
             # A length as large as can be written, at whatever limit.
             await peer.send(b"\x82\xff" + (2**63 - 1).to_bytes(8) + bytes(4) + b"x")
             assert (await peer.read_close())[0] == 1009

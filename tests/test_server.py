@@ -9,7 +9,11 @@ import pytest
 import trio
 
 import trio_fastws
-from tests.bare import close, dial, head
+from tests.wire import (
+    close,
+    dial,
+    upgrade_request,
+)
 from trio_fastws import (
     EventHandler,
     Limits,
@@ -174,7 +178,7 @@ async def test_connections_and_statistics(transport, serve) -> None:
         assert ws.local_address == peer.stream.socket.getpeername()
         assert server.statistics() == trio_fastws.ServerStatistics(1, 0, 1)
         await peer.send(close(1000))
-        await peer.rest()
+        await peer.read_rest()
     await ws.wait_closed()
     assert server.connections == frozenset()
     assert server.statistics() == trio_fastws.ServerStatistics(0, 0, 1)
@@ -205,7 +209,7 @@ async def test_request_is_there_for_the_handler(transport, serve) -> None:
 
     server = await serve(handler)
     async with await dial(server.port) as peer:
-        await peer.send(head("X-Me: you", target="/a/b?c=d"))
+        await peer.send(upgrade_request("X-Me: you", target="/a/b?c=d"))
         await peer.read_head()
         assert await peer.read_close() == (1000, "")
     assert seen == [("/a/b", "c=d", "you")]

@@ -11,7 +11,16 @@ import trio
 import trio.lowlevel
 from trio.testing import wait_all_tasks_blocked
 
-from tests.bare import BINARY, CONTINUATION, TEXT, Peer, close, dial, frame, head
+from tests.wire import (
+    BINARY,
+    CONTINUATION,
+    TEXT,
+    Frame,
+    Peer,
+    close,
+    dial,
+    upgrade_request,
+)
 from trio_fastws import (
     ConnectionBroken,
     EventHandler,
@@ -76,7 +85,7 @@ async def test_everybody_is_told_1001(transport, no_errors_logged) -> None:
             await wait_all_tasks_blocked()
             assert not run.ended.is_set()
             await peer.send(close(1001))
-            assert await peer.rest() == b""
+            assert await peer.read_rest() == b""
             await peer.stream.aclose()
         await run.ended.wait()
 
@@ -93,7 +102,7 @@ async def test_queued_messages_leave_before_the_goodbye(transport, memory) -> No
             ws.send_nowait("last")
         run.stop()
         for text in (*map(str, range(100)), "last"):
-            assert await peer.read_frame() == (TEXT, text.encode())
+            assert await peer.read_frame() == Frame(TEXT, text.encode())
         assert await peer.read_close() == GOODBYE
 
 
@@ -108,22 +117,22 @@ async def test_large_backlog_leaves_before_the_goodbye(transport) -> None:
         await wait_all_tasks_blocked()
         received = bytearray()
         while len(received) < 20_000_000:
-            opcode, payload = await peer.read_frame()
-            assert opcode == (CONTINUATION if received else BINARY)
-            received += payload
+            frame = await peer.read_frame()
+            assert frame.opcode == (CONTINUATION if received else BINARY)
+            received += frame.payload
         assert received == bytes(20_000_000)
         assert await peer.read_close() == GOODBYE
         await peer.send(close(1001))
-        assert await peer.rest() == b""
+        assert await peer.read_rest() == b""
 
 
 async def test_handshakes_in_progress_get_503(transport, no_errors_logged) -> None:
     async with running(park) as run, await dial(run.server.port) as peer:
-        await peer.send(head()[:-2])
+        await peer.send(upgrade_request()[:-2])
         await wait_all_tasks_blocked()
         run.stop()
         assert (await peer.read_head()).startswith(b"HTTP/1.1 503 ")
-        assert b"the server is shutting down" in await peer.rest()
+        assert b"the server is shutting down" in await peer.read_rest()
         await peer.stream.aclose()
         await run.ended.wait()
 
@@ -140,11 +149,11 @@ async def test_undecided_handshake_gets_503(transport, no_errors_logged) -> None
 
     async with running(park, on_request=on_request) as run:
         async with await dial(run.server.port) as peer:
-            await peer.send(head())
+            await peer.send(upgrade_request())
             await wait_all_tasks_blocked()
             run.stop()
             assert (await peer.read_head()).startswith(b"HTTP/1.1 503 ")
-            assert b"the server is shutting down" in await peer.rest()
+            assert b"the server is shutting down" in await peer.read_rest()
         await run.ended.wait()
     assert cancelled == [True]
 
@@ -194,7 +203,7 @@ async def test_shielding_handler_delays_the_return_but_not_the_sockets(
         run.stop()
         assert await peer.read_close() == GOODBYE
         await peer.send(close(1001))
-        assert await peer.rest() == b""
+        assert await peer.read_rest() == b""
         await peer.stream.aclose()
         await wait_all_tasks_blocked()
         assert not run.ended.is_set()
@@ -212,15 +221,15 @@ async def test_shutdown_is_bounded(
         if what == "websocket":
             await peer.shake()
         elif what == "half a head":
-            await peer.send(head()[:20])
+            await peer.send(upgrade_request()[:20])
         elif what == "refused":
-            await peer.send(head(without=("Host",)))
+            await peer.send(upgrade_request(without=("Host",)))
         await wait_all_tasks_blocked()
         started = trio.current_time()
         run.stop()
         await run.ended.wait()
         assert trio.current_time() - started < 3.1
-        await peer.rest()
+        await peer.read_rest()
 
 
 async def test_goodbye_to_all_shares_one_deadline(
@@ -237,7 +246,7 @@ async def test_goodbye_to_all_shares_one_deadline(
         assert 3 <= trio.current_time() - started < 3.1
         for peer in peers:
             assert await peer.read_close() == GOODBYE
-            assert await peer.rest() == b""
+            assert await peer.read_rest() == b""
 
 
 async def test_on_close_is_called_for_all(transport, memory, autojump_clock) -> None:
@@ -270,8 +279,8 @@ async def test_messages_of_a_handler_before_it_is_cancelled_are_sent(
             await ws.send(message)
 
     async with running(handler) as run, await dial_and_shake(run.server.port) as peer:
-        await peer.send(frame(TEXT, b"hello"))
-        assert await peer.read_frame() == (TEXT, b"hello")
+        await peer.send(Frame(TEXT, b"hello"))
+        assert await peer.read_frame() == Frame(TEXT, b"hello")
         run.stop()
         assert await peer.read_close() == GOODBYE
 
@@ -355,7 +364,7 @@ async def test_handlers_are_cancelled_group_by_group(
         peers = []
         for word in [b"quit"] * 9 + [b"stay"] * 10 + [b"quit"] * 9 + [b"stay"] * 5:
             peer = await dial_and_shake(run.server.port)
-            await peer.send(frame(TEXT, word))
+            await peer.send(Frame(TEXT, word))
             if word == b"quit":
                 assert await peer.read_close() == (1000, "")
                 await trio.aclose_forcefully(peer.stream)

@@ -10,7 +10,9 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.bare import dial
+from tests.wire import (
+    dial,
+)
 from trio_fastws import Server, WebSocket, open_websocket, serve_websocket
 
 GOODBYE = (1001, "the server is shutting down")

@@ -10,8 +10,11 @@ import contextlib
 import pytest
 import trio
 
-from tests.bare import Peer
-from tests.raw import Peer as RawPeer, pair, socket_pair
+from tests.serving import pair
+from tests.wire import (
+    Peer,
+    socket_pair,
+)
 from trio_fastws import ConnectionBroken, Timeouts, open_websocket
 
 SIZE = 600_000
@@ -109,7 +112,7 @@ async def test_a_peer_that_has_everything_and_is_silent_is_given_up(
         assert ws.close_reason.endswith("5 s after a ping (Timeouts.ping_timeout)")
 
 
-async def drain(peer: RawPeer) -> None:
+async def drain(peer: Peer) -> None:
     while await peer.stream.receive_some(65536):
         pass
 

@@ -7,7 +7,12 @@ import threading
 import pytest
 import trio
 
-from tests.bare import CLOSE, TEXT, dial, frame
+from tests.wire import (
+    CLOSE,
+    TEXT,
+    Frame,
+    dial,
+)
 from trio_fastws import EventHandler, open_websocket
 
 ACTIONS = {
@@ -52,7 +57,7 @@ async def test_a_thread_may_look_and_may_call_by_trio(connect) -> None:
         return ws.closed, ws.statistics().messages_sent, ws.subprotocol, repr(ws)
 
     assert (await trio.to_thread.run_sync(work))[:3] == (False, 1, None)
-    assert await peer.read_frame() == (TEXT, b"from a thread")
+    assert await peer.read_frame() == Frame(TEXT, b"from a thread")
 
 
 async def test_a_thread_is_refused_in_the_middle_of_a_hook_too(serve) -> None:
@@ -75,9 +80,9 @@ async def test_a_thread_is_refused_in_the_middle_of_a_hook_too(serve) -> None:
     server = await serve(Slow())
     async with await dial(server.port) as peer:
         await peer.shake()
-        await peer.send(frame(TEXT, b"go"))
-        assert await peer.read_frame() == (TEXT, b"first")
-        assert await peer.read_frame() == (TEXT, b"second")
+        await peer.send(Frame(TEXT, b"go"))
+        assert await peer.read_frame() == Frame(TEXT, b"first")
+        assert await peer.read_frame() == Frame(TEXT, b"second")
     assert len(caught) == 1
 
 
@@ -101,9 +106,9 @@ async def test_another_trio_run_is_refused(connect, act) -> None:
     with pytest.raises(RuntimeError, match=r"trio\.from_thread"):
         await trio.to_thread.run_sync(trio.run, other)
     ws.send_nowait("still here")
-    assert await peer.read_frame() == (TEXT, b"still here")
+    assert await peer.read_frame() == Frame(TEXT, b"still here")
     ws.close_nowait()
-    assert (await peer.read_frame())[0] == CLOSE
+    assert (await peer.read_frame()).opcode == CLOSE
 
 
 async def test_a_piece_from_another_trio_run_is_refused(connect) -> None:
@@ -116,4 +121,4 @@ async def test_a_piece_from_another_trio_run_is_refused(connect) -> None:
     with pytest.raises(RuntimeError, match=r"trio\.from_thread"):
         await trio.to_thread.run_sync(trio.run, other)
     ws.send_nowait("still here")
-    assert await peer.read_frame() == (TEXT, b"still here")
+    assert await peer.read_frame() == Frame(TEXT, b"still here")

@@ -11,8 +11,17 @@ import trio
 import trustme
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
-from tests.bare import KEY, TEXT, Peer, close, dial, frame, head
-from tests.raw import socket_pair
+from tests.wire import (
+    TEXT,
+    WEBSOCKET_KEY,
+    Frame,
+    Peer,
+    close,
+    dial,
+    masked,
+    socket_pair,
+    upgrade_request,
+)
 from trio_fastws import (
     ConnectionBroken,
     PerMessageDeflate,
@@ -89,9 +98,11 @@ async def test_failing_client_reads_why_although_data_are_unread(
     async with Peer(stream) as peer:
         await peer.shake()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(peer.send, frame(TEXT, b"\xff") + bytes(3_000_000))
+            nursery.start_soon(
+                peer.send, masked(Frame(TEXT, b"\xff")) + bytes(3_000_000)
+            )
             assert (await peer.read_close())[0] == 1007
-            assert await peer.rest() == b""
+            assert await peer.read_rest() == b""
 
 
 @pytest.mark.parametrize("why", ["untrusted", "other name"])
@@ -160,9 +171,9 @@ async def test_wss_over_a_given_stream(transport, server_tls, client_tls) -> Non
     async with trio.open_nursery() as nursery:
 
         async def server() -> None:
-            await peer.welcome(behind=frame(TEXT, b"hi", masked=False))
+            await peer.welcome(behind=Frame(TEXT, b"hi"))
             assert await peer.read_close() == (1000, "")
-            await peer.send(close(1000, masked=False))
+            await peer.send(close(1000))
             await peer.stream.aclose()
 
         nursery.start_soon(server)
@@ -180,7 +191,7 @@ async def test_client_gives_a_server_up_that_does_not_speak_tls(
         async with open_websocket("wss://localhost/", stream=ours, tls=client_tls):
             pytest.fail("entered")
     assert 10 <= trio.current_time() < 10.1
-    await Peer(theirs).rest()
+    await Peer(theirs).read_rest()
 
 
 async def test_ssl_listener_serves_as_well(
@@ -227,7 +238,7 @@ async def test_a_server_sends_close_notify_as_well(
         assert await peer.read_close() == (1000, "done")
         if first == "server":
             await peer.send(close(1000, "done"))
-        assert await peer.rest() == b""
+        assert await peer.read_rest() == b""
         # And TCP ends without a reset, after our own close_notify.
         stream, trailing = await peer.stream.unwrap()
         assert (trailing, await stream.receive_some(1)) == (b"", b"")
@@ -244,11 +255,11 @@ async def test_a_client_sends_close_notify_as_well(
     async def serve_once() -> None:
         await peer.welcome()
         if first == "server":
-            await peer.send(close(1000, "done", masked=False))
+            await peer.send(close(1000, "done"))
         assert (await peer.read_close())[0] == 1000
         if first == "client":
-            await peer.send(close(1000, masked=False))
-        assert await peer.rest() == b""
+            await peer.send(close(1000))
+        assert await peer.read_rest() == b""
         stream, trailing = await peer.stream.unwrap()
         assert (trailing, await stream.receive_some(1)) == (b"", b"")
         await stream.aclose()
@@ -271,11 +282,11 @@ async def test_a_client_sends_close_notify_to_a_server_that_does_not(
         nursery.start_soon(peer.welcome)
         url = "wss://localhost/"
         async with open_websocket(url, stream=ours, tls=client_tls) as ws:
-            await peer.send(close(1000, masked=False))
+            await peer.send(close(1000))
             await ws.wait_closed()
         assert 1 <= trio.current_time() < 1.1
     assert await peer.read_close() == (1000, "")
-    assert await peer.rest() == b""
+    assert await peer.read_rest() == b""
 
 
 class Memory:
@@ -313,11 +324,11 @@ async def test_a_peer_that_sends_close_and_close_notify_at_once_is_answered_in_f
     async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
         memory = Memory(client_tls)
         await memory.run(stream, memory.tls.do_handshake)
-        await memory.run(stream, lambda: memory.tls.write(head()))
+        await memory.run(stream, lambda: memory.tls.write(upgrade_request()))
         answer = await memory.run(stream, lambda: memory.tls.read(65536))
         assert answer.startswith(b"HTTP/1.1 101")
         # Its Close and its close_notify leave together, in one write.
-        memory.tls.write(close(1000, "done"))
+        memory.tls.write(masked(close(1000, "done")))
         with pytest.raises(ssl.SSLWantReadError):
             memory.tls.unwrap()
         await memory.flush(stream)
@@ -338,7 +349,7 @@ async def test_plain_answers_over_tls_end_with_close_notify_too(
     async with Peer(secured(tcp, client_tls)) as peer:
         await peer.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert (await peer.read_head()).startswith(b"HTTP/1.1 426 ")
-        await peer.rest()
+        await peer.read_rest()
 
 
 async def test_upgrade_sends_close_notify(transport, server_tls, client_tls) -> None:
@@ -352,7 +363,7 @@ async def test_upgrade_sends_close_notify(transport, server_tls, client_tls) -> 
                 ("Host", "localhost"),
                 ("Upgrade", "websocket"),
                 ("Connection", "Upgrade"),
-                ("Sec-WebSocket-Key", KEY),
+                ("Sec-WebSocket-Key", WEBSOCKET_KEY),
                 ("Sec-WebSocket-Version", "13"),
             ]
             async with upgrade(stream, Request("GET", "/", fields)) as ws:
@@ -361,7 +372,7 @@ async def test_upgrade_sends_close_notify(transport, server_tls, client_tls) -> 
         nursery.start_soon(serve_once)
         async with Peer(secured(theirs, client_tls)) as peer:
             await peer.shake()
-            assert await peer.read_frame() == (TEXT, b"hi")
+            assert await peer.read_frame() == Frame(TEXT, b"hi")
             assert await peer.read_close() == (1000, "")
             await peer.send(close(1000))
-            assert await peer.rest() == b""
+            assert await peer.read_rest() == b""

@@ -9,7 +9,16 @@ import trio
 import trio.testing
 from trio.testing import wait_all_tasks_blocked
 
-from tests.bare import BINARY, CLOSE, TEXT, Peer, close, dial, frame
+from tests.wire import (
+    BINARY,
+    CLOSE,
+    TEXT,
+    Frame,
+    Peer,
+    close,
+    dial,
+    masked,
+)
 from trio_fastws import (
     ConnectionBroken,
     EventHandler,
@@ -46,7 +55,7 @@ async def unread(ws):
 
 def part(size: int) -> bytes:
     """Return a fragment: the rest of its message never comes."""
-    return frame(BINARY, bytes(size), fin=False)
+    return masked(Frame(BINARY, bytes(size), fin=False))
 
 
 async def connect(memory, count: int) -> list[Peer]:
@@ -59,7 +68,7 @@ async def connect(memory, count: int) -> list[Peer]:
 async def trickle(peer: Peer, size: int) -> None:
     """Send fragments: the rest of their message never comes."""
     for opcode in (BINARY, *[0] * (size // 10_000 - 1)):
-        await peer.send(frame(opcode, bytes(10_000), fin=False))
+        await peer.send(Frame(opcode, bytes(10_000), fin=False))
         await wait_all_tasks_blocked()
 
 
@@ -79,11 +88,11 @@ async def test_unfinished_messages_are_counted(
     one, two = await connect(memory, 2)
     assert server.statistics().bytes_held == 0
     await one.send(part(1000))
-    await two.send(frame(TEXT, b"x" * 500 + "\N{PILE OF POO}".encode(), fin=False))
+    await two.send(Frame(TEXT, b"x" * 500 + "\N{PILE OF POO}".encode(), fin=False))
     await wait_all_tasks_blocked()
     assert server.statistics().bytes_held == 1000 + 4 * 501
-    await one.send(frame(0, b"!"))
-    assert await one.read_frame() == (BINARY, bytes(1000) + b"!")
+    await one.send(Frame(0, b"!"))
+    assert await one.read_frame() == Frame(BINARY, bytes(1000) + b"!")
     await wait_all_tasks_blocked()
     assert server.statistics().bytes_held == 4 * 501
     await two.stream.aclose()
@@ -101,7 +110,7 @@ async def test_unread_messages_are_counted(
 
     server = await serve(take_one, listeners=[memory])
     (peer,) = await connect(memory, 1)
-    await peer.send(frame(TEXT, b"x" * 100) + frame(BINARY, b"y" * 200))
+    await peer.send(Frame(TEXT, b"x" * 100), Frame(BINARY, b"y" * 200))
     await wait_all_tasks_blocked()
     assert server.statistics().bytes_held == 100 + 64 + 200 + 64
     await trio.sleep(2)
@@ -124,11 +133,11 @@ async def test_what_waits_to_be_written_is_counted(
     make_pair = trio.testing.lockstep_stream_pair
     async with Peer(memory.connect(make_pair)) as peer:
         await peer.shake()
-        await peer.send(frame(TEXT, b"please"))
+        await peer.send(Frame(TEXT, b"please"))
         await wait_all_tasks_blocked()
         # What the pump has taken is on its way.
         assert 300_000 < server.statistics().bytes_held < 500_000
-        assert len((await peer.read_frame())[1]) == 500_000
+        assert len((await peer.read_frame()).payload) == 500_000
         await wait_all_tasks_blocked()
         assert server.statistics().bytes_held == 0
 
@@ -142,16 +151,16 @@ async def test_nothing_is_counted_after_the_end(
         handler, listeners=[memory], timeouts=Timeouts(ping_interval=None, close=1)
     )
     (peer,) = await connect(memory, 1)
-    await peer.send(frame(BINARY, bytes(3000)) + part(1000))
+    await peer.send(Frame(BINARY, bytes(3000)), part(1000))
     await wait_all_tasks_blocked()
     assert server.statistics().bytes_held >= 1000
     (ws,) = server.connections
     if how == "close":
-        await peer.send(frame(0, b"end") + close(1000))
+        await peer.send(Frame(0, b"end"), close(1000))
     elif how == "eof":
         await peer.stream.aclose()
     elif how == "fail":
-        await peer.send(frame(TEXT, b"in the middle"))
+        await peer.send(Frame(TEXT, b"in the middle"))
     elif how == "kick":
         ws.close_nowait(4000)
     else:
@@ -182,8 +191,8 @@ async def test_who_holds_much_waits_and_others_are_served(
     assert 0.75 * MiB < seen.bytes_held < 1.5 * MiB
     assert 6 <= seen.paused_for_total <= 8
     while trio.current_time() < start + 2.5:
-        await small.send(frame(TEXT, b"hi"))
-        assert await small.read_frame() == (TEXT, b"hi")
+        await small.send(Frame(TEXT, b"hi"))
+        assert await small.read_frame() == Frame(TEXT, b"hi")
         await trio.sleep(0.2)
         assert server.statistics().bytes_held < 2 * MiB
     assert server.statistics().closed_for_total == 0
@@ -211,14 +220,14 @@ async def test_who_does_not_get_below_its_share_is_closed(
     gone = 0
     for peer in peers:
         try:
-            await peer.send(frame(0, b"!"))
+            await peer.send(Frame(0, b"!"))
         except trio.BrokenResourceError:
             gone += 1
     assert gone == seen.closed_for_total
     answers = [await peer.read_frame() for peer in peers]
-    finished = [payload for opcode, payload in answers if opcode == BINARY]
+    finished = [a.payload for a in answers if a.opcode == BINARY]
     assert finished == [bytes(100_000) + b"!"] * (12 - seen.closed_for_total)
-    reasons = {payload[2:].decode() for opcode, payload in answers if opcode == CLOSE}
+    reasons = {a.payload[2:].decode() for a in answers if a.opcode == CLOSE}
     assert reasons == {f"{WHY} 100000 bytes for 10 s"}
     # Told once, and not for each of them.
     assert len(caplog.records) == 1
@@ -254,7 +263,7 @@ async def test_messages_that_nobody_receives_are_dropped_with_their_connection(
     server = await serve(late, listeners=[memory], limits=SMALL)
     peers = await connect(memory, 3)
     for peer in peers:
-        await peer.send(frame(BINARY, bytes(380_000)))
+        await peer.send(Frame(BINARY, bytes(380_000)))
     await trio.sleep(12)
     assert server.statistics().closed_for_total == 1
     assert server.statistics().bytes_held == 2 * (380_000 + 64)
@@ -301,7 +310,7 @@ async def test_a_few_bytes_that_inflate_to_many_are_counted_as_those(
 ) -> None:
     compressor = zlib.compressobj(9, zlib.DEFLATED, -12)
     bomb = compressor.compress(bytes(MiB)) + compressor.flush(zlib.Z_SYNC_FLUSH)
-    unfinished = frame(BINARY, bomb, fin=False)
+    unfinished = masked(Frame(BINARY, bomb, fin=False))
     unfinished = bytes([unfinished[0] | 0x40]) + unfinished[1:]
     server = await serve(
         Echo(),
@@ -345,12 +354,12 @@ async def test_a_peer_that_reads_is_not_closed_for_what_is_on_its_way(
     ):
         for peer in (reads, idles):
             await peer.shake()
-            await peer.send(frame(TEXT, b"please"))
+            await peer.send(Frame(TEXT, b"please"))
         while server.statistics().closed_for_total == 0:
-            await reads.exactly(60_000)
+            await reads.read_exactly(60_000)
             await trio.sleep(1)
         for _ in range(6):
-            await reads.exactly(60_000)
+            await reads.read_exactly(60_000)
             await trio.sleep(1)
         assert server.statistics().closed_for_total == 1
         assert server.statistics().connections >= 1
@@ -371,7 +380,7 @@ async def test_nothing_is_held_for_peers_that_are_gone(
         await trio.lowlevel.checkpoint()
     start = trio.current_time()
     for peer in peers:
-        await peer.reset()
+        peer.reset()
     while server.statistics().connections:
         await trio.lowlevel.checkpoint()
     assert trio.current_time() == start
@@ -389,10 +398,10 @@ async def test_who_is_gone_while_favoured_is_not_held_back(
     for _ in range(12):
         peers.append(await dial(server.port))
         await peers[-1].shake()
-        await peers[-1].send(frame(BINARY, bytes(90_000)) + part(90_000))
+        await peers[-1].send(Frame(BINARY, bytes(90_000)), part(90_000))
     await settle(server)
     for peer in peers:
-        await peer.reset()
+        peer.reset()
     await trio.sleep(20)
     assert server.statistics().connections == 0
     assert server.statistics().bytes_held == 0
@@ -407,12 +416,12 @@ async def test_a_message_larger_than_all_is_refused(
     limits = Limits(total=200_000, message_size=None)
     server = await serve(Echo(), listeners=[memory], limits=limits)
     (peer,) = await connect(memory, 1)
-    await peer.send(frame(BINARY, bytes(100_000)))
-    assert len((await peer.read_frame())[1]) == 100_000
-    await peer.send(frame(BINARY, bytes(300_000)))
+    await peer.send(Frame(BINARY, bytes(100_000)))
+    assert len((await peer.read_frame()).payload) == 100_000
+    await peer.send(Frame(BINARY, bytes(300_000)))
     reason = "message takes more than 200000 bytes (Limits.total)"
     assert await peer.read_close() == (1009, reason)
-    await peer.rest()
+    await peer.read_rest()
     assert server.statistics().bytes_held == 0
 
 
@@ -422,11 +431,11 @@ async def test_one_message_may_take_nearly_all(
     limits = Limits(total=1_000_000, message_size=None)
     server = await serve(Echo(), listeners=[memory], limits=limits, timeouts=QUIET)
     (peer,) = await connect(memory, 1)
-    data = frame(BINARY, bytes(990_000))
+    data = masked(Frame(BINARY, bytes(990_000)))
     await peer.send(data[:980_000])
     await trio.sleep(5)  # nobody waits for it
     await peer.send(data[980_000:])
-    assert len((await peer.read_frame())[1]) == 990_000
+    assert len((await peer.read_frame()).payload) == 990_000
     assert server.statistics().closed_for_total == 0
 
 
@@ -437,7 +446,7 @@ async def test_a_client_has_a_total_for_its_one_connection(
 
     async def server() -> None:
         peer = Peer(await memory.accept())
-        await peer.welcome(behind=frame(BINARY, bytes(300_000), masked=False))
+        await peer.welcome(behind=Frame(BINARY, bytes(300_000)))
         code, _ = await peer.read_close()
         assert code == 1009
         await peer.stream.aclose()
@@ -493,6 +502,6 @@ async def test_no_limit_is_a_large_number(serve, memory, autojump_clock) -> None
     limits = Limits(total=2**62, message_size=2**62)
     server = await serve(Echo(), listeners=[memory], limits=limits)
     (peer,) = await connect(memory, 1)
-    await peer.send(frame(TEXT, b"hi"))
-    assert await peer.read_frame() == (TEXT, b"hi")
+    await peer.send(Frame(TEXT, b"hi"))
+    assert await peer.read_frame() == Frame(TEXT, b"hi")
     assert server.statistics().paused_for_total == 0

@@ -9,9 +9,14 @@ import re
 import pytest
 import trio
 
-from tests.bare import TEXT, dial, frame, head
 from tests.programs import ROOT
 from tests.test_guides import blocks, run_block
+from tests.wire import (
+    TEXT,
+    Frame,
+    dial,
+    upgrade_request,
+)
 from trio_fastws import (
     ConnectionBroken,
     EventHandler,
@@ -91,17 +96,17 @@ async def test_an_origin_that_is_not_allowed(serve, origin) -> None:
 @pytest.mark.parametrize(
     "request_head",
     [
-        head(version="HTTP/1.0"),
-        head(without=("Upgrade",)),
-        head("Connection: close", without=("Connection",)),
-        b"PROXY TCP4 192.0.2.7 192.0.2.8 53422 80\r\n" + head(),
+        upgrade_request(version="HTTP/1.0"),
+        upgrade_request(without=("Upgrade",)),
+        upgrade_request("Connection: close", without=("Connection",)),
+        b"PROXY TCP4 192.0.2.7 192.0.2.8 53422 80\r\n" + upgrade_request(),
     ],
 )
 async def test_what_a_proxy_has_changed(serve, request_head) -> None:
     server = await serve(EventHandler())
     async with await dial(server.port) as peer:
         await peer.send(request_head)
-        answer = (await peer.rest()).decode()
+        answer = (await peer.read_rest()).decode()
     status = answer.partition("\r\n")[0].removeprefix("HTTP/1.1 ")
     body = answer.partition("\r\n\r\n")[2].rstrip()
     # As a client tells it: the status once.
@@ -147,7 +152,7 @@ async def test_an_exception_of_ones_own(serve, caplog) -> None:
     server = await serve(Chat())
     async with await dial(server.port) as peer:
         await peer.shake()
-        await peer.send(frame(TEXT, b"x"))
+        await peer.send(Frame(TEXT, b"x"))
         assert (await peer.read_close())[0] == 1011
     (record,) = caplog.records
     assert quoted(re.sub(r" \[.*", EXAMPLE, record.getMessage()))

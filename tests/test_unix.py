@@ -7,7 +7,12 @@ import socket
 import pytest
 import trio
 
-from tests.bare import TEXT, Peer, close, frame
+from tests.wire import (
+    TEXT,
+    Frame,
+    Peer,
+    close,
+)
 from trio_fastws import WebSocket, open_websocket
 
 pytestmark = pytest.mark.skipif(
@@ -46,8 +51,8 @@ async def test_closing_handshake(transport, serve, listener, tmp_path) -> None:
     await serve(echo, listeners=[listener])
     stream = await trio.open_unix_socket(str(tmp_path / "ws"))
     async with Peer(stream) as peer:
-        await peer.shake(early=frame(TEXT, b"hi"))
-        assert await peer.read_frame() == (TEXT, b"hi")
+        await peer.shake(early=Frame(TEXT, b"hi"))
+        assert await peer.read_frame() == Frame(TEXT, b"hi")
         await peer.send(close(4001, "x"))
         assert await peer.read_close() == (4001, "x")
-        assert await peer.rest() == b""
+        assert await peer.read_rest() == b""

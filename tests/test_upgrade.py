@@ -8,7 +8,15 @@ import pytest
 import trio
 from trio.testing import lockstep_stream_pair, memory_stream_pair
 
-from tests.bare import ACCEPT, KEY, TEXT, Peer, close, frame
+from tests.wire import (
+    TEXT,
+    WEBSOCKET_ACCEPT,
+    WEBSOCKET_KEY,
+    Frame,
+    Peer,
+    close,
+    masked,
+)
 from trio_fastws import HandshakeError, Request, Timeouts, upgrade
 
 
@@ -20,7 +28,7 @@ def request(*fields: tuple[str, str], target: str = "/chat?x=y") -> Request:
             ("Host", "example.com"),
             ("Upgrade", "websocket"),
             ("Connection", "keep-alive, Upgrade"),
-            ("Sec-WebSocket-Key", KEY),
+            ("Sec-WebSocket-Key", WEBSOCKET_KEY),
             ("Sec-WebSocket-Version", "13"),
             *fields,
         ],
@@ -33,28 +41,28 @@ async def test_answers_and_speaks(transport) -> None:
     async with upgrade(ours, request()) as ws:
         assert ws.request is not None
         assert ws.request.path == "/chat"
-        assert f"Accept: {ACCEPT}\r\n".encode() in await peer.read_head()
-        await peer.send(frame(TEXT, b"hi"))
+        assert f"Accept: {WEBSOCKET_ACCEPT}\r\n".encode() in await peer.read_head()
+        await peer.send(Frame(TEXT, b"hi"))
         assert await ws.receive() == "hi"
         await ws.send("ho")
-        assert await peer.read_frame() == (TEXT, b"ho")
+        assert await peer.read_frame() == Frame(TEXT, b"ho")
         await peer.send(close(1000))
-        await peer.stream.send_eof()
+        await peer.send_eof()
     assert await peer.read_close() == (1000, "")
-    assert await peer.rest() == b""
+    assert await peer.read_rest() == b""
 
 
 @pytest.mark.parametrize("cut", range(10))
 async def test_early_bytes_belong_to_the_websocket(transport, cut) -> None:
     ours, theirs = memory_stream_pair()
     peer = Peer(theirs)
-    data = frame(TEXT, b"one") + frame(TEXT, b"two")
+    data = masked(Frame(TEXT, b"one")) + masked(Frame(TEXT, b"two"))
     await peer.send(data[cut:])
     async with upgrade(ours, request(), early=data[:cut]) as ws:
         assert await ws.receive() == "one"
         assert await ws.receive() == "two"
         await peer.send(close(1000))
-        await peer.stream.send_eof()
+        await peer.send_eof()
 
 
 async def test_more_early_bytes_than_a_read_are_refused(transport) -> None:
@@ -74,13 +82,13 @@ async def test_subprotocol_and_origin(transport) -> None:
         assert ws.subprotocol == "b"
         assert b"Sec-WebSocket-Protocol: b\r\n" in await peer.read_head()
         await peer.send(close(1000))
-        await peer.stream.send_eof()
+        await peer.send_eof()
 
 
 @pytest.mark.parametrize(
     ("bad", "status"),
     [
-        (request(("Sec-WebSocket-Key", KEY)), 400),
+        (request(("Sec-WebSocket-Key", WEBSOCKET_KEY)), 400),
         (request(("Origin", "https://b")), 403),
         (Request("GET", "/", [("Host", "a")]), 426),
     ],
@@ -93,7 +101,7 @@ async def test_bad_request_is_answered_and_raised(transport, bad, status) -> Non
             pytest.fail("entered")
     assert caught.value.status == status
     assert f"HTTP/1.1 {status} ".encode() in await peer.read_head()
-    assert caught.value.reason.encode() in await peer.rest()
+    assert caught.value.reason.encode() in await peer.read_rest()
 
 
 async def test_bad_request_of_a_client_that_is_gone(transport) -> None:
@@ -108,7 +116,7 @@ async def test_exception_comes_out_as_it_is_and_the_peer_gets_1011(transport) ->
     ours, theirs = memory_stream_pair()
     peer = Peer(theirs)
     await peer.send(close(1000))
-    await peer.stream.send_eof()
+    await peer.send_eof()
     error = ValueError("mine")
     with pytest.raises(ValueError, match="mine") as caught:
         async with upgrade(ours, request()):

@@ -5,12 +5,22 @@ from __future__ import annotations
 import random
 import re
 import zlib
+from functools import partial
 
 import pytest
 import trio
 from trio.testing import memory_stream_pair
 
-from tests.bare import KEY, TEXT, Peer, close, dial, frame, head
+from tests.wire import (
+    BINARY,
+    TEXT,
+    WEBSOCKET_KEY,
+    Frame,
+    Peer,
+    close,
+    dial,
+    upgrade_request,
+)
 from trio_fastws import (
     EventHandler,
     HandshakeError,
@@ -109,11 +119,11 @@ async def test_a_server_answers_offers(
 
     server = await serve(handler, deflate=options)
     async with await dial(server.port) as peer:
-        data = await peer.shake(*map(line, lines), early=frame(TEXT, b"hi"))
+        data = await peer.shake(*map(line, lines), early=Frame(TEXT, b"hi"))
         assert data.startswith(b"HTTP/1.1 101 ")
         assert extensions(data) == ([] if answered is None else [answered])
         # A message that is not compressed may always be sent; so short a one is not.
-        assert await peer.read_frame() == (TEXT, b"hi")
+        assert await peer.read_frame() == Frame(TEXT, b"hi")
         assert seen == [agreed]
 
 
@@ -132,7 +142,7 @@ async def test_hooks_know_what_was_agreed_on(transport, serve) -> None:
         await peer.shake(line(f"{PMD}; client_max_window_bits"))
         await peer.send(close(1000))
         assert await peer.read_close() == (1000, "")
-        await peer.rest()
+        await peer.read_rest()
     assert seen == [USUAL, USUAL]
 
 
@@ -172,12 +182,12 @@ async def test_on_request_decides_before_anything_is_agreed_on(
     server = await serve(echo, deflate=PerMessageDeflate(), on_request=on_request)
     offer = line(f"{PMD}; client_max_window_bits")
     async with await dial(server.port) as peer:
-        await peer.send(head(offer, target="/no"))
-        data = await peer.rest()
+        await peer.send(upgrade_request(offer, target="/no"))
+        data = await peer.read_rest()
         assert data.startswith(b"HTTP/1.1 403 ")
         assert extensions(data) == []
     async with await dial(server.port) as peer:
-        await peer.send(head(offer, target="/yes"))
+        await peer.send(upgrade_request(offer, target="/yes"))
         data = await peer.read_head()
         assert data.startswith(b"HTTP/1.1 101 ")
         assert len(extensions(data)) == 1
@@ -188,8 +198,8 @@ async def test_on_request_decides_before_anything_is_agreed_on(
 async def test_what_is_no_list_of_extensions_is_refused(serve, deflate, value) -> None:
     server = await serve(echo, deflate=deflate)
     async with await dial(server.port) as peer:
-        await peer.send(head(line(value)))
-        data = await peer.rest()
+        await peer.send(upgrade_request(line(value)))
+        data = await peer.read_rest()
     assert data.startswith(b"HTTP/1.1 400 ")
     assert b"Sec-WebSocket-Extensions does not follow RFC 6455 9.1" in data
 
@@ -205,7 +215,7 @@ def request(*fields: tuple[str, str]) -> Request:
             ("Host", "example.com"),
             ("Upgrade", "websocket"),
             ("Connection", "Upgrade"),
-            ("Sec-WebSocket-Key", KEY),
+            ("Sec-WebSocket-Key", WEBSOCKET_KEY),
             ("Sec-WebSocket-Version", "13"),
             *fields,
         ],
@@ -236,7 +246,7 @@ async def test_a_connection_taken_over(
     async with upgrade(ours, request(*fields), deflate=options) as ws:
         assert ws.deflate == agreed
         assert extensions(await peer.read_head()) == answered
-        await peer.send(frame(TEXT, b"hi"))
+        await peer.send(Frame(TEXT, b"hi"))
         assert await ws.receive() == "hi"
         await peer.send(close(1000))
         await theirs.send_eof()
@@ -248,7 +258,7 @@ async def test_a_bad_request_is_not_taken_over(transport) -> None:
     with pytest.raises(HandshakeError, match="does not follow RFC 6455"):
         async with upgrade(ours, request(fields), deflate=WIDE):
             pytest.fail("entered")
-    assert (await Peer(theirs).rest()).startswith(b"HTTP/1.1 400 ")
+    assert (await Peer(theirs).read_rest()).startswith(b"HTTP/1.1 400 ")
 
 
 # --- clients -----------------------------------------------------------------
@@ -281,9 +291,9 @@ async def test_a_client_offers(transport, nursery, options, offered) -> None:
     async def server() -> None:
         peer = Peer(theirs)
         heads.append(await peer.welcome())
-        await peer.send(frame(TEXT, b"plain", masked=False))
+        await peer.send(Frame(TEXT, b"plain"))
         assert await peer.read_close() == (1000, "")
-        await peer.send(close(1000, masked=False))
+        await peer.send(close(1000))
         await theirs.send_eof()
 
     nursery.start_soon(server)
@@ -333,7 +343,7 @@ async def test_a_client_takes_what_it_offered_or_less(
         assert ws.deflate == agreed
         assert ws.response is not None
         assert ws.response.headers["Sec-WebSocket-Extensions"] == answered
-        await peer.send(close(1000, masked=False))
+        await peer.send(close(1000))
         await theirs.send_eof()
 
 
@@ -375,7 +385,7 @@ async def test_a_client_refuses_an_answer_that_does_not_fit(
     assert caught.value.response is not None
     assert caught.value.response.status == 101
     # RFC 7692 7.1: the client fails the connection, without a frame.
-    assert await peer.rest() == b""
+    assert await peer.read_rest() == b""
 
 
 async def test_the_offer_is_the_librarys_business(transport) -> None:
@@ -442,39 +452,19 @@ async def test_no_message_looks_back_further_than_the_answer_allows(
     # of 8 bits: with those nothing is compressed, which is always allowed.
     ours, theirs = memory_stream_pair()
     peer = Peer(theirs)
-    nursery.start_soon(peer.welcome, line(f"{PMD}; client_max_window_bits={bits}"))
+    answer = f"{PMD}; client_max_window_bits={bits}"
+    nursery.start_soon(partial(peer.welcome, deflate=answer))
     options = PerMessageDeflate(client_window_bits=15, context=context)
     async with open_websocket("ws://a/", stream=ours, deflate=options) as ws:
         block = random.Random(bits).randbytes(600)
         message = block * 60
-        inflater = zlib.decompressobj(-max(bits, 9))
         for _ in range(3):
             await ws.send(message)
-            first, payload = await read_raw(peer)
-            if bits == 8:
-                assert (first, payload) == (0x82, message)
-            else:
-                data = payload + b"\0\0\xff\xff"
-                assert first == 0xC2
-                assert inflater.decompress(data) == message
-        await peer.send(close(1000, masked=False))
+            found = await peer.read_message()
+            assert found[:2] == (BINARY, message)
+            assert found.compressed == (bits > 8)
+        await peer.send(close(1000))
         await theirs.send_eof()
-
-
-async def read_raw(peer: Peer) -> tuple[int, bytes]:
-    """Read a message in one frame or in several; its first byte, and its payload."""
-    first, whole, ended = 0, b"", False
-    while not ended:
-        start, second = await peer.exactly(2)
-        size = second & 127
-        if size > 125:
-            size = int.from_bytes(await peer.exactly(2 if size == 126 else 8))
-        key = await peer.exactly(4)
-        payload = await peer.exactly(size)
-        whole += bytes(b ^ key[i & 3] for i, b in enumerate(payload))
-        first = first or start | 0x80
-        ended = start >= 0x80
-    return first, whole
 
 
 @pytest.mark.parametrize("library", ["zlib", "zlib-ng", "isal"])

@@ -6,7 +6,15 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.bare import PING, PONG, TEXT, dial, frame, head, plain
+from tests.wire import (
+    PING,
+    PONG,
+    TEXT,
+    Frame,
+    dial,
+    plain_request,
+    upgrade_request,
+)
 from trio_fastws import (
     ConnectionBroken,
     EventHandler,
@@ -124,14 +132,14 @@ async def test_pings_keep_a_connection_open(serve, impatient, handler) -> None:
     # With the default of ping_timeout, 20 s.
     server = await serve(handler, timeouts=Timeouts(ping_interval=0.7))
     async with await dial(impatient(server.port)) as peer:
-        await peer.send(head())
+        await peer.send(upgrade_request())
         assert (await peer.read_head()).startswith(b"HTTP/1.1 101 ")
         for _ in range(5):  # they take more than 2 s, whatever the first one's jitter
-            opcode, payload = await peer.read_frame()
-            assert opcode == PING
-            await peer.send(frame(PONG, payload))
-        await peer.send(frame(TEXT, b"still here"))
-        assert await peer.read_frame() == (TEXT, b"still here")
+            frame = await peer.read_frame()
+            assert frame.opcode == PING
+            await peer.send(Frame(PONG, frame.payload))
+        await peer.send(Frame(TEXT, b"still here"))
+        assert await peer.read_frame() == Frame(TEXT, b"still here")
 
 
 async def test_pings_of_a_client_keep_it_open_too(serve, impatient, nursery) -> None:
@@ -182,8 +190,8 @@ async def test_a_page_passes_an_nginx_that_speaks_http_1_0(
 
 async def check_page(port: int, method: str) -> None:
     async with await dial(port) as peer:
-        await peer.send(plain(method=method).replace(b"\r\n\r\n", CLOSE))
-        answer = await peer.rest()
+        await peer.send(plain_request(method=method).replace(b"\r\n\r\n", CLOSE))
+        answer = await peer.read_rest()
     fields, _, body = answer.partition(b"\r\n\r\n")
     assert fields.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"\r\ncontent-type: text/plain" in fields.lower()

@@ -146,15 +146,16 @@ class Peer:
         return head
 
     async def welcome(
-        self, *fields: str, behind: Frame | bytes = b"", deflate: bool = False
+        self, *fields: str, behind: Frame | bytes = b"", deflate: str | bool = False
     ) -> bytes:
         """Shake hands as a server, and be one; return the client's head.
 
         Args:
             fields: Lines to add to the 101, each ``Name: value``.
             behind: What to send in the same write.
-            deflate: Whether to agree to the first of the extensions offered, if
-                there is one. The windows that it leaves to us are the widest.
+            deflate: The compression to agree to, as the field's value; or whether to
+                agree to what is offered first, if anything is. The windows that
+                this leaves to us are the widest.
         """
         self.client = False
         request = await self.read_head()
@@ -162,12 +163,15 @@ class Peer:
         if key is None:
             raise WireError(f"no Sec-WebSocket-Key: {request!r}")
         offers = http.field(request, "Sec-WebSocket-Extensions")
-        if deflate and offers is not None:
+        if deflate is True and offers is not None:
             parts = [part.strip() for part in offers.partition(",")[0].split(";")]
-            parts = [part for part in parts if not part.endswith("_window_bits")]
-            fields = (*fields, f"Sec-WebSocket-Extensions: {'; '.join(parts)}")
+            deflate = "; ".join(
+                part for part in parts if not part.endswith("_window_bits")
+            )
+        if isinstance(deflate, str):
+            fields = (*fields, f"Sec-WebSocket-Extensions: {deflate}")
+            self._agree(deflate)
         head = http.upgrade_response(*fields, accept=http.accept_value(key))
-        self._agree(http.field(head, "Sec-WebSocket-Extensions") if deflate else None)
         await self.send(head, behind)
         return request
 
