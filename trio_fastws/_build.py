@@ -46,6 +46,7 @@ HOT = (
     "_transport.contexts",
     "_transport.memory",
     "_transport.contract",
+    "_transport.progress",
     "_transport.linger",
     "_transport._syscalls",
     "_transport.epoll",

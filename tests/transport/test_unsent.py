@@ -48,6 +48,16 @@ def test_no_more_is_held_unsent_than_the_limit(dispatcher, tcp_pair, size) -> No
 
 
 @linux_only
+def test_a_limit_beyond_what_the_kernel_takes_is_none(dispatcher, tcp_pair) -> None:
+    ours, _theirs = tcp_pair()
+    link = SocketLink(dispatcher, Sender(), ours.detach())
+    link.limit_unsent(5000)
+    assert link.write([bytes(2**20)], 2**20) <= 5000
+    link.limit_unsent(2**70)
+    assert link.write([bytes(2**20)], 2**20) > 5000
+
+
+@linux_only
 @pytest.mark.parametrize("reading", [True, False])
 def test_who_waits_for_room_is_woken(dispatcher, tcp_pair, reading) -> None:
     # A paused link is watched by its edge.

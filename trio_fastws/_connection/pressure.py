@@ -53,7 +53,7 @@ class Pressure(Input):
         if size < SMALLEST_UNSENT:
             raise ValueError(f"size is {size}; it must be {SMALLEST_UNSENT} or more")
         if self._link is not None:
-            self._link.limit_unsent(min(size, 2**31 - 1))
+            self._link.limit_unsent(size)
 
     def _on_writable(self) -> None:
         """See `Owner._on_writable`."""

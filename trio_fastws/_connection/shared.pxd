@@ -26,7 +26,7 @@ cdef class Shared(Timer):
     cdef public Py_ssize_t max_messages
     cdef public Py_ssize_t frame_size
     cdef public Py_ssize_t wire_limit
-    cdef public Py_ssize_t unsent_limit
+    cdef public object unsent_limit
     cdef public bint sparing
     cdef public Py_ssize_t compress_from
     cdef public double delay

@@ -137,7 +137,7 @@ class Shared(Timer):
         # is more committed than the kernel may hold unsent.
         self.sparing: bool = self.policy in (DROP_OLDEST, DROP_NEWEST)
         unsent = sending.unsent_limit or (UNSENT_LIMIT if self.sparing else 0)
-        self.unsent_limit: int = min(unsent, 2**31 - 1)
+        self.unsent_limit: int = unsent
         self.wire_limit: int = min(unsent, WIRE_SIZE) if self.sparing else WIRE_SIZE
         self.hold_seconds: float = min(HOLD_SECONDS, timeouts.ping_timeout / 2)
         # Shorter messages are not compressed.

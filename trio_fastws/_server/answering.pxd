@@ -2,6 +2,7 @@ cimport cython
 
 from trio_fastws._transport.linger cimport Linger
 from trio_fastws._transport.contract cimport Link, Owner
+from trio_fastws._transport.progress cimport Progress
 
 from .admission cimport Admission
 from trio_fastws._connection.shared cimport Shared
@@ -10,13 +11,14 @@ from trio_fastws._connection.shared cimport Shared
 cdef class Answer(Owner):
     cdef Admission _admission
     cdef object _out
-    cdef double _since
-    cdef long long _taken
+    cdef Progress _progress
 
-    @cython.locals(link=Link, admission=Admission, taken=Py_ssize_t)
+    @cython.locals(
+        link=Link, admission=Admission, progress=Progress, taken=Py_ssize_t, due=double,
+    )
     cpdef _on_writable(self)
     cdef _lose(self, error)
-    @cython.locals(seconds=double, due=double, link=Link, taken="long long")
+    @cython.locals(seconds=double, due=double)
     cpdef double _on_deadline(self, double now) except? -1
     cpdef hurry(self)
     cpdef close(self)
@@ -25,10 +27,9 @@ cdef class Answer(Owner):
 
 cdef class Farewell(Linger):
     cdef Admission _admission
-    cdef double _since
-    cdef long long _taken
+    cdef Progress _progress
 
-    @cython.locals(due=double, link=Link, shared=Shared, taken="long long")
+    @cython.locals(due=double, link=Link, shared=Shared)
     cpdef double _on_deadline(self, double now) except? -1
     cpdef hurry(self)
     cpdef close(self)

@@ -16,6 +16,7 @@ from trio_fastws._connection.liveness import LOOKS
 from trio_fastws._transport.contract import Link, Owner
 from trio_fastws._transport.linger import END_SECONDS, Linger
 from trio_fastws._transport.logs import log
+from trio_fastws._transport.progress import Progress
 
 if TYPE_CHECKING:
     from .admission import Admission
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 class Answer(Owner):
     """An answer that is being written, behind which its connection ends."""
 
-    __slots__ = ("_admission", "_out", "_since", "_taken")
+    __slots__ = ("_admission", "_out", "_progress")
 
     def __init__(self, admission: Admission, link: Link, data: bytes) -> None:
         """Write as much as the link takes; the rest when it takes more.
@@ -38,9 +39,7 @@ class Answer(Owner):
         self._admission = admission
         # Not copied: what a slow peer leaves is offered again and again.
         self._out: memoryview = memoryview(data)
-        self._since: float = link.dispatcher.time()
-        # What the peer's system had taken when ours was asked last.
-        self._taken: int = link.acknowledged()
+        self._progress: Progress = Progress(link, link.dispatcher.time())
         link.adopt(self)
         admission.answers[self] = None
         self._on_writable()
@@ -51,22 +50,21 @@ class Answer(Owner):
         if link is None:
             return
         dispatcher = link.dispatcher
-        admission = self._admission
+        admission, progress = self._admission, self._progress
         taken = link.write([out], len(out))  # type: ignore[list-item]
         if taken > 0:
-            self._since = dispatcher.time()
+            progress.since = dispatcher.time()
         self._out = out[taken:]
         if taken < len(out):
             link.want(False, True)
-            dispatcher.schedule(
-                self, self._since + admission.shared.write_stall / LOOKS
-            )
+            due = progress.since + admission.shared.write_stall / LOOKS
+            dispatcher.schedule(self, due)
             return
         self._leave()
         if link.broken:
             link.close()
         else:
-            Farewell(admission, link, self._taken)
+            Farewell(admission, link, progress)
 
     def _on_eof(self, error: OSError | None) -> None:
         """See `Owner._on_eof`: a peer that has no more to ask may still read."""
@@ -92,13 +90,9 @@ class Answer(Owner):
     def _on_deadline(self, now: float) -> float:
         """Give a peer up that takes nothing."""
         seconds = self._admission.shared.write_stall
-        link = self._link
-        if link is not None:
-            taken = link.acknowledged()
-            if taken > self._taken:
-                self._taken = taken
-                self._since = now
-        due = self._since + seconds
+        if self._link is not None:
+            self._progress.check(self._link, now)
+        due = self._progress.since + seconds
         if now < due:
             return min(due, now + seconds / LOOKS)
         message = "the peer took no byte of an answer for %g s"
@@ -128,14 +122,13 @@ class Farewell(Linger):
     counts from the last byte that the peer's system took.
     """
 
-    __slots__ = ("_admission", "_since", "_taken")
+    __slots__ = ("_admission", "_progress")
 
-    def __init__(self, admission: Admission, link: Link, taken: int) -> None:
+    def __init__(self, admission: Admission, link: Link, progress: Progress) -> None:
         self._admission = admission
-        self._taken: int = taken
-        self._since: float = link.dispatcher.time()
+        self._progress = progress
         super().__init__(link, admission.shared.close_seconds)
-        # Of a request's body, say, which is no reason to do without TLS's goodbye.
+        # Of a request's body, say, which is no reason to do without close_notify.
         self._unread = True
         admission.lingering[self] = None
 
@@ -144,11 +137,8 @@ class Farewell(Linger):
         link = self._link
         if link is not None and link.unacknowledged() > 0:
             shared = self._admission.shared
-            taken = link.acknowledged()
-            if taken > self._taken:
-                self._taken = taken
-                self._since = now
-            due = self._since + shared.write_stall
+            self._progress.check(link, now)
+            due = self._progress.since + shared.write_stall
             if now < due:
                 self._deadline = now + shared.close_seconds
                 return min(due, now + END_SECONDS)

@@ -36,7 +36,8 @@ cdef class Link:
     cdef _init_link(self, Dispatcher dispatcher, Owner owner)
     cpdef adopt(self, Owner owner)
     cpdef Py_ssize_t write(self, list parts, Py_ssize_t size) except -1
-    cpdef limit_unsent(self, unsigned int size)
+    cpdef limit_unsent(self, size)
+    cpdef _limit_unsent(self, unsigned int size)
     cpdef want(self, bint read, bint write)
     cpdef end_output(self, bint unread=*)
     cpdef send_close_notify(self)

@@ -37,6 +37,8 @@ READ_SIZE = 256 * 1024
 TURN_SECONDS = 0.002
 # When memory is short, no read brings more: it is held before it can be judged.
 NARROW_SIZE = 16 * 1024
+# The largest number that the kernel takes for a limit (a C int): more is no limit.
+MOST_UNSENT = 2**31 - 1
 # A cork larger than this is written at once: it no longer saves syscalls, and
 # the peer can start reading.
 CORK_SIZE = 64 * 1024
@@ -160,8 +162,13 @@ class Link:
     def limit_unsent(self, size: int) -> None:
         """Limit what `write` takes and the system has not sent yet to ``size`` bytes.
 
-        In vain where there is no TCP socket. What is under way does not count.
+        Without effect where there is no TCP socket. What is under way does not count.
         """
+        self._limit_unsent(min(size, MOST_UNSENT))
+
+    def _limit_unsent(self, size: int) -> None:
+        # At most `MOST_UNSENT`; see `limit_unsent`.
+        return
 
     def want(self, read: bool, write: bool) -> None:
         """Set whether the owner wants data, and room to write."""

@@ -27,7 +27,7 @@ cdef class SocketLink(Link):
     cpdef long long acknowledged(self, bint on_the_way=*) except? -1
     @cython.locals(room=Py_ssize_t, taken=Py_ssize_t)
     cdef Py_ssize_t _write_limited(self, list parts, Py_ssize_t size) except -1
-    cpdef limit_unsent(self, unsigned int size)
+    cpdef _limit_unsent(self, unsigned int size)
     cdef _break(self)
     @cython.locals(mask="unsigned int")
     cpdef want(self, bint read, bint write)

@@ -166,8 +166,7 @@ class SocketLink(Link):
             self._dispatcher().epoll.modify(self._fd, self._mask)
         return taken
 
-    def limit_unsent(self, size: int) -> None:
-        """See `Link.limit_unsent`."""
+    def _limit_unsent(self, size: int) -> None:
         try:
             with lend(self._fd) as sock:
                 if limit_unsent(sock, size):

@@ -229,8 +229,8 @@ class StreamLink(Link):
         self._wake_writer.set()
         return size
 
-    def limit_unsent(self, size: int) -> None:
-        """See `Link.limit_unsent`; it counts what waits here as well."""
+    def _limit_unsent(self, size: int) -> None:
+        # What waits here counts as well.
         self.unsent_limit = size
         if self._socket is not None:
             self._socket.limit_unsent(size)
