@@ -46,6 +46,7 @@ class AsyncGeneratorHook(EventHandler):
         (None, "an async function or an EventHandler, not None"),
         ("echo", "an async function or an EventHandler, not 'echo'"),
         (generator, "must not yield, as <function generator"),
+        (AsyncHook, r"is the class AsyncHook; pass an instance: AsyncHook\(\)"),
         (AsyncHook(), "AsyncHook.on_message is async, but hooks are plain functions"),
         (AsyncGeneratorHook(), "AsyncGeneratorHook.on_open is async"),
     ],
@@ -56,7 +57,7 @@ async def test_what_can_serve_nobody_is_refused(handler, words) -> None:
 
 
 async def test_a_handler_that_was_called_is_refused_without_another_warning() -> None:
-    with pytest.raises(TypeError, match=r"function itself: echo, not echo\(\.\.\.\)"):
+    with pytest.raises(TypeError, match=r"coroutine echo\(\.\.\.\); pass the func"):
         await serve_websocket(echo(None), 0)
 
 

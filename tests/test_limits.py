@@ -47,7 +47,7 @@ async def test_one_connection_too_many_is_a_503(
             answer = await third.shake()
             assert answer.startswith(b"HTTP/1.1 503 ")
             assert b"Retry-After: 5\r\n" in answer
-            assert b"the server has its 2 connections" in await third.read_rest()
+            assert b"connection limit (2) reached" in await third.read_rest()
         await first.send(close(1000))
         await first.read_rest()
         async with await dial(server.port) as fourth:

@@ -80,11 +80,6 @@ async def test_wrong_arguments_are_named(arguments, options, error, words) -> No
         await serve_websocket(echo, *arguments, **options)
 
 
-async def test_class_of_an_event_handler_is_no_handler() -> None:
-    with pytest.raises(TypeError, match="an instance of Echo"):
-        await serve_websocket(Echo, 0)
-
-
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -146,10 +141,10 @@ async def test_port_is_an_error_where_there_is_not_one(
         for listener in await trio.open_tcp_listeners(0, host="127.0.0.1")
     ]
     two = await serve(echo, listeners=listeners)
-    with pytest.raises(RuntimeError, match="not one TCP port but 2"):
+    with pytest.raises(RuntimeError, match="listens on 2 TCP ports, not one"):
         _ = two.port
     none = await serve(echo, listeners=[memory])
-    with pytest.raises(RuntimeError, match="not one TCP port but 0"):
+    with pytest.raises(RuntimeError, match="listens on 0 TCP ports, not one"):
         _ = none.port
     assert none.addresses == ()
     assert repr(none) == "<Server on streams>"

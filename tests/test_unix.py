@@ -38,7 +38,7 @@ async def test_serves_and_dials(transport, serve, listener, tmp_path) -> None:
     server = await serve(echo, listeners=[listener])
     assert server.addresses == (path,)
     assert path in repr(server)
-    with pytest.raises(RuntimeError, match="not one TCP port but 0"):
+    with pytest.raises(RuntimeError, match="listens on 0 TCP ports, not one"):
         _ = server.port
     stream = await trio.open_unix_socket(path)
     async with open_websocket("ws://localhost/", stream=stream) as ws:

@@ -153,7 +153,7 @@ class Admission:
         """Raise the refusal for a handshake that comes at the wrong time."""
         self.check_open()
         if self.most is not None and len(self.shared.connections) >= self.most:
-            reason = f"the server has its {self.most} connections"
+            reason = f"connection limit ({self.most}) reached"
             raise HandshakeError(503, reason, (("Retry-After", "5"),))
 
     def ask(self, opening: Any) -> None:

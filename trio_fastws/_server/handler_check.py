@@ -1,7 +1,7 @@
-"""Whether a handler can serve: said when serving begins, not to the first peer.
+"""Checks of a handler when serving begins: the first peer is too late.
 
-What cannot be known is left for the first connection, which logs it: whether a plain
-function that returns something returns an awaitable.
+One thing shows only with the first connection, which logs it: whether a plain function
+that returns something returns an awaitable.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ HOOKS = {
     "on_drain": ("ws",),
     "on_close": ("ws",),
 }
-# As people write them by mistake: `onmessage`, `onMessage`.
+# To recognise `onmessage` and `onMessage`, the usual mistakes.
 _SQUEEZED = {name.replace("_", ""): name for name in HOOKS}
-# One letter too many, missing, wrong or exchanged in the shortest name: 0.83. `on_join`
-# has 0.67 of `on_open`, `on_message_sent` 0.82 of `on_message`.
+# `difflib`'s ratio for one letter too many, missing, wrong or exchanged in the shortest
+# name. Names that mean something else have less: `on_join` and `on_open` 0.67,
+# `on_message_sent` and `on_message` 0.82.
 _ALIKE = 0.83
 
 
@@ -35,18 +36,19 @@ def check_handler(handler: object) -> None:
     """Check that a handler can serve a connection.
 
     Raises:
-        TypeError: It cannot; it says why.
+        TypeError: It cannot; the message says why.
     """
     if isinstance(handler, type):
-        raise TypeError(f"handler must be an instance of {handler.__name__}, not it")
+        name = handler.__name__
+        raise TypeError(f"handler is the class {name}; pass an instance: {name}()")
     if isinstance(handler, EventHandler):
         _check_hooks(handler)
         return
     if inspect.iscoroutine(handler):
-        handler.close()  # it is not forgotten: this says more
+        handler.close()  # no "was never awaited": this error says more
+        name = handler.__name__
         raise TypeError(
-            f"handler must be the function itself: {handler.__name__}, "
-            f"not {handler.__name__}(...)"
+            f"handler is the coroutine {name}(...); pass the function: {name}"
         )
     if not callable(handler):
         raise TypeError(
@@ -79,7 +81,7 @@ def _check_hooks(handler: EventHandler) -> None:
                 "functions; start what waits with ws.start_soon"
             )
         if inspect.isgeneratorfunction(function):
-            raise TypeError(f"{where} must not yield: nobody would run it")
+            raise TypeError(f"{where} must not yield: hooks are called, not iterated")
         check_call(where, hook, parameters)
     for name in dir(handler):
         meant = None if name in HOOKS else _nearest_hook(name)
@@ -110,10 +112,10 @@ def check_call(name: str, function: Any, parameters: tuple[str, ...]) -> None:
         TypeError: It does not.
     """
     try:
-        # What a decorator wraps may take more, which the decorator gives.
+        # Not that of the wrapped function: a decorator may add arguments.
         signature = inspect.signature(function, follow_wrapped=False)
     except (TypeError, ValueError):
-        return  # of C, which does not say what it takes
+        return  # a function of C without a signature
     try:
         signature.bind(*parameters)
     except TypeError:

@@ -92,7 +92,7 @@ class Server:
         """
         ports: set[int] = {a[1] for a in self._addresses if type(a) is tuple}
         if len(ports) != 1:
-            raise RuntimeError(f"there is not one TCP port but {len(ports)}")
+            raise RuntimeError(f"the server listens on {len(ports)} TCP ports, not one")
         return ports.pop()
 
     @property

@@ -1,8 +1,9 @@
 # cython: annotation_typing=False
-"""What the allocator keeps of freed memory, and what the system gets back.
+"""How much freed memory the allocator keeps, and when the rest goes back to the system.
 
-Both are glibc's affair; elsewhere nothing is done. To keep some makes large messages
-cheap, to keep all would be a process that never shrinks after a busy hour.
+For glibc only (mmap threshold and malloc_trim); elsewhere nothing is done. Keeping some
+makes large messages cheap; keeping all would be a process that never shrinks after a
+busy hour.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
 
     from .contract import Dispatcher
 
-# Half of the freed memory that the allocator should keep for the next messages.
+# The mmap threshold: blocks below stay in the heap, which keeps twice as much of them.
 KEPT_FREE = 8 * 2**20
-# So much less than was held, for so long, is worth a thread and a walk through the
-# heap; less the allocator may keep.
+# When the memory that is held has fallen by so much for so long, trimming is worth a
+# thread and a walk through the heap.
 WORTH_GIVING_BACK = 32 * 2**20
 GIVE_BACK_SECONDS = 1.0
 
@@ -33,10 +34,11 @@ GIVE_BACK_SECONDS = 1.0
 def keep_freed_memory() -> None:
     """Make the allocator keep some of what is freed; once in a process is enough.
 
-    One block is had and freed, and never touched: glibc keeps up to twice the largest
-    block that was freed, and what it gives back has to be had anew page by page, with
-    256 faults for each message of 1 MiB. A second block would come from what is kept,
-    and be cleared.
+    Freeing one block of 8 MiB raises glibc's dynamic mmap threshold to its size and the
+    trim threshold to twice that (mallopt(3), M_MMAP_THRESHOLD). Blocks below come from
+    the heap, and so much of it is kept when they are freed. Otherwise each message of
+    1 MiB would be mapped anew, with 256 page faults. Nothing is written to the block,
+    so it takes no memory. A second block would come from the heap, and be cleared.
     """
     bytes(KEPT_FREE)
 
@@ -48,7 +50,7 @@ def _find_trim() -> Callable[[int], int] | None:
         return None
     import ctypes  # noqa: PLC0415
 
-    # Called through `CDLL`, it runs without the interpreter's lock.
+    # Called through `CDLL`, it runs without the GIL.
     found: Any = getattr(ctypes.CDLL(None), "malloc_trim", None)
     return found  # type: ignore[no-any-return]  # musl has none
 
@@ -56,8 +58,9 @@ def _find_trim() -> Callable[[int], int] | None:
 def give_back() -> None:
     """Give all free pages back to the system; returns at once.
 
-    In a thread of trio's: it takes 70 ms for each GiB. Whoever wants a large block from
-    the allocator meanwhile waits, whoever does not goes on.
+    In a thread of trio's: it takes 70 ms for each GiB. It holds the lock of the
+    allocator, so another thread that needs a large block waits; what Python's own
+    allocator serves goes on.
     """
     trim = _find_trim()
     if trim is not None:
