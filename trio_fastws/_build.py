@@ -31,6 +31,7 @@ HOT = (
     "_protocol.handshake.accept_key",
     "_protocol.handshake.request",
     "_protocol.handshake.server",
+    "_protocol.handshake.accepting",
     "_protocol.frames",
     "_protocol.deflate.agreement",
     "_protocol.deflate.context",

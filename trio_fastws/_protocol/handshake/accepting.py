@@ -1,19 +1,42 @@
-"""A request head that comes in pieces, refused as soon as it cannot become one.
+# cython: annotation_typing=False
+"""The server's side of an opening handshake, without I/O (RFC 6455 4.2).
 
-Owns the bytes until the head is whole. What is wrong with a part of it is said with
-the same words as for a whole one wherever that is known already. Refuses to know how
-long anybody waits for the rest.
+Bytes in; a request to decide about, or a refusal; then the bytes of the 101 or of an
+answer out. Owns the order in which a request is judged, and what came behind its head
+before it was decided. Refuses to know sockets and clocks, how long anybody waits, and
+how many may come in.
 """
 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from trio_fastws._protocol.errors import HandshakeError
 
-from .headers import is_token
-from .http_head import BARE_LF, SyntaxCheck, find_head_end
-from .request import FIRST_WORDS, PROXY_LINE, check_request_line
+from .headers import HeaderSource, is_token
+from .http_head import (
+    BARE_LF,
+    MAX_FIELDS,
+    MAX_HEAD,
+    SyntaxCheck,
+    find_head_end,
+)
+from .request import FIRST_WORDS, PROXY_LINE, check_request_line, parse_request
+from .response import encode_response, refuse
+from .server import (
+    UPGRADE_REQUIRED,
+    build_accept,
+    check_origin,
+    check_upgrade,
+    is_upgrade,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .request import Request
+    from .response import Response
 
 # Of the PROXY protocol's version 2, which is binary (its specification, 2.2). It begins
 # as an empty line does; version 1 begins with the word PROXY.
@@ -26,11 +49,140 @@ _WORD = 16
 _NOT_IN_LINE = re.compile(rb"[^ -~\r]|\r[^\n]")
 
 
-class PartialHead:
-    """The beginning of a request head.
+class ServerHandshake:
+    """One opening handshake of a server, upgrade or plain HTTP.
 
-    Each byte is looked at once: a peer that sends them one by one makes no more work
-    than they are worth.
+    Attributes:
+        request: What to decide about, as soon as its head is complete; also if what
+            it asks for is then refused.
+        upgrade: Whether it asks for a WebSocket, well or badly.
+        early: What came behind the head: a WebSocket's first frames. Whoever has yet
+            to decide should stop reading once there is any.
+    """
+
+    __slots__ = (
+        "_max_fields",
+        "_max_head",
+        "_origins",
+        "_partial",
+        "early",
+        "request",
+        "upgrade",
+    )
+
+    def __init__(
+        self,
+        max_head: int = MAX_HEAD,
+        max_fields: int = MAX_FIELDS,
+        origins: Sequence[str | re.Pattern[str] | None] | None = None,
+    ) -> None:
+        """Begin with nothing.
+
+        Args:
+            max_head: Largest size of the request's head in bytes.
+            max_fields: Largest number of its fields.
+            origins: As for `check_origin`; None lets in all.
+        """
+        self._max_head = max_head
+        self._max_fields = max_fields
+        self._origins = origins
+        # What came of a head that is not complete.
+        self._partial: PartialHead | None = None
+        self.request: Request | None = None
+        self.upgrade: bool = False
+        self.early: bytes = b""
+
+    def receive(self, data: bytearray, start: int, stop: int) -> bool:
+        """Take ``data[start:stop]``, which is copied.
+
+        Returns:
+            Whether there is something to decide about now. Once: what comes later
+            is only kept.
+
+        Raises:
+            HandshakeError: To be refused: what came is no request, none that is
+                answered here, or no good upgrade. Nothing may follow but `refuse`.
+        """
+        if self.request is not None:
+            self.early += data[start:stop]
+            return False
+        if self._partial is None:
+            end = data.find(b"\r\n\r\n", start, stop) + 4
+            if end > start + 4:
+                self.early = bytes(data[end:stop])
+                self._judge(bytes(data[start:end]))
+                return True
+            self._partial = PartialHead(self._max_fields, self._max_head)
+        end = self._partial.feed(bytes(data[start:stop]))
+        if end < 0:
+            return False
+        self.early = bytes(data[start + end : stop])
+        head = self._partial.take()
+        self._partial = None
+        self._judge(head)
+        return True
+
+    def receive_end(self) -> bool:
+        """Return whether the end of what the peer sends is the end of it all.
+
+        Not behind a plain request: TCP's FIN only says that no other follows it, and
+        who waits for a page still reads.
+        """
+        return self.request is None or self.upgrade
+
+    def _judge(self, head: bytes) -> None:
+        request = parse_request(head, self._max_fields, self._max_head, True)
+        self.request = request
+        if is_upgrade(request):
+            self.upgrade = True
+            check_upgrade(request)
+            if self._origins is not None:
+                check_origin(request, self._origins)
+
+    # --- what was decided ---------------------------------------------------
+
+    def accept(
+        self,
+        subprotocol: str | None = None,
+        extensions: str | None = None,
+        headers: HeaderSource = (),
+    ) -> bytes:
+        """Return the 101; see `build_accept`. Only of an upgrade."""
+        request = self.request
+        assert request is not None
+        return build_accept(request, subprotocol, extensions, headers)
+
+    def require_upgrade(self) -> None:
+        """Refuse a request that was accepted and is no upgrade.
+
+        Raises:
+            HandshakeError: 426: an upgrade would do here.
+        """
+        request = self.request
+        if self.upgrade or request is None:
+            return
+        there = b"upgrade" in request.fields.index
+        wrong = "is not 'websocket'" if there else "is missing"
+        reason = f"Upgrade header {wrong}; {request.path} is for WebSockets"
+        raise HandshakeError(426, reason, UPGRADE_REQUIRED)
+
+    def answer(self, response: Response) -> bytes:
+        """Return an answer, behind which the connection ends; see `encode_response`."""
+        request = self.request
+        head_only = request is not None and request.method == "HEAD"
+        return encode_response(response, head_only=head_only)
+
+    def refuse(self, error: HandshakeError) -> bytes:
+        """Return the answer that tells a client why it is refused."""
+        return self.answer(refuse(error))
+
+
+class PartialHead:
+    """The beginning of a request head, refused as soon as it cannot become one.
+
+    What is wrong with a part is said with the same words as of a whole one wherever
+    that is known already. Each byte is looked at once: a peer that sends them one by
+    one makes no more work than they are worth.
     """
 
     __slots__ = ("_check", "_data", "_lines", "_max_fields", "_max_size")

@@ -4,12 +4,13 @@ cimport cython
 cdef class Fields:
     cdef readonly list pairs
     cdef readonly dict index
+    cdef readonly frozenset repeated
     cdef public bint complete
 
     cpdef on_header(self, bytes name, bytes value)
-    cpdef only(self, bytes name)
-    cpdef joined(self, bytes name)
-    cdef list _all(self, bytes name)
+    @cython.locals(lines=dict)
+    cpdef on_headers_complete(self)
+    cpdef check_single(self, tuple names)
 
 
 @cython.locals(fields=Py_ssize_t)

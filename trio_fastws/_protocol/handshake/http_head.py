@@ -32,6 +32,7 @@ MAX_FIELDS = 128
 _LF_ALONE = "a line ends with LF alone, not with CR LF"
 BARE_LF = f"malformed request: {_LF_ALONE}"
 _BARE_LF = re.compile(rb"(?<!\r)\n")
+_NONE: frozenset[bytes] = frozenset()
 
 
 class Fields:
@@ -39,15 +40,18 @@ class Fields:
 
     Attributes:
         pairs: Name and value as received, in order.
-        index: Last value by lower-case name, without white space around it.
-        complete: Whether httptools has understood the whole head of a response.
+        index: Value by lower-case name, without white space around it; the lines of
+            one name are joined by commas when the head is complete.
+        repeated: Names that occur on several lines.
+        complete: Whether httptools has understood the whole head.
     """
 
-    __slots__ = ("complete", "index", "pairs")
+    __slots__ = ("complete", "index", "pairs", "repeated")
 
     def __init__(self) -> None:
         self.pairs: list[tuple[bytes, bytes]] = []
         self.index: dict[bytes, bytes] = {}
+        self.repeated: frozenset[bytes] = _NONE
         self.complete: bool = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -58,29 +62,32 @@ class Fields:
             value = value.strip(b" \t")
         self.index[name.lower()] = value
 
-    def only(self, name: bytes) -> bytes | None:
-        """Return the value of a field that must not be repeated, or None.
+    def on_headers_complete(self) -> None:
+        """Called by httptools when all are there: join the lines of each name."""
+        self.complete = True
+        if len(self.index) == len(self.pairs):
+            return
+        # RFC 9110 5.3: repeated lines mean the same as one line joined by commas
+        lines: dict[bytes, list[bytes]] = {}
+        for name, value in self.pairs:
+            lines.setdefault(name.lower(), []).append(value.strip(b" \t"))
+        self.repeated = frozenset([n for n, some in lines.items() if len(some) > 1])
+        self.index = {name: b",".join(some) for name, some in lines.items()}
+
+    def check_single(self, names: tuple[bytes, ...]) -> None:
+        """Refuse fields that must not be repeated, and are.
 
         Args:
-            name: Lower-case field name.
+            names: Lower-case field names.
 
         Raises:
-            HandshakeError: 400, the field is there more than once. Two readers of
+            HandshakeError: 400, a field is there more than once. Two readers of
                 such a head may each believe another one, which is how requests
                 are smuggled.
         """
-        index = self.index
-        if len(index) != len(self.pairs) and len(self._all(name)) > 1:
-            raise HandshakeError(400, f"{display(name)} header is repeated")
-        return index.get(name)
-
-    def joined(self, name: bytes) -> bytes | None:
-        """Return the value of a list field, its lines joined by commas, or None."""
-        index = self.index
-        if len(index) == len(self.pairs):
-            return index.get(name)
-        # RFC 9110 5.3: repeated lines mean the same as one line joined by commas
-        return b",".join(self._all(name)) or index.get(name)
+        for name in names:
+            if name in self.repeated:
+                raise HandshakeError(400, f"{display(name)} header is repeated")
 
     def headers(self) -> Headers:
         """Decode every field."""
@@ -89,9 +96,6 @@ class Fields:
             (name.decode("ascii"), value.strip(b" \t").decode("latin-1"))
             for name, value in self.pairs
         )
-
-    def _all(self, name: bytes) -> list[bytes]:
-        return [value.strip(b" \t") for key, value in self.pairs if key.lower() == name]
 
 
 def display(name: bytes) -> str:
@@ -190,20 +194,12 @@ class SyntaxCheck:
         self._last = data[-2:]
 
 
-class _ResponseFields(Fields):
-    __slots__ = ()
-
-    def on_headers_complete(self) -> None:
-        """Note that the whole head was understood."""
-        self.complete = True
-
-
 def parse_response_fields(head: bytes) -> tuple[Fields, str]:
     """Return the fields of a response head, and what is wrong with it, if anything.
 
     If something is, the fields are those that llhttp had read before it.
     """
-    fields = _ResponseFields()
+    fields = Fields()
     try:
         HttpResponseParser(fields).feed_data(head)
     except (HttpParserError, HttpParserUpgrade) as error:

@@ -6,11 +6,11 @@ from .accept_key cimport accept, is_key
 from .request cimport Request, check_fields
 
 
-@cython.locals(fields=Fields)
+@cython.locals(index=dict)
 cpdef bint is_upgrade(Request request) except -1
-@cython.locals(fields=Fields, key=bytes)
+@cython.locals(fields=Fields, index=dict, key=bytes)
 cpdef check_upgrade(Request request)
-@cython.locals(fields=Fields, value=bytes)
+@cython.locals(index=dict, value=bytes)
 cdef _check_offers(Request request)
 @cython.locals(head=bytes, lines=list)
 cpdef bytes build_accept(Request request, subprotocol=*, extensions=*, headers=*)

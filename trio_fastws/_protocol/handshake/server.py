@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 UPGRADE_REQUIRED = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))
 
+# RFC 6455 4.1: what a request MUST NOT hold more than once, and what nobody would
+# know which one to believe of.
+_SINGLE = (b"sec-websocket-version", b"sec-websocket-key", b"origin")
+
 
 def is_upgrade(request: Request) -> bool:
     """Return whether a request asks for a WebSocket, well or badly.
@@ -38,9 +42,9 @@ def is_upgrade(request: Request) -> bool:
     True also if only the key is there: then a proxy has removed Upgrade, and
     `check_upgrade` says so, where a plain HTTP answer would puzzle.
     """
-    fields = request.fields
-    return b"sec-websocket-key" in fields.index or has_token(
-        fields.joined(b"upgrade"), b"websocket"
+    index = request.fields.index
+    return b"sec-websocket-key" in index or has_token(
+        index.get(b"upgrade"), b"websocket"
     )
 
 
@@ -51,6 +55,7 @@ def check_upgrade(request: Request) -> None:
         HandshakeError: 400, 405, 426 or 431, with a reason for the client.
     """
     fields = request.fields
+    index = fields.index
     if request.method != "GET":
         # RFC 6455 4.1: the method of the request MUST be GET
         raise HandshakeError(405, "a WebSocket needs GET", (("Allow", "GET"),))
@@ -61,34 +66,36 @@ def check_upgrade(request: Request) -> None:
         # an Upgrade field of a 1.0 request; so it is answered as one that lacks it,
         # and not with 505, which is about the major version (RFC 9110 15.6.6).
         reason = "a WebSocket needs HTTP/1.1, and this request is HTTP/1.0"
-        if b"sec-websocket-key" in fields.index:
+        if b"sec-websocket-key" in index:
             reason += "; a proxy may have changed it (nginx: proxy_http_version 1.1)"
         raise HandshakeError(426, reason, UPGRADE_REQUIRED)
-    if not has_token(fields.joined(b"upgrade"), b"websocket"):
+    if not has_token(index.get(b"upgrade"), b"websocket"):
         reason = "Upgrade header is missing or is not 'websocket'"
-        if b"sec-websocket-key" in fields.index:
+        if b"sec-websocket-key" in index:
             reason += "; a proxy may have removed it"
         raise HandshakeError(426, reason, UPGRADE_REQUIRED)
-    if not has_token(fields.joined(b"connection"), b"upgrade"):
+    if not has_token(index.get(b"connection"), b"upgrade"):
         reason = "Connection header lacks 'Upgrade'; a proxy may have changed it"
         raise HandshakeError(400, reason)
-    if fields.only(b"sec-websocket-version") != b"13":
+    if fields.repeated:
+        fields.check_single(_SINGLE)
+    if index.get(b"sec-websocket-version") != b"13":
         # RFC 6455 4.4: MUST send back the versions it is capable of
         reason = "Sec-WebSocket-Version is not 13"
         raise HandshakeError(426, reason, UPGRADE_REQUIRED)
-    key = fields.only(b"sec-websocket-key")
+    key = index.get(b"sec-websocket-key")
     if key is None:
         raise HandshakeError(400, "Sec-WebSocket-Key header is missing")
     if not is_key(key):
         raise HandshakeError(400, "Sec-WebSocket-Key is not base64 of 16 bytes")
-    fields.only(b"origin")
-    _check_offers(request)
+    if b"sec-websocket-protocol" in index or b"sec-websocket-extensions" in index:
+        _check_offers(request)
 
 
 def _check_offers(request: Request) -> None:
     """Check the grammar of what is offered, so that choosing need not."""
-    fields = request.fields
-    value = fields.joined(b"sec-websocket-protocol")
+    index = request.fields.index
+    value = index.get(b"sec-websocket-protocol")
     if value is not None:
         _check_size("Sec-WebSocket-Protocol", value)
         if not is_token_list(value):
@@ -99,7 +106,7 @@ def _check_offers(request: Request) -> None:
             if len(set(offers)) != len(offers):
                 reason = "Sec-WebSocket-Protocol repeats a subprotocol"
                 raise HandshakeError(400, reason)
-    value = fields.joined(b"sec-websocket-extensions")
+    value = index.get(b"sec-websocket-extensions")
     if value is not None:
         _check_size("Sec-WebSocket-Extensions", value)
         if not is_extension_list(value):
@@ -127,7 +134,7 @@ def check_origin(
     Raises:
         HandshakeError: 403, the origin is none of these; 400, there are several.
     """
-    request.fields.only(b"origin")
+    request.fields.check_single((b"origin",))
     origin = request.origin
     for allowed in origins:
         if isinstance(allowed, re.Pattern):
