@@ -62,6 +62,7 @@ HOT = (
     "_connection.input",
     "_connection.pressure",
     "_connection.connection",
+    "_connection.opening",
     "_server.admission",
     "_server.answering",
     "_server.handshake",

@@ -9,14 +9,13 @@ from trio_fastws._protocol.handshake.accept_key import generate_key
 from trio_fastws._protocol.handshake.client import build_request
 from trio_fastws._protocol.handshake.headers import (
     Headers,
-    has_token,
     is_extension_list,
     is_token_list,
     split_list,
 )
 from trio_fastws._protocol.handshake.request import Request
 from trio_fastws._protocol.handshake.response import Response
-from trio_fastws._protocol.handshake.server import build_accept
+from trio_fastws._protocol.handshake.server import build_accept, has_token
 
 PAIRS = (("Host", "a"), ("Set-Cookie", "x=1"), ("set-cookie", "y=2"))
 

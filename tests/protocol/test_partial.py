@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 
 from trio_fastws._protocol.errors import HandshakeError
 from trio_fastws._protocol.handshake.accepting import PartialHead
-from trio_fastws._protocol.handshake.request import parse_request
+from trio_fastws._protocol.handshake.request import parse_request, read_request
 
 HEAD = (
     b"GET /chat?room=1 HTTP/1.1\r\nHost: a:1\r\nConnection: keep-alive, Upgrade\r\n"
@@ -156,4 +156,4 @@ def test_what_is_refused_early_would_be_refused_whole(
         # Whatever may follow: nothing makes a request of it.
         for more in (b"", b"\r\n", b" / HTTP/1.1\r\nHost: a", b": a", b"\nHost: a"):
             with pytest.raises(HandshakeError):
-                parse_request(data + more + b"\r\n\r\n", cut=True)
+                read_request(data + more + b"\r\n\r\n")

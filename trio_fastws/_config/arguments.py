@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import ssl
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
 
@@ -25,9 +25,21 @@ _PATTERN: Any = re.Pattern
 _ORIGIN = re.compile(r"null|[a-z][a-z0-9+.-]*://[^/?#A-Z]*")
 
 
+class Options(NamedTuple):
+    """The options that servers, clients and upgrades have in common."""
+
+    limits: Limits
+    timeouts: Timeouts
+    sending: Sending
+    deflate: PerMessageDeflate | None
+
+
 def fill_in(
-    limits: Limits | None, timeouts: Timeouts | None, sending: Sending | None
-) -> tuple[Limits, Timeouts, Sending]:
+    limits: Limits | None,
+    timeouts: Timeouts | None,
+    sending: Sending | None,
+    deflate: PerMessageDeflate | None,
+) -> Options:
     """Return the options, the defaults for what is None.
 
     Raises:
@@ -36,12 +48,10 @@ def fill_in(
     _check_kind("limits", limits, Limits)
     _check_kind("timeouts", timeouts, Timeouts)
     _check_kind("sending", sending, Sending)
-    return limits or Limits(), timeouts or Timeouts(), sending or Sending()
-
-
-def check_deflate(deflate: object) -> None:
-    """Raise TypeError unless that is None or a `PerMessageDeflate`."""
     _check_kind("deflate", deflate, PerMessageDeflate)
+    return Options(
+        limits or Limits(), timeouts or Timeouts(), sending or Sending(), deflate
+    )
 
 
 def _check_kind(name: str, value: object, kind: type) -> None:

@@ -7,6 +7,9 @@ from .budget cimport Budget
 
 
 cdef class Shared(Timer):
+    cdef public object role
+    cdef public object message_size
+    cdef public object fragments
     cdef public Dispatcher dispatcher
     cdef public object handler
     cdef public str handler_name

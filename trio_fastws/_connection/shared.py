@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import trio
 
-    from trio_fastws._config.options import Limits, PerMessageDeflate, Sending, Timeouts
+    from trio_fastws._config.arguments import Options
     from trio_fastws._protocol.codes import Role
     from trio_fastws._transport.contract import Dispatcher, Owner
 
@@ -65,6 +65,7 @@ class Shared(Timer):
         "delayed",
         "dispatcher",
         "emptied",
+        "fragments",
         "frame_size",
         "handler",
         "handler_name",
@@ -74,11 +75,13 @@ class Shared(Timer):
         "keep_request",
         "low_water",
         "max_messages",
+        "message_size",
         "on_message",
         "ping_interval",
         "ping_timeout",
         "policy",
         "receive_buffer",
+        "role",
         "slow_consumer",
         "sparing",
         "spawn",
@@ -90,19 +93,20 @@ class Shared(Timer):
     def __init__(
         self,
         dispatcher: Dispatcher,
-        handler: EventHandler | None,
-        limits: Limits,
-        timeouts: Timeouts,
-        sending: Sending,
-        deflate: PerMessageDeflate | None,
+        options: Options,
         spawn: Callable[..., None],
         role: Role,
+        handler: EventHandler | None = None,
+        handler_name: str | None = None,
+        cancel_on_disconnect: bool = False,
     ) -> None:
         super().__init__()
+        limits, timeouts, sending, deflate = options
+        self.role: Role = role
         self.dispatcher: Dispatcher = dispatcher
         self.handler: EventHandler | None = handler
         # As logs name it; None: a client's, or an upgrade's.
-        self.handler_name: str | None = None
+        self.handler_name: str | None = handler_name
         # Looked up once: nothing is called more often.
         self.on_message: Callable[[Any, Any], None] | None = (
             None if handler is None else handler.on_message
@@ -111,17 +115,19 @@ class Shared(Timer):
         self.spawn: Callable[..., None] = spawn
         # Each knows its place in it: a set would take four times the room.
         self.connections: list[Any] = []
+        self.message_size: int | None = get_message_size(limits, role)
+        self.fragments: int | None = limits.fragments
         # What they hold together.
         self.budget: Budget = Budget(
             get_total(limits, role),
-            get_message_size(limits, role),
+            self.message_size,
             timeouts.slow_consumer or PRESSED_SECONDS,
             dispatcher,
             self.connections,
         )
         # Set when the last connection is gone, if somebody waits for that.
         self.emptied: trio.Event | None = None
-        self.cancel_on_disconnect: bool = False
+        self.cancel_on_disconnect: bool = cancel_on_disconnect
         self.keep_request: bool = limits.keep_request
         self.receive_buffer: int = limits.receive_buffer
         self.policy: int = POLICIES[sending.policy]

@@ -1,9 +1,8 @@
 # cython: annotation_typing=False
-"""What the opening handshakes of one server have in common.
+"""Who may come in: the opening handshakes of one server, and room for their outcome.
 
-Owns who may come in: how many handshakes are in progress, whether there is room
-for one more connection, and what becomes of a good handshake. How one goes is
-`_opening`'s business.
+Owns how many handshakes are in progress, who makes room for whom, and whether one more
+connection may be opened. How a handshake goes is `handshake`'s business.
 """
 
 from __future__ import annotations
@@ -12,10 +11,6 @@ import logging
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from trio_fastws._config.options import get_message_size
-from trio_fastws._connection.websocket import WebSocket
-from trio_fastws._protocol.codes import Role
-from trio_fastws._protocol.endpoint import Endpoint
 from trio_fastws._protocol.errors import HandshakeError
 from trio_fastws._transport.logs import log
 
@@ -23,13 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from trio_fastws._config.compression import Negotiator
-    from trio_fastws._config.options import Limits
-    from trio_fastws._connection.connection import Connection
     from trio_fastws._connection.handler import ChooseSubprotocol, OnRequest
     from trio_fastws._connection.shared import Shared
-    from trio_fastws._protocol.deflate.agreement import Agreement
-    from trio_fastws._protocol.handshake.request import Request
-    from trio_fastws._transport.contract import Link
+    from trio_fastws._connection.websocket import WebSocket
+
+    from .config import ServerConfig
 
 
 class Admission:
@@ -54,10 +47,8 @@ class Admission:
         "closed",
         "deciding",
         "dropped",
-        "fragments",
         "heads",
         "lingering",
-        "message_size",
         "most",
         "most_pending",
         "negotiator",
@@ -74,31 +65,34 @@ class Admission:
 
     def __init__(
         self,
+        config: ServerConfig,
         shared: Shared,
-        limits: Limits,
-        seconds: float,
-        spawn: Callable[..., None],
+        negotiator: Negotiator | None,
         start_handler: Callable[[WebSocket], None] | None,
+        spawn: Callable[..., None],
     ) -> None:
-        """Receive nobody yet.
+        """Begin with nobody.
 
         Args:
+            config: What the server was asked for.
             shared: Of the connections that come of it.
-            limits: What a peer may make us hold.
-            seconds: How long a handshake may take.
-            spawn: Starts a task that is cancelled when the server shuts down.
+            negotiator: Of compression; None without it.
             start_handler: Starts a connection's own task, if it has one.
+            spawn: Starts a task that is cancelled when the server shuts down.
         """
         self.shared: Shared = shared
+        limits = config.options.limits
         self.request_head: int = limits.request_head
         self.request_fields: int = limits.request_fields
-        self.message_size: int | None = get_message_size(limits, Role.SERVER)
-        self.fragments: int | None = limits.fragments
         self.most: int | None = limits.connections
         self.most_pending: int = limits.pending_handshakes
-        self.seconds: float = seconds
-        self.spawn: Callable[..., None] = spawn
+        self.seconds: float = config.options.timeouts.handshake
+        self.subprotocols: Sequence[str] | ChooseSubprotocol = config.subprotocols
+        self.origins: tuple[Any, ...] | None = config.origins
+        self.on_request: OnRequest | None = config.on_request
+        self.negotiator: Negotiator | None = negotiator
         self.start_handler: Callable[[WebSocket], None] | None = start_handler
+        self.spawn: Callable[..., None] = spawn
         # Ordered ones give their oldest without a search, however many left before it.
         self.heads: OrderedDict[Any, None] = OrderedDict()
         self.deciding: OrderedDict[Any, None] = OrderedDict()
@@ -107,18 +101,12 @@ class Admission:
         self.accepted: int = 0
         self.dropped: int = 0
         self.closed: bool = False
-        # What the user wants of a request; set by the server.
-        self.subprotocols: Sequence[str] | ChooseSubprotocol = ()
-        self.origins: tuple[Any, ...] | None = None
-        self.on_request: OnRequest | None = None
-        # Of compression; None without it.
-        self.negotiator: Negotiator | None = None
 
     def handshakes(self) -> list[Any]:
         """Return the handshakes that nobody has decided."""
         return [*self.heads, *self.deciding]
 
-    def enter(self, opening: Any) -> None:
+    def enter(self, handshake: Any) -> None:
         """Add a new connection; the oldest makes room if there are too many.
 
         So whoever comes is heard at once, however many others say nothing. The most
@@ -134,7 +122,7 @@ class Admission:
                 message = "the oldest of too many handshakes makes room"
                 log(logging.DEBUG, oldest, message)
                 oldest.close()
-        self.heads[opening] = None
+        self.heads[handshake] = None
 
     def _count(self) -> int:
         unheard = len(self.heads) + len(self.deciding)
@@ -144,52 +132,28 @@ class Admission:
         crowd = max(self.lingering, self.answers, self.heads, key=len)
         return crowd or self.deciding
 
-    def check_open(self) -> None:
-        """Raise the refusal for a request that comes while the server shuts down."""
+    def check(self, upgrade: bool) -> None:
+        """Raise the refusal for a request that comes at the wrong time.
+
+        Args:
+            upgrade: Whether it would become one more connection.
+        """
         if self.closed:
             raise HandshakeError(503, "the server is shutting down")
-
-    def check_admission(self) -> None:
-        """Raise the refusal for a handshake that comes at the wrong time."""
-        self.check_open()
-        if self.most is not None and len(self.shared.connections) >= self.most:
+        if (
+            upgrade
+            and self.most is not None
+            and len(self.shared.connections) >= self.most
+        ):
             reason = f"connection limit ({self.most}) reached"
             raise HandshakeError(503, reason, (("Retry-After", "5"),))
 
-    def ask(self, opening: Any) -> None:
+    def ask(self, handshake: Any) -> None:
         """Move a handshake to those whose request waits for a decision."""
-        self.heads.pop(opening, None)
-        self.deciding[opening] = None
+        self.heads.pop(handshake, None)
+        self.deciding[handshake] = None
 
-    def leave(self, opening: Any) -> None:
+    def leave(self, handshake: Any) -> None:
         """Remove a handshake that is over, one way or the other."""
-        self.heads.pop(opening, None)
-        self.deciding.pop(opening, None)
-
-    def welcome(
-        self,
-        link: Link,
-        request: Request,
-        subprotocol: str | None,
-        agreement: Agreement | None,
-        accept: bytes,
-        start: int,
-        stop: int,
-    ) -> None:
-        """Make a WebSocket of a connection whose handshake is good."""
-        endpoint = Endpoint(Role.SERVER, self.message_size, self.fragments, agreement)
-        ws = WebSocket(self.shared, endpoint, link)
-        connection: Connection = ws
-        connection.subprotocol = subprotocol
-        ws._adopt_request(request)
-        self.accepted += 1
-        ws._write_raw(accept)
-        if self.start_handler is not None:
-            # In the context of what on_request has set.
-            contexts = self.shared.dispatcher.contexts
-            contexts.enter(connection, connection._context)
-            try:
-                self.start_handler(ws)
-            finally:
-                connection._context = contexts.leave(connection._context)
-        connection._open(start, stop)
+        self.heads.pop(handshake, None)
+        self.deciding.pop(handshake, None)

@@ -11,16 +11,18 @@ if TYPE_CHECKING:
 
     from trio_fastws._protocol.handshake.response import Response
 
-    from .handshake import Opening
+    from .handshake import PendingHandshake
 
 
 async def wait_for_decision(
-    opening: Opening, answer: Awaitable[Response | None], scope: trio.CancelScope
+    handshake: PendingHandshake,
+    answer: Awaitable[Response | None],
+    scope: trio.CancelScope,
 ) -> None:
     """Wait for what the user's own code answers, and go on with it. Never raises.
 
     Args:
-        opening: The handshake that waits for it.
+        handshake: The handshake that waits for it.
         answer: What `on_request` returned.
         scope: Ends the waiting, when it takes too long or the peer has gone.
     """
@@ -34,10 +36,10 @@ async def wait_for_decision(
         alone = len(group.exceptions) == 1
         failed = True
         try:
-            opening.on_failed(group.exceptions[0] if alone else group)
+            handshake.on_failed(group.exceptions[0] if alone else group)
         except Exception as worse:  # noqa: BLE001 - isolation, as in a turn
-            opening._on_failure(worse)
+            handshake._on_failure(worse)
     finally:
-        opening.scope = None
+        handshake.scope = None
     if not failed and not scope.cancelled_caught:
-        opening.on_decided(response)
+        handshake.on_decided(response)

@@ -1,7 +1,8 @@
 cimport cython
 
-from trio_fastws._protocol.handshake.request cimport Request, parse_request
-from trio_fastws._protocol.handshake.server cimport build_accept, check_upgrade, is_upgrade
+from trio_fastws._connection.opening cimport Agreed, open_connection
+from trio_fastws._protocol.handshake.accepting cimport ServerHandshake
+from trio_fastws._protocol.handshake.request cimport Request
 from trio_fastws._transport.epoll cimport EpollDispatcher, SocketLink
 from trio_fastws._transport.contract cimport Link, Owner
 
@@ -9,35 +10,34 @@ from .answering cimport Answer
 from .admission cimport Admission
 
 
-cdef class Opening(Owner):
+cdef class PendingHandshake(Owner):
     cdef Admission _admission
+    cdef ServerHandshake _handshake
     cdef public double deadline
     cdef public bint closed
-    cdef object _head
-    cdef bytes _early
-    cdef Request _request
     cdef public object scope
 
     @cython.locals(
-        link=Link, data=bytearray, end=Py_ssize_t, admission=Admission,
+        link=Link, admission=Admission, handshake=ServerHandshake, complete=bint
     )
     cpdef _on_data(self, Py_ssize_t start, Py_ssize_t stop)
-    @cython.locals(admission=Admission, request=Request)
-    cdef _on_head(self, bytes head, Py_ssize_t start, Py_ssize_t stop)
+    @cython.locals(link=Link, handshake=ServerHandshake)
+    cdef _ask(self)
     @cython.locals(link=Link)
-    cdef _ask(self, Request request, Py_ssize_t start, Py_ssize_t stop)
-    @cython.locals(link=Link, request=Request, stop=Py_ssize_t)
-    cpdef on_decided(self, response)
+    cpdef on_decided(self, answer)
     cpdef on_failed(self, error)
-    @cython.locals(admission=Admission, link=Link)
-    cdef _decide(self, Request request, answer, Py_ssize_t start, Py_ssize_t stop)
-    @cython.locals(admission=Admission)
-    cdef tuple _accept(self, Request request)
+    @cython.locals(admission=Admission, link=Link, agreed=Agreed)
+    cdef _decide(self, answer, bint later=*)
+    @cython.locals(
+        admission=Admission, handshake=ServerHandshake, request=Request, accept=bytes
+    )
+    cdef Agreed _accept(self)
+    cdef bytes _encode(self, answer)
     cdef _refuse(self, error)
     cpdef refuse_for_shutdown(self)
     cdef _lose(self, error)
-    @cython.locals(link=Link, request=Request)
-    cdef _answer(self, response)
+    @cython.locals(link=Link)
+    cdef _answer(self, bytes data)
     cpdef double _on_deadline(self, double now) except? -1
     cpdef hurry(self)
     cpdef close(self)
@@ -45,5 +45,5 @@ cdef class Opening(Owner):
     cdef _leave(self)
 
 
-@cython.locals(dispatcher=EpollDispatcher, opening=Opening)
+@cython.locals(dispatcher=EpollDispatcher, handshake=PendingHandshake)
 cpdef open_socket(Admission admission, int fd)

@@ -1,13 +1,13 @@
 # cython: annotation_typing=False
-"""The server's side of an opening handshake, until a WebSocket comes out of it.
+"""A connection of a server from ``accept`` to its WebSocket, or to an HTTP answer.
 
-Owns a connection from ``accept`` to the 101, or to an HTTP answer, which is
-`_answering`'s. Knows when things happen; what a good request is stands in the
-protocol floor. A connection is in one of two states: its head is not complete; or
-its head is, but `on_request` has not decided. Bytes that come meanwhile are kept up
-to one read, then reading pauses.
+Owns when things happen: the deadline, who is asked for a decision, what is written.
+What a good request is, and what to say to it, is the machine's business
+(`ServerHandshake`); an answer on its way is `answering`'s. A connection is in one of
+two states: its head is not complete; or its head is, but `on_request` has not decided.
+Bytes that come meanwhile are kept up to one read, then reading pauses.
 
-Nothing here waits; the task of an `on_request` that does is in `_deciding`.
+Nothing here waits; the task of an `on_request` that does is in `decision`.
 """
 
 from __future__ import annotations
@@ -20,19 +20,11 @@ from typing import TYPE_CHECKING, TypeVar
 import trio
 
 from trio_fastws._connection.naming import get_path
-from trio_fastws._layout import HEADROOM
+from trio_fastws._connection.opening import Agreed, open_connection
 from trio_fastws._protocol.errors import HandshakeError
-from trio_fastws._protocol.handshake.accepting import PartialHead
-from trio_fastws._protocol.handshake.request import Request, parse_request
-from trio_fastws._protocol.handshake.response import Response, encode_response, refuse
-from trio_fastws._protocol.handshake.server import (
-    UPGRADE_REQUIRED,
-    build_accept,
-    check_origin,
-    check_upgrade,
-    choose_subprotocol,
-    is_upgrade,
-)
+from trio_fastws._protocol.handshake.accepting import ServerHandshake
+from trio_fastws._protocol.handshake.response import Response
+from trio_fastws._protocol.handshake.server import choose_subprotocol
 from trio_fastws._transport.contract import Owner
 from trio_fastws._transport.epoll import EpollDispatcher, SocketLink
 from trio_fastws._transport.failing import contain
@@ -44,110 +36,67 @@ from .decision import wait_for_decision
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trio_fastws._protocol.deflate.agreement import Agreement
-
     from .admission import Admission
 
 Result = TypeVar("Result")
 
 
-class Opening(Owner):
+class PendingHandshake(Owner):
     """One handshake in progress."""
 
-    __slots__ = (
-        "_admission",
-        "_early",
-        "_head",
-        "_request",
-        "closed",
-        "deadline",
-        "scope",
-    )
+    __slots__ = ("_admission", "_handshake", "closed", "deadline", "scope")
 
     def __init__(self, admission: Admission, now: float) -> None:
         self._init_owner()
         self._admission = admission
+        self._handshake = ServerHandshake(
+            admission.request_head, admission.request_fields, admission.origins
+        )
         self.deadline: float = now + admission.seconds
         self.closed: bool = False
-        # What came of a head that is not complete.
-        self._head: PartialHead | None = None
-        # What came behind a head before it was decided.
-        self._early = b""
-        self._request: Request | None = None
         # The scope of the task that decides, or starts TLS, while there is one.
         self.scope: trio.CancelScope | None = None
         admission.enter(self)
 
-    # --- the head -----------------------------------------------------------
+    # --- the request --------------------------------------------------------
 
     def _on_data(self, start: int, stop: int) -> None:
         """See `Owner._on_data`."""
-        link = self._link
+        link, admission, handshake = self._link, self._admission, self._handshake
         assert link is not None
-        data = link.dispatcher.buffer
-        if self._request is not None:
-            # Undecided: one read is kept; reading pauses with it.
-            self._early += bytes(data[start:stop])
+        try:
+            complete = handshake.receive(link.dispatcher.buffer, start, stop)
+            if complete:
+                admission.check(handshake.upgrade)
+        except HandshakeError as error:
+            self._refuse(error)
+            return
+        if complete and admission.on_request is None:
+            self._decide(None)
+        elif complete:
+            self._ask()
+        elif handshake.early:
+            # Undecided: one read is kept.
             link.want(False, False)
-            return
-        if self._head is None:
-            end = data.find(b"\r\n\r\n", start, stop)
-            if end > start:
-                self._on_head(bytes(data[start : end + 4]), end + 4, stop)
-                return
-            admission = self._admission
-            self._head = PartialHead(admission.request_fields, admission.request_head)
-        try:
-            end = self._head.feed(bytes(data[start:stop]))
-        except HandshakeError as error:
-            self._refuse(error)
-            return
-        if end >= 0:
-            self._on_head(self._head.take(), start + end, stop)
 
-    def _on_head(self, head: bytes, start: int, stop: int) -> None:
-        # What follows the head lies in the turn's buffer from start to stop.
-        self._head = None
-        admission = self._admission
-        try:
-            request = parse_request(
-                head, admission.request_fields, admission.request_head, True
-            )
-            self._request = request
-            admission.check_open()
-            if is_upgrade(request):
-                check_upgrade(request)
-                if admission.origins is not None:
-                    check_origin(request, admission.origins)
-                admission.check_admission()
-        except HandshakeError as error:
-            self._refuse(error)
-            return
-        if admission.on_request is None:
-            self._decide(request, None, start, stop)
-            return
-        self._ask(request, start, stop)
-
-    def _ask(self, request: Request, start: int, stop: int) -> None:
-        on_request = self._admission.on_request
+    def _ask(self) -> None:
+        handshake, on_request = self._handshake, self._admission.on_request
         assert on_request is not None
         try:
-            answer = self._call(on_request, request)
+            answer = self._call(on_request, handshake.request)
         except Exception as error:  # noqa: BLE001 - isolation: logged, 500
             self.on_failed(error)
             return
-        if isinstance(answer, Awaitable):
-            link = self._link
-            assert link is not None
-            self._early = bytes(link.dispatcher.buffer[start:stop])
-            if self._early:
-                link.want(False, False)
-            self._admission.ask(self)
-            self.scope = trio.CancelScope(deadline=self.deadline)
-            spawn = self._admission.spawn
-            self._call(spawn, wait_for_decision, self, answer, self.scope)
-        else:
-            self._decide(request, answer, start, stop)
+        if not isinstance(answer, Awaitable):
+            self._decide(answer)
+            return
+        link = self._link
+        assert link is not None
+        if handshake.early:
+            link.want(False, False)
+        self._admission.ask(self)
+        self.scope = trio.CancelScope(deadline=self.deadline)
+        self._call(self._admission.spawn, wait_for_decision, self, answer, self.scope)
 
     def _call(self, function: Callable[..., Result], *args: object) -> Result:
         # A function of the user's, in this connection's own context.
@@ -160,19 +109,17 @@ class Opening(Owner):
         finally:
             self._context = contexts.leave(self._context)
 
-    def on_decided(self, response: Response | None) -> None:
+    def on_decided(self, answer: object) -> None:
         """Go on with what an `on_request` that waited has answered, in its task."""
-        link, request = self._link, self._request
-        if link is None or request is None:
+        link = self._link
+        if link is None:  # the peer has gone meanwhile
             return
         self._context = link.dispatcher.contexts.capture()
-        # Between two turns, the turn's buffer is free.
+        # Between two turns, the dispatcher's buffer is free.
         link.dispatcher.begin()
-        stop = HEADROOM + len(self._early)
-        link.dispatcher.buffer[HEADROOM:stop] = self._early
         link.want(True, False)
         try:
-            self._decide(request, response, HEADROOM, stop)
+            self._decide(answer, True)
         except Exception as error:  # noqa: BLE001 - isolation, as in a turn
             contain(link.dispatcher, link.owner, error)
 
@@ -184,16 +131,17 @@ class Opening(Owner):
 
     # --- the decision -------------------------------------------------------
 
-    def _decide(
-        self, request: Request, answer: Response | None, start: int, stop: int
-    ) -> None:
-        if self._link is None:  # the peer has gone meanwhile
+    def _decide(self, answer: object, later: bool = False) -> None:
+        admission, link = self._admission, self._link
+        if link is None:  # the peer has gone meanwhile
             return
         try:
             if answer is not None:
-                self._answer(answer)
+                self._answer(self._encode(answer))
                 return
-            subprotocol, agreement, accept = self._accept(request)
+            if later:  # and others have come
+                admission.check(self._handshake.upgrade)
+            agreed = self._accept()
         except HandshakeError as error:
             self._refuse(error)
             return
@@ -201,34 +149,38 @@ class Opening(Owner):
             # From what on_request gave, or from subprotocols: a user's mistake.
             self.on_failed(error)
             return
-        admission, link = self._admission, self._link
         self._leave()
-        admission.welcome(link, request, subprotocol, agreement, accept, start, stop)
+        admission.accepted += 1
+        start = admission.start_handler
+        open_connection(admission.shared, link, agreed, self._handshake.early, start)
 
-    def _accept(self, request: Request) -> tuple[str | None, Agreement | None, bytes]:
+    def _accept(self) -> Agreed:
         # What was agreed upon, and the 101 that says so.
-        admission = self._admission
-        if not is_upgrade(request):
-            # None from on_request accepts the request: an upgrade would do here.
-            there = b"upgrade" in request.fields.index
-            wrong = "is not 'websocket'" if there else "is missing"
-            reason = f"Upgrade header {wrong}; {request.path} is for WebSockets"
-            raise HandshakeError(426, reason, UPGRADE_REQUIRED)
-        admission.check_admission()
+        admission, handshake = self._admission, self._handshake
+        request = handshake.request
+        assert request is not None
+        if not handshake.upgrade:
+            raise handshake.require_upgrade()
         choose = admission.subprotocols
+        subprotocol = extensions = agreement = None
         if callable(choose):
             subprotocol = self._call(choose, request, request.subprotocols)
-        else:
+        elif choose:
             subprotocol = choose_subprotocol(request, choose)
-        extensions = agreement = None
         if admission.negotiator is not None:
             extensions, agreement = admission.negotiator.accept(request)
-        return subprotocol, agreement, build_accept(request, subprotocol, extensions)
+        accept = handshake.accept(subprotocol, extensions)
+        return Agreed(request, subprotocol, agreement, accept)
+
+    def _encode(self, answer: object) -> bytes:
+        if not isinstance(answer, Response):
+            raise TypeError(f"on_request gave {answer!r}, not a Response or None")
+        return self._handshake.answer(answer)
 
     def _refuse(self, error: HandshakeError) -> None:
         message = "handshake refused: %d %s"
         log(logging.DEBUG, self, message, error.status, error.reason)
-        self._answer(refuse(error))
+        self._answer(self._handshake.refuse(error))
 
     def refuse_for_shutdown(self) -> None:
         """Answer with 503 what is in progress, and end it."""
@@ -240,28 +192,18 @@ class Opening(Owner):
                 self.scope.cancel()
             self._refuse(HandshakeError(503, "the server is shutting down"))
 
-    def _answer(self, response: object) -> None:
+    def _answer(self, data: bytes) -> None:
         link = self._link
-        if link is None:
-            return
-        request = self._request
-        head_only = request is not None and request.method == "HEAD"
-        if not isinstance(response, Response):
-            raise TypeError(f"on_request gave {response!r}, not a Response or None")
-        data = encode_response(response, head_only=head_only)
-        self._leave()
-        Answer(self._admission, link, data)
+        if link is not None:
+            self._leave()
+            Answer(self._admission, link, data)
 
     # --- the end ------------------------------------------------------------
 
     def _on_eof(self, error: OSError | None) -> None:
         """See `Owner._on_eof`."""
-        request = self._request
-        if error is None and request is not None and not is_upgrade(request):
-            # TCP's FIN behind a plain request says that no other follows it; who
-            # waits for a page still reads.
-            return
-        self._lose(error)
+        if error is not None or self._handshake.receive_end():
+            self._lose(error)
 
     def _lose(self, error: OSError | None) -> None:
         message = "connection ended in its opening handshake: %s"
@@ -286,12 +228,12 @@ class Opening(Owner):
         """See `Owner._describe`."""
         # Not `super`: compiled, that would find this very method.
         known = Owner._describe(self)
-        known["path"] = get_path(self._request)
+        known["path"] = get_path(self._handshake.request)
         return known
 
     def hurry(self) -> None:
         """Take what has come already: another needs the room."""
-        if self._link is not None and self._request is None:
+        if self._link is not None and self._handshake.request is None:
             self._link.read_now()
 
     def close(self) -> None:
@@ -320,13 +262,13 @@ def open_socket(admission: Admission, fd: int) -> None:
     """
     dispatcher = admission.shared.dispatcher
     assert isinstance(dispatcher, EpollDispatcher)
-    opening = Opening(admission, dispatcher.now)
+    handshake = PendingHandshake(admission, dispatcher.now)
     try:
-        SocketLink(dispatcher, opening, fd)
+        SocketLink(dispatcher, handshake, fd)
     except OSError as error:
         # This one connection is refused, the others live.
         # The descriptor is closed, and nobody knows the peer any more.
         log(logging.ERROR, None, "cannot watch a connection: %s", error.strerror)
-        opening.close()
+        handshake.close()
         return
-    dispatcher.schedule(opening, opening.deadline)
+    dispatcher.schedule(handshake, handshake.deadline)

@@ -8,7 +8,6 @@ import trio
 
 from trio_fastws._config.arguments import (
     check_callable,
-    check_deflate,
     check_listeners,
     check_origins,
     check_port,
@@ -16,20 +15,21 @@ from trio_fastws._config.arguments import (
     check_subprotocols,
     fill_in,
 )
-from trio_fastws._config.compression import Negotiator
-from trio_fastws._connection.handler import ChooseSubprotocol, EventHandler, OnRequest
-from trio_fastws._connection.shared import Shared
-from trio_fastws._protocol.codes import Role
 from trio_fastws._transport.listening import close_listeners, open_listeners
 
+from .config import ServerConfig
 from .handler_check import check_call, check_handler
-from .server import Handler, Origins, Server
+from .server import run_server
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from trio_fastws._config.options import Limits, PerMessageDeflate, Sending, Timeouts
+    from trio_fastws._connection.handler import ChooseSubprotocol, OnRequest
+
+    from .config import Handler, Origins
+    from .server import Server
 
 
 async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
@@ -98,7 +98,6 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
         raise TypeError("host goes with a port, not with listeners")
     check_handler(handler)
     check_server_tls(tls)
-    check_deflate(deflate)
     check_callable("on_request", on_request)
     if on_request is not None:
         check_call("on_request", on_request, ("request",))
@@ -106,31 +105,26 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
         raise ValueError(
             f"on_disconnect is {on_disconnect!r}; it must be 'deliver' or 'cancel'"
         )
-    subprotocols, origins = check_subprotocols(subprotocols), check_origins(origins)
+    subprotocols = check_subprotocols(subprotocols)
     if callable(subprotocols):
         check_call("subprotocols", subprotocols, ("request", "offers"))
-    limits, timeouts, sending = fill_in(limits, timeouts, sending)
+    config = ServerConfig(
+        handler=handler,
+        tls=tls,
+        options=fill_in(limits, timeouts, sending, deflate),
+        subprotocols=subprotocols,
+        origins=check_origins(origins),
+        on_request=on_request,
+        cancel_on_disconnect=on_disconnect == "cancel",
+    )
     if listeners is None:
         check_port(port)
         listeners = await open_listeners(cast("int", port), host)
     else:
         listeners = check_listeners(listeners)
 
-    def make_service(dispatcher: Any, spawn: Callable[..., None]) -> Shared:
-        events = handler if isinstance(handler, EventHandler) else None
-        shared = Shared(
-            dispatcher, events, limits, timeouts, sending, deflate, spawn, Role.SERVER
-        )
-        shared.handler_name = server.handler_name
-        shared.cancel_on_disconnect = on_disconnect == "cancel"
-        return shared
-
-    negotiator = None if deflate is None else Negotiator(Role.SERVER, deflate)
-    server = Server(
-        handler, limits, timeouts, subprotocols, origins, on_request, negotiator
-    )
     try:
-        await server.run(listeners, tls, make_service, task_status)
+        await run_server(config, listeners, task_status)
     finally:
         with trio.CancelScope(shield=True):
             await close_listeners(listeners)

@@ -9,37 +9,31 @@ replies, all together for `Timeouts.shutdown` seconds; abort what is left.
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import trio
 
-from trio_fastws._connection.handler import ChooseSubprotocol, EventHandler, OnRequest
-from trio_fastws._connection.naming import name_of
+from trio_fastws._config.compression import Negotiator
+from trio_fastws._connection.shared import Shared
 from trio_fastws._connection.statistics import ServerStatistics
-from trio_fastws._connection.websocket import WebSocket
+from trio_fastws._protocol.codes import Role
 from trio_fastws._transport import loop as loops
-from trio_fastws._transport.epoll import EpollDispatcher
 from trio_fastws._transport.lifetimes import in_turns, shielded_nursery, wait_lingering
-from trio_fastws._transport.listening import Listener, close_listeners
+from trio_fastws._transport.listening import close_listeners
 
 from .admission import Admission
-from .handshake import open_socket
+from .listeners import Listeners
 from .nurseries import Handlers
 from .streams import StreamAcceptor
 
 if TYPE_CHECKING:
-    import ssl
+    from collections.abc import Sequence
 
-    from trio_fastws._config.compression import Negotiator
-    from trio_fastws._config.options import Limits, Timeouts
-    from trio_fastws._connection.shared import Shared
+    from trio_fastws._connection.websocket import WebSocket
     from trio_fastws._transport.contract import Dispatcher
 
-Handler = Callable[[WebSocket], Awaitable[object]] | EventHandler
-Origins = Iterable[Any]
+    from .config import ServerConfig
 
 
 class Server:
@@ -47,41 +41,53 @@ class Server:
 
     def __init__(
         self,
-        handler: Handler,
-        limits: Limits,
-        timeouts: Timeouts,
-        subprotocols: Sequence[str] | ChooseSubprotocol,
-        origins: Origins | None,
-        on_request: OnRequest | None,
+        config: ServerConfig,
         negotiator: Negotiator | None,
+        dispatcher: Dispatcher,
+        nursery: trio.Nursery,
+        links: trio.Nursery,
     ) -> None:
-        self.limits = limits
-        self.timeouts = timeouts
-        self.subprotocols = subprotocols
-        self.origins: tuple[Any, ...] | None = (
-            None if origins is None else tuple(origins)
+        """Make the parts of one that does not listen yet; see `run_server`.
+
+        Args:
+            config: What it was asked for.
+            negotiator: Of compression; None without it.
+            dispatcher: Of all its connections.
+            nursery: Cancelled when the server shuts down.
+            links: Where the loop and the pumps run: it outlives every connection.
+        """
+        self._config = config
+        self._nursery = nursery
+        self._links = links
+        self._handlers = Handlers(nursery)
+        name = config.handler_name
+        self.shared = Shared(
+            dispatcher,
+            config.options,
+            self._handlers.start_soon,
+            Role.SERVER,
+            config.events,
+            name,
+            config.cancel_on_disconnect,
         )
-        self.on_request = on_request
-        # Of compression; None without it.
-        self.negotiator = negotiator
-        self._handler = handler
-        # Of all its tasks: trio would make one for each.
-        self.handler_name: str = name_of(handler)
-        self._listeners: list[Listener] = []
-        self._addresses: list[Any] = []
-        # Set by `run`.
-        self._streams: StreamAcceptor = cast("StreamAcceptor", None)
-        self.shared: Shared = cast("Shared", None)
-        self._admission: Admission = cast("Admission", None)
-        self._links: trio.Nursery = cast("trio.Nursery", None)
-        self._handlers: Handlers = cast("Handlers", None)
+        self._admission = Admission(
+            config,
+            self.shared,
+            negotiator,
+            partial(_start_handler, self._handlers, config.handler, name)
+            if config.events is None
+            else None,
+            self._handlers.start_soon,
+        )
+        self._streams = StreamAcceptor(self._admission, config.tls, links)
+        self._listening = Listeners(self._admission, self._streams, nursery)
 
     # --- for users ----------------------------------------------------------
 
     @property
     def addresses(self) -> tuple[Any, ...]:
         """Where the server listens, as the socket module gives addresses."""
-        return tuple(self._addresses)
+        return tuple(self._listening.addresses)
 
     @property
     def port(self) -> int:
@@ -90,7 +96,7 @@ class Server:
         Raises:
             RuntimeError: It listens on none, or on several; see `addresses`.
         """
-        ports: set[int] = {a[1] for a in self._addresses if type(a) is tuple}
+        ports: set[int] = {a[1] for a in self.addresses if type(a) is tuple}
         if len(ports) != 1:
             raise RuntimeError(f"the server listens on {len(ports)} TCP ports, not one")
         return ports.pop()
@@ -115,115 +121,36 @@ class Server:
         )
 
     def __repr__(self) -> str:
-        return f"<Server on {', '.join(map(str, self._addresses)) or 'streams'}>"
-
-    # --- handlers -----------------------------------------------------------
-
-    def _start_handler(self, ws: WebSocket) -> None:
-        handler = cast("Callable[[WebSocket], Awaitable[object]]", self._handler)
-        self._handlers.start_soon(ws._run_handler, handler, name=self.handler_name)
-
-    def spawn_handler(
-        self, async_fn: Callable[..., Any], *args: object, name: object = None
-    ) -> None:
-        """Start a task that is cancelled when the server shuts down."""
-        self._handlers.start_soon(async_fn, *args, name=name)
+        return f"<Server on {', '.join(map(str, self.addresses)) or 'streams'}>"
 
     # --- running ------------------------------------------------------------
 
-    def _receive(self) -> Admission:
-        shared = self.shared
-        admission = Admission(
-            shared,
-            self.limits,
-            self.timeouts.handshake,
-            self.spawn_handler,
-            self._start_handler if shared.handler is None else None,
-        )
-        admission.subprotocols = self.subprotocols
-        admission.origins = self.origins
-        admission.on_request = self.on_request
-        admission.negotiator = self.negotiator
-        return admission
-
-    async def run(
+    async def _serve(
         self,
-        listeners: Sequence[trio.abc.Listener[Any]],
-        tls: ssl.SSLContext | None,
-        shared: Callable[[Any, Callable[..., None]], Shared],
-        task_status: trio.TaskStatus[Server],
-    ) -> None:
-        """Serve until cancelled; then end in order."""
-        dispatcher, loop = loops.new_dispatcher()
-        try:
-            await self._run(dispatcher, loop, listeners, tls, shared, task_status)
-        finally:
-            dispatcher.close()
-
-    async def _run(
-        self,
-        dispatcher: Dispatcher,
         loop: loops.Loop,
         listeners: Sequence[trio.abc.Listener[Any]],
-        tls: ssl.SSLContext | None,
-        shared: Callable[[Any, Callable[..., None]], Shared],
         task_status: trio.TaskStatus[Server],
     ) -> None:
-        # Before the shielded nurseries: an error between them could not get out.
-        self.shared = shared(dispatcher, self.spawn_handler)
-        self._admission = self._receive()
-        async with trio.open_nursery() as nursery:
-            self._links, links_scope = await nursery.start(shielded_nursery)
-            self._handlers = Handlers(nursery)
+        await self._handlers.open()
+        try:
+            self._links.start_soon(self._run_loop, loop)
+            for listener in listeners:
+                self._listening.open(listener, self._config.tls is not None)
+            task_status.started(self)
+            await trio.sleep_forever()
+        finally:
+            self._nursery.cancel_scope.cancel()
             try:
-                await self._handlers.open()
-            except BaseException:
-                links_scope.cancel()
-                raise
-            try:
-                self._streams = StreamAcceptor(self._admission, tls, self._links)
-                self._links.start_soon(self._run_loop, loop)
-                for listener in listeners:
-                    self._listen(listener, tls, nursery)
-                task_status.started(self)
-                await trio.sleep_forever()
+                self._admission.closed = True
+                self._listening.close()
+                with trio.CancelScope(shield=True):
+                    await self._begin_shutdown()
+                    await close_listeners(listeners)
+                    await self._finish_shutdown(loop)
             finally:
-                nursery.cancel_scope.cancel()
-                try:
-                    self._stop_accepting()
-                    with trio.CancelScope(shield=True):
-                        await self._begin_shutdown()
-                        await close_listeners(listeners)
-                        await self._finish_shutdown(loop)
-                finally:
-                    # Whatever has failed: shielded, they would never end.
-                    self._handlers.cancel_at_once()
-                    links_scope.cancel()
-                    self.shared.budget.close()
-
-    def _listen(
-        self,
-        listener: trio.abc.Listener[Any],
-        tls: ssl.SSLContext | None,
-        nursery: trio.Nursery,
-    ) -> None:
-        if isinstance(listener, trio.SocketListener):
-            inner: trio.socket.SocketType = listener.socket
-            self._addresses.append(inner.getsockname())
-            dispatcher = self.shared.dispatcher
-            if tls is None and isinstance(dispatcher, EpollDispatcher):
-                sock = socket.socket(fileno=inner.detach())
-                sock.setblocking(False)
-                _no_delay(sock)
-                begin = partial(open_socket, self._admission)
-                self._listeners.append(Listener(dispatcher, sock, begin))
-                return
-        nursery.start_soon(self._streams.accept_all, listener)
-
-    def _stop_accepting(self) -> None:
-        self._admission.closed = True
-        for listener in self._listeners:
-            listener.close()
+                # Whatever has failed: shielded, they would never end.
+                self._handlers.cancel_at_once()
+                self.shared.budget.close()
 
     async def _begin_shutdown(self) -> None:
         # To everybody, and in turns: others live on while this server ends.
@@ -233,7 +160,7 @@ class Server:
         await self._handlers.cancel()
 
     async def _finish_shutdown(self, loop: loops.Loop) -> None:
-        with trio.move_on_after(self.timeouts.shutdown):
+        with trio.move_on_after(self._config.options.timeouts.shutdown):
             await self._wait_empty(loop)
             for link in tuple(self._streams.pumps):
                 await link.written.wait()
@@ -260,8 +187,40 @@ class Server:
             await self.shared.emptied.wait()
 
 
-def _refuse(opening: Any) -> None:
-    opening.refuse_for_shutdown()
+async def run_server(
+    config: ServerConfig,
+    listeners: Sequence[trio.abc.Listener[Any]],
+    task_status: trio.TaskStatus[Server],
+) -> None:
+    """Serve until cancelled; then end in order.
+
+    Args:
+        config: What was asked for.
+        listeners: Closed at the end, but for what fails before it listens.
+        task_status: Gets the `Server` when it listens.
+    """
+    deflate = config.options.deflate
+    negotiator = None if deflate is None else Negotiator(Role.SERVER, deflate)
+    dispatcher, loop = loops.new_dispatcher()
+    try:
+        async with trio.open_nursery() as nursery:
+            links, links_scope = await nursery.start(shielded_nursery)
+            try:
+                server = Server(config, negotiator, dispatcher, nursery, links)
+                await server._serve(loop, listeners, task_status)  # noqa: SLF001 - no user's
+            finally:
+                # Shielded: nobody else would end it.
+                links_scope.cancel()
+    finally:
+        dispatcher.close()
+
+
+def _start_handler(handlers: Handlers, handler: Any, name: str, ws: WebSocket) -> None:
+    handlers.start_soon(ws._run_handler, handler, name=name)
+
+
+def _refuse(handshake: Any) -> None:
+    handshake.refuse_for_shutdown()
 
 
 def _send_away(ws: Any) -> None:
@@ -274,10 +233,3 @@ def _close(owner: Any) -> None:
 
 def _abort(ws: Any) -> None:
     ws._abort("the server has shut down")
-
-
-def _no_delay(sock: socket.socket) -> None:
-    # Inherited by accepted connections, which saves a syscall for each. Frames
-    # leave in whole batches already; Nagle would only delay the last one.
-    if sock.family in (socket.AF_INET, socket.AF_INET6):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

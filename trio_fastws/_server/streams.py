@@ -18,7 +18,7 @@ from trio_fastws._transport.listening import REST_SECONDS
 from trio_fastws._transport.logs import log, logger
 from trio_fastws._transport.stream_link import StreamLink, close_stream
 
-from .handshake import Opening
+from .handshake import PendingHandshake
 
 if TYPE_CHECKING:
     import ssl
@@ -70,10 +70,10 @@ class StreamAcceptor:
                 await trio.sleep(REST_SECONDS)
                 continue
             complained = False
-            opening = Opening(self._admission, trio.current_time())
-            self._links.start_soon(self._run, stream, opening)
+            handshake = PendingHandshake(self._admission, trio.current_time())
+            self._links.start_soon(self._run, stream, handshake)
 
-    async def _run(self, stream: trio.abc.Stream, opening: Opening) -> None:
+    async def _run(self, stream: trio.abc.Stream, handshake: PendingHandshake) -> None:
         link: StreamLink | None = None
         try:
             if self._tls is not None:
@@ -82,37 +82,37 @@ class StreamAcceptor:
                 )
             secure = as_tls(stream)
             if secure is not None:
-                await self._start_tls(secure, opening)
-            if not opening.closed:
+                await self._start_tls(secure, handshake)
+            if not handshake.closed:
                 dispatcher = self._admission.shared.dispatcher
-                link = StreamLink(dispatcher, opening, stream)
-                dispatcher.schedule(opening, opening.deadline)
+                link = StreamLink(dispatcher, handshake, stream)
+                dispatcher.schedule(handshake, handshake.deadline)
                 self.pumps.add(link)
                 await link.run()
                 self.pumps.discard(link)
         except* Exception as group:  # noqa: BLE001 - isolation: logged, this one ends
-            log_stream_failure(group, opening)
+            log_stream_failure(group, handshake)
         finally:
-            opening.close()
+            handshake.close()
             if link is None:  # which would have closed it
                 await close_stream(stream)
 
     async def _start_tls(
-        self, stream: trio.SSLStream[trio.abc.Stream], opening: Opening
+        self, stream: trio.SSLStream[trio.abc.Stream], handshake: PendingHandshake
     ) -> None:
-        with trio.move_on_at(opening.deadline) as opening.scope:
+        with trio.move_on_at(handshake.deadline) as handshake.scope:
             try:
                 await stream.do_handshake()
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 cause = error.__cause__ or error
-                log(logging.DEBUG, opening, "TLS handshake failed: %s", cause)
-                opening.close()
-        if opening.scope.cancelled_caught and not opening.closed:
+                log(logging.DEBUG, handshake, "TLS handshake failed: %s", cause)
+                handshake.close()
+        if handshake.scope.cancelled_caught and not handshake.closed:
             seconds = self._admission.seconds
             text = "no TLS handshake within %g s (Timeouts.handshake)"
-            log(logging.DEBUG, opening, text, seconds)
-            opening.close()
-        opening.scope = None
+            log(logging.DEBUG, handshake, text, seconds)
+            handshake.close()
+        handshake.scope = None
 
 
 def _complain(error: Exception) -> None:

@@ -7,23 +7,20 @@ one port for pages and WebSockets, whatever serves the pages.
 from __future__ import annotations
 
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import trio
 
 from trio_fastws._config.arguments import (
-    check_deflate,
     check_origins,
     check_subprotocols,
     fill_in,
 )
 from trio_fastws._config.compression import Negotiator
-from trio_fastws._config.options import get_message_size
+from trio_fastws._connection.opening import Agreed, open_connection
 from trio_fastws._connection.shared import Shared
-from trio_fastws._connection.websocket import WebSocket
-from trio_fastws._layout import HEADROOM
 from trio_fastws._protocol.codes import Role
-from trio_fastws._protocol.endpoint import Endpoint
 from trio_fastws._protocol.errors import HandshakeError
 from trio_fastws._protocol.handshake.response import encode_response, refuse
 from trio_fastws._protocol.handshake.server import (
@@ -41,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Sequence
 
     from trio_fastws._config.options import Limits, PerMessageDeflate, Sending, Timeouts
+    from trio_fastws._connection.websocket import WebSocket
     from trio_fastws._protocol.handshake.request import Request
 
 
@@ -82,8 +80,9 @@ async def upgrade(  # noqa: PLR0913 - one connection, its parts grouped
             on the stream, which is closed.
         ValueError: ``early`` is larger than one read.
     """
-    limits, timeouts, sending = fill_in(limits, timeouts, sending)
-    check_deflate(deflate)
+    options = fill_in(limits, timeouts, sending, deflate)
+    # It is there already, and needs no room of ours.
+    kept = options._replace(limits=replace(options.limits, keep_request=True))
     subprotocols = check_subprotocols(subprotocols)
     origins = check_origins(origins)
     if len(early) > READ_SIZE:
@@ -104,27 +103,15 @@ async def upgrade(  # noqa: PLR0913 - one connection, its parts grouped
     extensions = agreement = None
     if deflate is not None:
         extensions, agreement = Negotiator(Role.SERVER, deflate).accept(request)
+    accept = build_accept(request, subprotocol, extensions)
     dispatcher, loop = loops.new_dispatcher()
     async with owning(stream), single_connection(dispatcher, loop) as spawn:
-        shared = Shared(
-            dispatcher, None, limits, timeouts, sending, deflate, spawn, Role.SERVER
-        )
-        shared.keep_request = True
-        link = StreamLink(dispatcher, Owner(), stream)
+        shared = Shared(dispatcher, kept, spawn, Role.SERVER)
+        owner = Owner()
+        # What this task sets is seen by the connection's own tasks.
+        owner._context = trio.lowlevel.current_task().context
+        link = StreamLink(dispatcher, owner, stream)
         spawn(link.run)
-        endpoint = Endpoint(
-            Role.SERVER,
-            get_message_size(limits, Role.SERVER),
-            limits.fragments,
-            agreement,
-        )
-        ws = WebSocket(shared, endpoint, link)
-        ws.subprotocol = subprotocol
-        ws._adopt_request(request)
-        ws._adopt_context()
-        ws._write_raw(build_accept(request, subprotocol, extensions))
-        stop = HEADROOM + len(early)
-        dispatcher.buffer[HEADROOM:stop] = early
-        ws._open(HEADROOM, stop)
-        async with ws:
+        agreed = Agreed(request, subprotocol, agreement, accept)
+        async with open_connection(shared, link, agreed, early) as ws:
             yield ws

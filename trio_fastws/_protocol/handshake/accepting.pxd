@@ -1,6 +1,7 @@
 cimport cython
 
-from .request cimport Request, parse_request
+from .http_head cimport check_head
+from .request cimport Request, read_request
 from .server cimport build_accept, check_upgrade, is_upgrade
 
 

@@ -20,9 +20,10 @@ from .http_head import (
     MAX_FIELDS,
     MAX_HEAD,
     SyntaxCheck,
+    check_head,
     find_head_end,
 )
-from .request import FIRST_WORDS, PROXY_LINE, check_request_line, parse_request
+from .request import FIRST_WORDS, PROXY_LINE, check_request_line, read_request
 from .response import encode_response, refuse
 from .server import (
     UPGRADE_REQUIRED,
@@ -131,7 +132,8 @@ class ServerHandshake:
         return self.request is None or self.upgrade
 
     def _judge(self, head: bytes) -> None:
-        request = parse_request(head, self._max_fields, self._max_head, True)
+        check_head(head, self._max_fields, self._max_head, True)
+        request = read_request(head)
         self.request = request
         if is_upgrade(request):
             self.upgrade = True
@@ -152,19 +154,14 @@ class ServerHandshake:
         assert request is not None
         return build_accept(request, subprotocol, extensions, headers)
 
-    def require_upgrade(self) -> None:
-        """Refuse a request that was accepted and is no upgrade.
-
-        Raises:
-            HandshakeError: 426: an upgrade would do here.
-        """
+    def require_upgrade(self) -> HandshakeError:
+        """Return the refusal of a plain request where an upgrade would do: 426."""
         request = self.request
-        if self.upgrade or request is None:
-            return
+        assert request is not None
         there = b"upgrade" in request.fields.index
         wrong = "is not 'websocket'" if there else "is missing"
         reason = f"Upgrade header {wrong}; {request.path} is for WebSockets"
-        raise HandshakeError(426, reason, UPGRADE_REQUIRED)
+        return HandshakeError(426, reason, UPGRADE_REQUIRED)
 
     def answer(self, response: Response) -> bytes:
         """Return an answer, behind which the connection ends; see `encode_response`."""

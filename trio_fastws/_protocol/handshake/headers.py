@@ -145,20 +145,6 @@ def split_list(value: str) -> list[str]:
     return [element for part in value.split(",") if (element := part.strip(" \t"))]
 
 
-def has_token(value: bytes | None, token: bytes) -> bool:
-    """Return whether a list field holds a lower-case token, in any case.
-
-    Only its first `MAX_ELEMENTS` elements are looked at.
-    """
-    if value is None:
-        return False
-    value = value.lower()
-    if value == token:
-        return True
-    parts = value.split(b",", MAX_ELEMENTS)[:MAX_ELEMENTS]
-    return token in [part.strip(b" \t") for part in parts]
-
-
 class Headers:
     """Immutable fields of a request or response; names compare without case.
 

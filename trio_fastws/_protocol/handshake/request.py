@@ -54,7 +54,7 @@ PROXY_LINE = (
 
 _ALLOW = (("Allow", "GET, HEAD, OPTIONS"),)
 
-# RFC 9112 3.2 and 6.3: two of them are two opinions of what was asked, and where it ends
+# RFC 9112 3.2 and 6.3: of two of them, two readers may each believe another one
 _SINGLE = (b"host", b"content-length")
 
 # RFC 9112 2.3: a request of 1.0 is answered as one of 1.1 is, where that means the same
@@ -184,7 +184,6 @@ def parse_request(
     head: bytes,
     max_fields: int = MAX_FIELDS,
     max_size: int = MAX_HEAD,
-    cut: bool = False,
 ) -> Request:
     """Parse the head of a GET, HEAD or OPTIONS request that has no body.
 
@@ -192,12 +191,16 @@ def parse_request(
         head: One whole head, up to `find_head_end`. Kept by reference.
         max_fields: Largest number of header fields.
         max_size: Largest size of the head in bytes.
-        cut: It was cut at its first blank line; see `check_head`.
 
     Raises:
         HandshakeError: 400, 405, 431, 501 or 505, with a reason for the client.
     """
-    check_head(head, max_fields, max_size, cut)
+    check_head(head, max_fields, max_size)
+    return read_request(head)
+
+
+def read_request(head: bytes) -> Request:
+    """Parse a head that passed `check_head`; see `parse_request`."""
     parts = check_request_line(head[: head.find(b"\n") + 1])
     try:
         fields = parse_request_fields(head)

@@ -1,7 +1,6 @@
 cimport cython
 
 from .http_head cimport Fields
-from .headers cimport has_token
 from .accept_key cimport accept, is_key
 from .request cimport Request, check_fields
 
@@ -10,6 +9,7 @@ from .request cimport Request, check_fields
 cpdef bint is_upgrade(Request request) except -1
 @cython.locals(fields=Fields, index=dict, key=bytes)
 cpdef check_upgrade(Request request)
+cpdef bint has_token(bytes value, bytes token) except -1
 @cython.locals(index=dict, value=bytes)
 cdef _check_offers(Request request)
 @cython.locals(head=bytes, lines=list)

@@ -14,10 +14,10 @@ from trio_fastws._protocol.errors import HandshakeError
 
 from .accept_key import accept, is_key
 from .headers import (
+    MAX_ELEMENTS,
     HeaderSource,
     check_field,
     find_excess,
-    has_token,
     is_extension_list,
     is_token_list,
     write_handshake_fields,
@@ -48,6 +48,20 @@ def is_upgrade(request: Request) -> bool:
     )
 
 
+def has_token(value: bytes | None, token: bytes) -> bool:
+    """Return whether a list field holds a lower-case token, in any case.
+
+    Only its first `MAX_ELEMENTS` elements are looked at.
+    """
+    if value is None:
+        return False
+    value = value.lower()
+    if value == token:
+        return True
+    parts = value.split(b",", MAX_ELEMENTS)[:MAX_ELEMENTS]
+    return token in [part.strip(b" \t") for part in parts]
+
+
 def check_upgrade(request: Request) -> None:
     """Check that a request is a valid opening handshake (RFC 6455 4.2.1).
 
@@ -66,14 +80,11 @@ def check_upgrade(request: Request) -> None:
         # an Upgrade field of a 1.0 request; so it is answered as one that lacks it,
         # and not with 505, which is about the major version (RFC 9110 15.6.6).
         reason = "a WebSocket needs HTTP/1.1, and this request is HTTP/1.0"
-        if b"sec-websocket-key" in index:
-            reason += "; a proxy may have changed it (nginx: proxy_http_version 1.1)"
-        raise HandshakeError(426, reason, UPGRADE_REQUIRED)
+        hint = "a proxy may have changed it (nginx: proxy_http_version 1.1)"
+        raise _upgrade_required(index, reason, hint)
     if not has_token(index.get(b"upgrade"), b"websocket"):
         reason = "Upgrade header is missing or is not 'websocket'"
-        if b"sec-websocket-key" in index:
-            reason += "; a proxy may have removed it"
-        raise HandshakeError(426, reason, UPGRADE_REQUIRED)
+        raise _upgrade_required(index, reason, "a proxy may have removed it")
     if not has_token(index.get(b"connection"), b"upgrade"):
         reason = "Connection header lacks 'Upgrade'; a proxy may have changed it"
         raise HandshakeError(400, reason)
@@ -90,6 +101,15 @@ def check_upgrade(request: Request) -> None:
         raise HandshakeError(400, "Sec-WebSocket-Key is not base64 of 16 bytes")
     if b"sec-websocket-protocol" in index or b"sec-websocket-extensions" in index:
         _check_offers(request)
+
+
+def _upgrade_required(
+    index: dict[bytes, bytes], reason: str, hint: str
+) -> HandshakeError:
+    # The hint is for who has asked for a WebSocket, as a key shows.
+    if b"sec-websocket-key" in index:
+        reason = f"{reason}; {hint}"
+    return HandshakeError(426, reason, UPGRADE_REQUIRED)
 
 
 def _check_offers(request: Request) -> None:

@@ -1,0 +1,107 @@
+# cython: annotation_typing=False
+"""From an agreed opening handshake to an open WebSocket, on either side.
+
+Owns the order in which that happens. Refuses to know how anything was agreed upon.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trio_fastws._layout import HEADROOM
+from trio_fastws._protocol.endpoint import Endpoint
+
+from .websocket import WebSocket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trio_fastws._protocol.deflate.agreement import Agreement
+    from trio_fastws._protocol.handshake.request import Request
+    from trio_fastws._protocol.handshake.response import Response
+    from trio_fastws._transport.contract import Link
+
+    from .connection import Connection
+    from .shared import Shared
+
+
+class Agreed:
+    """What an opening handshake has brought.
+
+    Attributes:
+        request: What was asked for; of a client its target, which is for logs alone.
+        subprotocol: The one that was chosen, or None.
+        deflate: What was agreed on for compression, or None.
+        accept: The 101 that is still to be written; of a client nothing.
+        response: The 101 that a client received; of a server None.
+        session: What `WebSocket.session` is from the start.
+    """
+
+    __slots__ = (
+        "accept",
+        "deflate",
+        "request",
+        "response",
+        "session",
+        "subprotocol",
+    )
+
+    def __init__(
+        self,
+        request: Request | str,
+        subprotocol: str | None,
+        deflate: Agreement | None,
+        accept: bytes = b"",
+        response: Response | None = None,
+        session: object = None,
+    ) -> None:
+        self.request: Request | str = request
+        self.subprotocol: str | None = subprotocol
+        self.deflate: Agreement | None = deflate
+        self.accept: bytes = accept
+        self.response: Response | None = response
+        self.session: object = session
+
+
+def open_connection(
+    shared: Shared,
+    link: Link,
+    agreed: Agreed,
+    early: bytes,
+    start: Callable[[WebSocket], None] | None = None,
+) -> WebSocket:
+    """Make the WebSocket of a handshake that is over, and open it.
+
+    Args:
+        shared: What it has in common with others.
+        link: What was agreed upon by. Its owner's context becomes the WebSocket's.
+        agreed: What the handshake has brought.
+        early: What came behind the handshake; at most one read. It goes through the
+            dispatcher's buffer, so nothing else may be in that.
+        start: Starts the connection's own task, if it has one.
+    """
+    dispatcher = shared.dispatcher
+    endpoint = Endpoint(
+        shared.role, shared.message_size, shared.fragments, agreed.deflate
+    )
+    ws = WebSocket(shared, endpoint, link)
+    connection: Connection = ws
+    connection.subprotocol = agreed.subprotocol
+    connection.response = agreed.response
+    connection.session = agreed.session
+    ws._adopt_request(agreed.request)
+    if agreed.accept:
+        ws._write_raw(agreed.accept)
+    if start is not None:
+        # In the context of what on_request has set.
+        contexts = dispatcher.contexts
+        contexts.enter(connection, connection._context)
+        try:
+            start(ws)
+        finally:
+            connection._context = contexts.leave(connection._context)
+    stop = HEADROOM + len(early)
+    if early:
+        dispatcher.buffer[HEADROOM:stop] = early
+    connection._open(HEADROOM, stop)
+    return ws

@@ -1,1 +1,0 @@
-cpdef bint has_token(bytes value, bytes token) except -1
