@@ -160,8 +160,8 @@ def test_a_message_in_pieces_is_divided_until_its_end() -> None:
 
 def test_a_prepared_message_is_cut_once() -> None:
     prepared = PreparedMessage(NOISE)
-    shared = prepared.get_fragments(100_000)
-    assert prepared.get_fragments(100_000) is shared
+    shared = prepared._get_fragments(100_000)
+    assert prepared._get_fragments(100_000) is shared
     assert len(shared) == 3
     endpoint = Endpoint(Role.SERVER)
     large = Fragments(BINARY, NOISE, True, 100_000, shared)

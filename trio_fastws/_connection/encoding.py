@@ -63,7 +63,7 @@ class Encoder(Holder):
             opcode ^= RSV1
         shared = None
         if prepared is not None and not opcode & RSV1 and self._endpoint.role == SERVER:
-            shared = prepared.get_fragments(frame_size)
+            shared = prepared._get_fragments(frame_size)
         return Fragments(opcode, payload, fin, frame_size, shared)
 
     def _encode(

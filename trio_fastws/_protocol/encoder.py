@@ -199,13 +199,13 @@ class MessageEncoder(CompressedParser):
             return self.encode(first, payload, True, parts, frame_size)
         frame = None
         if context is not None:
-            frame = prepared.get_compressed(context.agreement, frame_size)
+            frame = prepared._get_compressed(context.agreement, frame_size)
             if frame is not None:
                 context.add_shared(payload, frame[2])
         if frame is None:
             if len(payload) > frame_size:
                 return self._encode_shared_whole(prepared, parts, frame_size)
-            frame = prepared.get_plain()
+            frame = prepared._get_plain()
         self._count(len(payload), True)
         parts += frame[0]
         return frame[1]
@@ -214,7 +214,7 @@ class MessageEncoder(CompressedParser):
         self, prepared: PreparedMessage, parts: list[bytes], frame_size: int
     ) -> int:
         size = 0
-        fragments = prepared.get_fragments(frame_size)
+        fragments = prepared._get_fragments(frame_size)
         for number, frame in enumerate(fragments, 1):
             size += self.encode_shared(frame, number == len(fragments), parts)
         return size

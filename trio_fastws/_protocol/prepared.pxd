@@ -16,10 +16,10 @@ cdef class PreparedMessage:
     cdef dict _fragments
 
     @cython.locals(parts=list, size=Py_ssize_t)
-    cpdef tuple get_plain(self)
-    cpdef list get_fragments(self, Py_ssize_t frame_size)
+    cpdef tuple _get_plain(self)
+    cpdef list _get_fragments(self, Py_ssize_t frame_size)
     @cython.locals(data=bytes, frame=tuple, parts=list, first=int, size=Py_ssize_t)
-    cpdef tuple get_compressed(self, Agreement agreement, Py_ssize_t frame_size)
+    cpdef tuple _get_compressed(self, Agreement agreement, Py_ssize_t frame_size)
 
 
 cpdef tuple to_payload(message)

@@ -92,7 +92,7 @@ class PreparedMessage:
         kind = "text" if self.opcode == TEXT else "binary"
         return f"<PreparedMessage of {len(self.payload)} bytes, {kind}>"
 
-    def get_plain(self) -> SharedFrame:
+    def _get_plain(self) -> SharedFrame:
         """Return its frame; for `Endpoint.encode_prepared`."""
         if self._plain is None:
             parts: list[bytes] = []
@@ -100,7 +100,7 @@ class PreparedMessage:
             self._plain = parts, size, len(self.payload)
         return self._plain
 
-    def get_fragments(self, frame_size: int) -> list[SharedFrame]:
+    def _get_fragments(self, frame_size: int) -> list[SharedFrame]:
         """Return its frames of at most so many bytes each. As above."""
         if self._fragments is None:
             self._fragments = {}
@@ -119,7 +119,7 @@ class PreparedMessage:
             yield parts, size, stop - start
             first = CONTINUATION
 
-    def get_compressed(
+    def _get_compressed(
         self, agreement: Agreement, frame_size: int
     ) -> SharedFrame | None:
         """Return its compressed frame, or frames of at most ``frame_size`` bytes.

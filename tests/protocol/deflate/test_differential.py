@@ -183,6 +183,6 @@ def test_the_twin_is_a_twin() -> None:
         for method in (
             build.endpoint.Endpoint.encode_prepared,
             build.deflate.agreement.Agreement.compress,
-            build.prepared.PreparedMessage.get_plain,
+            build.prepared.PreparedMessage._get_plain,
         ):
             assert isinstance(method, FunctionType) == pure
