@@ -8,7 +8,7 @@ import socket
 import pytest
 import trio
 
-from trio_fastws._transport.listening import ATTEMPTS, open_listeners
+from trio_fastws._transport.open_listeners import ATTEMPTS, open_listeners
 
 needs_ipv6 = pytest.mark.skipif(
     not socket.has_dualstack_ipv6(), reason="this system has no IPv6"

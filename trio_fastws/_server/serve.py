@@ -15,7 +15,7 @@ from trio_fastws._config.arguments import (
     check_subprotocols,
     fill_in,
 )
-from trio_fastws._transport.listening import close_listeners, open_listeners
+from trio_fastws._transport.open_listeners import close_listeners, open_listeners
 
 from .config import ServerConfig
 from .handler_check import check_call, check_handler

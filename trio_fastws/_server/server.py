@@ -20,7 +20,7 @@ from trio_fastws._connection.statistics import ServerStatistics
 from trio_fastws._protocol.codes import Role
 from trio_fastws._transport import loop as loops
 from trio_fastws._transport.lifetimes import in_turns, shielded_nursery, wait_lingering
-from trio_fastws._transport.listening import close_listeners
+from trio_fastws._transport.open_listeners import close_listeners
 
 from .admission import Admission
 from .listeners import Listeners

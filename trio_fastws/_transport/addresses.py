@@ -8,10 +8,10 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-# Linux remembers whom a socket was connected to when `getpeername` no longer tells:
-# after a reset. From asm-generic/socket.h; the socket module does not name it.
+# Linux keeps the peer's address when `getpeername` fails after a reset. The number is
+# from asm-generic/socket.h; the socket module does not name it.
 SO_PEERNAME = 28
-# Of struct sockaddr_in6 and sockaddr_in: the kernel wants the size of its own, or less.
+# Of struct sockaddr_in6 and sockaddr_in: it must not be more than the address has.
 SIZES = (28, 16)
 
 
@@ -29,7 +29,7 @@ def to_address(name: bytes) -> Any:
         return host, port, int.from_bytes(name[4:8], "big"), scope
     if name and family == socket.AF_UNIX:
         path = name[2:]
-        # A name that begins with a zero is of no file (unix(7)).
+        # An abstract name begins with a zero byte (unix(7)).
         return path if path[:1] == b"\0" else os.fsdecode(path.partition(b"\0")[0])
     return None
 

@@ -85,6 +85,6 @@ cdef class Dispatcher:
     cpdef schedule_exactly(self, Timer timer, double deadline)
     @cython.locals(marked=list, index=Py_ssize_t, owner=Owner)
     cpdef bint flush(self) except? -1
-    @cython.locals(unfinished=list, index=Py_ssize_t, owner=Owner)
+    @cython.locals(deferred=list, index=Py_ssize_t, owner=Owner)
     cpdef run_deferred(self)
     cpdef bint tick(self) except? -1

@@ -1,16 +1,17 @@
 # cython: annotation_typing=False
 """The contract between what moves bytes and what understands them.
 
-Three parties meet here. A `Link` moves bytes: a socket in the dispatcher's
-epoll, or any trio stream behind a pump. An `Owner` gives them a meaning; this
-floor does not know which. A `Dispatcher` is the work both do between two looks at
-the kernel: everything an owner writes to itself while its input is handled is
-held back (the *cork*) and leaves in one write, and whoever has to be looked at
-again before the loop may park is on a list (*marked* or *unfinished*).
+Three parties meet here. A `Link` moves bytes: a socket in the dispatcher's epoll, or
+any trio stream behind a pump. An `Owner` gives them a meaning; this floor does not know
+which. A `Dispatcher` is the reactor that both belong to. It works in *turns*: what is
+done between two waits for the kernel. Everything that an owner writes to itself while
+its input is handled is held back (the *cork*) and leaves in one write, and an owner
+that has to be called again before the loop may park is on a list: *marked*, to write,
+or *deferred*, to go on with its input.
 
-The loop parks only with both lists empty, and adding to a list while it is
-parked wakes it. No lost flush can come from the order in which trio runs
-tasks, because nothing here depends on that order.
+The loop parks only with both lists empty, and adding to a list while it is parked wakes
+it. No lost flush can come from the order in which trio runs tasks, because nothing here
+depends on that order.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from trio_fastws._layout import HEADROOM
 from .contexts import Contexts
 from .failing import contain, give_up
 from .memory import keep_freed_memory
+from .unsent import MOST_UNSENT
 from .wheel import Timer, Wheel
 
 if TYPE_CHECKING:
@@ -32,13 +34,12 @@ if TYPE_CHECKING:
 # One recv drains a socket buffer of default size; larger reads only hold other
 # connections up (measured by picows and websockets: 128-256 KiB is best).
 READ_SIZE = 256 * 1024
-# A turn yields to trio's other tasks after this long. A sleeper of 1 ms must
-# not be more than 5 ms late on a loaded server.
+# A turn yields to trio's other tasks after this long. Beside a loaded server, a task
+# that sleeps for 1 ms must not wake more than 5 ms late.
 TURN_SECONDS = 0.002
-# When memory is short, no read brings more: it is held before it can be judged.
+# The size of a read while memory is short: what was read is held before anybody can
+# judge whether there is room for it.
 NARROW_SIZE = 16 * 1024
-# The largest number that the kernel takes for a limit (a C int): more is no limit.
-MOST_UNSENT = 2**31 - 1
 # A cork larger than this is written at once: it no longer saves syscalls, and
 # the peer can start reading.
 CORK_SIZE = 64 * 1024
@@ -68,16 +69,16 @@ class Owner(Timer):
         self._link: Link | None = None
         # Whether `_get_buffer` is to be asked before the next read.
         self._direct: bool = False
-        # Whether the owner is on the turn's list of that name.
+        # Whether it is on the dispatcher's list of that name.
         self._is_marked: bool = False
         self._is_deferred: bool = False
 
     def _get_buffer(self) -> memoryview | None:
-        """Return where the next bytes should go; None for the turn's buffer."""
+        """Return where the next bytes should go; None for the dispatcher's own."""
         return None
 
     def _on_data(self, start: int, stop: int) -> None:
-        """Take ``turn.buffer[start:stop]``, which is only lent for this call."""
+        """Called with input: ``dispatcher.buffer[start:stop]``, lent for this call."""
 
     def _on_filled(self, size: int) -> None:
         """Called when ``size`` bytes were written into what `_get_buffer` gave."""
@@ -92,10 +93,10 @@ class Owner(Timer):
         """
 
     def _on_half_closed(self) -> None:
-        """Called when the peer ended its direction while reading was paused.
+        """Called when the peer sent a FIN while reading was paused.
 
-        TCP's FIN: it may be gone, or read on. Only a write tells, which a peer
-        that is gone answers with a reset. Told again after each pause.
+        It may be gone, or may still read. Only a write can tell: a peer that is gone
+        answers it with a reset. Called again in each later pause.
         """
 
     def _encode_item(self, item: object, parts: list[bytes]) -> int:
@@ -109,20 +110,20 @@ class Owner(Timer):
         """Called at the end of the turn; see `Dispatcher.mark`."""
 
     def _on_deferred(self) -> None:
-        """Called to go on with input that an earlier turn had no time for."""
+        """Called in the next turn; see `Dispatcher.defer`."""
 
     def _describe(self) -> dict[str, object]:
-        """Return what log records say of it; see `logs`."""
+        """Return what log records say about it; see `logs`."""
         link = self._link
         return {"remote_address": None if link is None else link.peer_address()}
 
     def _on_failure(self, error: Exception) -> None:
-        """Give up: one of these methods has raised what nobody expected."""
+        """Called when one of these methods has raised: end the owner and its link."""
         give_up(self, error)
 
 
 class Link:
-    """One connection's way to its peer. Not safe to use from other threads."""
+    """The way of one connection to its peer. Not safe to use from other threads."""
 
     __slots__ = ("broken", "dispatcher", "owner", "unsent_limit")
 
@@ -132,7 +133,7 @@ class Link:
     def _init_link(self, dispatcher: Dispatcher, owner: Owner) -> None:
         self.dispatcher: Dispatcher = dispatcher
         self.owner: Owner | None = owner
-        # Set once a write failed: the reason comes to the owner by `_on_eof`.
+        # Set when a write has failed; `Owner._on_eof` brings the reason.
         self.broken: bool = False
         # See `limit_unsent`; 0: as many as the system takes.
         self.unsent_limit: int = 0
@@ -153,9 +154,9 @@ class Link:
             size: The sum of the lengths, so that nobody counts twice.
 
         Returns:
-            Fewer than ``size`` when the peer does not read fast enough: ask
-            with `want` to be told when there is room. A link that broke takes
-            everything and forgets it; the owner learns of it by `_on_eof`.
+            Fewer than ``size`` when the peer does not read fast enough (backpressure):
+            `want` asks for a call when there is room. A link that is broken takes
+            everything and drops it; `Owner._on_eof` tells the owner.
         """
         raise NotImplementedError
 
@@ -171,30 +172,29 @@ class Link:
         return
 
     def want(self, read: bool, write: bool) -> None:
-        """Set whether the owner wants data, and room to write."""
+        """Set whether the owner is to be called with input, and when there is room."""
         raise NotImplementedError
 
     def end_output(self, unread: bool = False) -> None:
         """End our direction: nothing more will come (TCP's FIN).
 
         Args:
-            unread: The peer may be sending still. Only TLS has to know: its
-                goodbye would end both directions.
+            unread: Whether the peer may be sending still. It matters to TLS alone,
+                where close_notify would end both directions.
         """
         raise NotImplementedError
 
     def send_close_notify(self) -> None:
-        """Send what the link itself has to say at the end: TLS's close_notify.
+        """End TLS, behind what was written; nothing may be written after it.
 
-        Behind what was written, and nothing may be written after it. TCP goes on
-        until `shutdown` or `close`. Nothing where there is no such word.
+        TCP goes on until `end_output` or `close`. Without TLS it does nothing.
         """
 
     def unacknowledged(self) -> int:
         """Return how many bytes the peer's system has not acknowledged.
 
-        Of those that were taken by `write`, as they are on the wire; about, where
-        the system counts otherwise, but 0 only if there are none that we know of.
+        Of those that `write` took, in the size that they have on the wire. Not exact
+        where the system counts otherwise, but 0 only if no such byte is known.
         """
         return 0
 
@@ -203,26 +203,26 @@ class Link:
         return self.unacknowledged() > 0
 
     def acknowledged(self, on_the_way: bool = False) -> int:
-        """Return a count that grows with each byte the peer's system takes.
+        """Return a count that grows with each byte that the peer's system takes.
 
-        Only to be compared with an earlier one of the same link.
+        Compare it only with an earlier one of the same link; see `Progress`.
 
         Args:
-            on_the_way: Whether to count what has left and is not acknowledged yet;
-                then the answer may be -1: ask again later.
+            on_the_way: Whether to count what has left and is not acknowledged yet.
+                Then it may return -1 for "not known now".
         """
         return 0
 
     def flushing(self) -> bool:
         """Return whether it has taken something that it has yet to write.
 
-        If so when the input of a link that was shut down ends, that end is
-        reported again when it has written.
+        If so at the end of its input, and output was ended before, that end is reported
+        again when all is written.
         """
         return False
 
     def close(self) -> None:
-        """Let go of the connection at once; the owner hears no more of it."""
+        """Close the connection at once; the owner is not called any more."""
         raise NotImplementedError
 
     def on_ready(self, events: int) -> None:
@@ -230,7 +230,7 @@ class Link:
         raise NotImplementedError
 
     def read_now(self) -> None:
-        """Hand over what has come already, if that needs no waiting."""
+        """Call the owner with what has come already, if that needs no waiting."""
 
     def peer_address(self) -> object:
         """Return the peer's address as the socket module gives it, or None."""
@@ -242,7 +242,7 @@ class Link:
 
 
 class Dispatcher:
-    """What everything that is handled between two looks at the kernel shares."""
+    """What all links and owners of one reactor share, and whom it has to call."""
 
     __slots__ = (
         "_deferred",
@@ -268,12 +268,12 @@ class Dispatcher:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         keep_freed_memory()
-        # The thread of all this, and what functions of the user's see and set.
+        # The context variables that the user's functions see; knows the thread.
         self.contexts: Contexts = Contexts()
-        # Where links read to. A parser may change what lies in it.
+        # Where links read to, behind the headroom.
         self.buffer: bytearray = bytearray(HEADROOM + READ_SIZE)
         self.window: memoryview = memoryview(self.buffer)[HEADROOM:]
-        # The start of it, where links read to instead while memory is short.
+        # Its first bytes, where links read to instead while memory is short.
         self.narrow: memoryview | None = None
         self.wheel: Wheel = Wheel()
         self.clock: Callable[[], float] = clock
@@ -288,21 +288,18 @@ class Dispatcher:
         self.cork_size: int = 0
         # Whether a task was woken: the turn then ends, to let it run.
         self.woken: bool = False
-        # Set by the loop while it is parked: call it to be looked at.
+        # Set while the loop is parked: call it and a turn comes soon.
         self.unpark: Callable[[], None] | None = None
-        # Until when it is parked; `math.inf` for "until something happens".
+        # The deadline that ends it then; `math.inf`: only an event does.
         self.wake_at: float = 0.0
-        # How many links end as `lingering.Linger` says, and what to call at none.
+        # How many links linger (see `Linger`), and what to call when none is left.
         self.lingering: int = 0
         self.on_lingered: Callable[[], None] | None = None
         self._marked: list[Owner] = []
         self._deferred: list[Owner] = []
 
     def close(self) -> None:
-        """Let go of what the turn holds; nothing is handled after it.
-
-        Not even a connection that somebody keeps needs the buffer.
-        """
+        """Free the buffer: a connection that somebody keeps refers to all this."""
         self.buffer = bytearray()
         self.window = memoryview(self.buffer)
 
@@ -317,7 +314,7 @@ class Dispatcher:
         self.until = perf_counter() + seconds
 
     def time(self) -> float:
-        """Return the owner's clock, read anew unless a hook is running."""
+        """Return the time on its clock, read anew unless input is being handled."""
         return self.now if self.corked is not None else self.clock()
 
     def mark(self, owner: Owner) -> None:
@@ -329,7 +326,7 @@ class Dispatcher:
                 self.unpark()
 
     def defer(self, owner: Owner) -> None:
-        """Schedule `Owner._on_deferred` for the next turn."""
+        """Schedule `Owner._on_deferred` for the next turn: there is input left."""
         if not owner._is_deferred:
             owner._is_deferred = True
             self._deferred.append(owner)
@@ -359,9 +356,12 @@ class Dispatcher:
             self.unpark()
 
     def flush(self) -> bool:
-        """Call those marked so far, once each; True if some may be left.
+        """Call `Owner._on_mark` of all that are marked, once each.
 
-        Who is marked again meanwhile has its turn after other tasks have run.
+        Whoever is marked again meanwhile is called when other tasks have run.
+
+        Returns:
+            Whether some are left.
         """
         marked = self._marked
         if marked:
@@ -378,12 +378,12 @@ class Dispatcher:
         return len(self._marked) > 0
 
     def run_deferred(self) -> None:
-        """Call those that were put off, once each, as long as there is time."""
-        unfinished = self._deferred
+        """Call `Owner._on_deferred` of all that wait, as long as there is time."""
+        deferred = self._deferred
         self._deferred = []
-        for index, owner in enumerate(unfinished):
+        for index, owner in enumerate(deferred):
             if index > 0 and perf_counter() >= self.until:
-                self._deferred = unfinished[index:] + self._deferred
+                self._deferred = deferred[index:] + self._deferred
                 break
             owner._is_deferred = False
             try:
@@ -392,5 +392,5 @@ class Dispatcher:
                 contain(self, owner, error)
 
     def tick(self) -> bool:
-        """Call the timers that are due; True if some are left."""
+        """Call the timers that are due; return whether some are left."""
         return self.wheel.run(self.now, self.until)

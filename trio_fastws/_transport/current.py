@@ -1,7 +1,7 @@
-"""What runs now, thread and context: the readable twin of `_current`.
+"""The current thread and context: the readable twin of `_current`.
 
-A context can be entered and left by C alone; Python has only `Context.run`, which
-wants a function to call in between.
+Only C can enter and leave a context; Python has `Context.run`, which needs a function
+to call in between.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def thread_ident() -> int:
-    """Return the number of the calling thread; the main thread has one, too."""
+    """Return the identifier of the calling thread."""
     return threading.get_ident()
 
 
@@ -31,20 +31,20 @@ def enter_context(context: Context) -> None:
 
 
 def leave_context(context: Context) -> None:
-    """Leave ``context`` for the one before.
+    """Leave ``context``; the one before is current again.
 
     Raises:
-        RuntimeError: It is not the one that was entered last.
+        RuntimeError: It was not entered last.
     """
     pythonapi.PyContext_Exit(py_object(context))
 
 
 def variables(context: Context) -> int:
-    """Return what changes whenever a variable is set in ``context``.
+    """Return a number that changes whenever a variable is set in ``context``.
 
-    The address of its mapping, which is never changed but replaced. A copy of the
-    context has the same one. To compare contexts would compare the user's values,
-    and call what they have to say to that.
+    It is the address of the context's mapping, which is immutable and replaced with
+    each change. A copy of the context has the same one. To compare contexts themselves
+    would compare the user's values, and call their `__eq__`.
 
     Args:
         context: Not entered now.

@@ -1,23 +1,23 @@
 # cython: annotation_typing=False
-"""One epoll for every socket of a server, and the synchronous turn over it.
+"""A reactor: one epoll for every socket of a server, and the synchronous turn over it.
 
 Knows sockets and readiness, no frames. The task that waits and calls
 `EpollDispatcher.turn` is in ``loop.py``.
 
 Stale events. epoll reports file descriptors, and within one batch of events a
-connection may be closed and its number given to a new one that was accepted in
-the same batch. An event meant for the old connection then finds the new link.
-That is harmless because an event is only ever a hint here: nothing is concluded
-from it but "try", and what is believed is what ``recv`` says (nothing there: -1,
-ignored) and what ``SO_ERROR`` says. An event whose number has no link at all is
-dropped. A descriptor is always unregistered before it is
-closed: a duplicate of it somewhere else (a forked child) would keep a closed
-registration alive, reporting an event that nothing could ever consume.
+connection may be closed and its number given to a new one that was accepted in the same
+batch. An event meant for the old connection then finds the new link. That is harmless
+because an event is only ever a hint here: nothing is concluded from it but "try", and
+what is believed is what ``recv`` says (nothing there: -1, ignored) and what
+``SO_ERROR`` says. An event whose number has no link at all is dropped. A descriptor is
+always unregistered before it is closed: a duplicate of it somewhere else (a forked
+child) would keep a closed registration alive, reporting an event that nothing could
+ever consume.
 
-Paused connections. With no interest registered at all, a reset is reported for
-ever (EPOLLHUP cannot be masked) and the loop would spin; with level-triggered
-EPOLLRDHUP a half-closed peer does the same. Edge-triggered EPOLLRDHUP wakes us
-once for a FIN and once for a reset, and unread bytes stay readable.
+Paused connections. With no interest registered at all, a reset is reported for ever
+(EPOLLHUP cannot be masked) and the loop would spin (busy-poll); with level-triggered
+EPOLLRDHUP a half-closed peer does the same. Edge-triggered EPOLLRDHUP wakes us once for
+a FIN and once for a reset, and unread bytes stay readable.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ if TYPE_CHECKING:
 class SocketLink(Link):
     """A connected, non-blocking socket in a dispatcher's epoll.
 
-    Holds the descriptor alone: `socket` objects are only lent it to answer what
-    is asked rarely.
+    Holds only the descriptor: a socket object, of 100 bytes, is made for the length of
+    a call where one is needed, which is rare (`syscalls.lend`).
     """
 
     __slots__ = ("_fd", "_mask", "_written")
@@ -91,7 +91,7 @@ class SocketLink(Link):
         """Write, then read, as far as the events say it is worth a try."""
         if events & EPOLLOUT and self.owner is not None:
             self.owner._on_writable()
-        if self.owner is None:  # closed by its own hook
+        if self.owner is None:  # it was closed in that call
             return
         if self._mask & EPOLLIN:
             if events & ~EPOLLOUT:
@@ -107,7 +107,7 @@ class SocketLink(Link):
 
     def _receive(self, owner: Owner) -> None:
         if owner._is_deferred:
-            return  # it has not parsed its last read; the level stays high
+            return  # its last read is not parsed yet; level-triggered: reported again
         target = owner._get_buffer() if owner._direct else None
         dispatcher = self.dispatcher
         room = dispatcher.narrow if target is None else target
@@ -128,8 +128,8 @@ class SocketLink(Link):
 
     def _end(self, owner: Owner, error: OSError | None) -> None:
         owner._on_eof(error)
-        # Nothing more to read, ever: without this, level-triggered EPOLLIN
-        # would report the end of the stream again and again.
+        # Nothing more to read, ever: level-triggered EPOLLIN would report the end of
+        # the stream again and again.
         self._set_mask(self._mask & ~EPOLLIN | EPOLLET)
 
     def _check_hangup(self, owner: Owner) -> None:
@@ -161,8 +161,8 @@ class SocketLink(Link):
         elif room > 0:
             taken = send(self._fd, first_bytes(parts, room), room)
         if taken < size and self._mask & EPOLLOUT:
-            # It is not the kernel that said so: by its edge alone, which a paused
-            # link is watched for, no event would come. This looks anew.
+            # The limit stopped it, not a full socket buffer. A paused link is watched
+            # edge-triggered, and there is no edge to come: this makes epoll look anew.
             self._dispatcher().epoll.modify(self._fd, self._mask)
         return taken
 
@@ -175,8 +175,8 @@ class SocketLink(Link):
             return  # it is closed
 
     def _break(self) -> None:
-        # What arrived before is still read. The peer is gone, so reading ends
-        # soon; a paused link has to be told here, its edge may have passed.
+        # What arrived before is still read, and then the end, for the peer is gone. A
+        # paused link is watched edge-triggered, and the edge may have passed.
         self.broken = True
         if not self._mask & EPOLLIN and self.owner is not None:
             self.dispatcher.mark(self.owner)
@@ -231,12 +231,12 @@ class SocketLink(Link):
         os.close(fd)
 
     def peer_address(self) -> object:
-        """Return the socket's peer address, None once it is closed."""
+        """See `Link.peer_address`; None once the socket is closed."""
         address: object = peer_address(self._fd)
         return address
 
     def local_address(self) -> object:
-        """Return the socket's own address, None once it is closed."""
+        """See `Link.local_address`; None once the socket is closed."""
         try:
             with lend(self._fd) as sock:
                 return sock.getsockname()
@@ -245,15 +245,15 @@ class SocketLink(Link):
 
 
 class EpollDispatcher(Dispatcher):
-    """A turn over an epoll of its own."""
+    """A dispatcher with an epoll for the sockets of its links."""
 
     __slots__ = ("_count", "_events", "_links", "_position", "epoll")
 
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__(clock)
         self.epoll = select.epoll()
-        # Indexed by descriptor: the kernel hands out the lowest free number,
-        # so a list is both smaller and faster than a dict.
+        # Indexed by descriptor. The kernel hands out the lowest free number, so a list
+        # is both smaller and faster than a dict.
         self._links: list[Link | None] = []
         # What the last call of `poll` brought, and how far we are in it: a
         # turn that runs out of time goes on from here. Dropping the rest would
@@ -295,8 +295,8 @@ class EpollDispatcher(Dispatcher):
             if (
                 (polled and self._count == 0)
                 or self.woken
-                # They go on in the next turn; until then a link that has more
-                # to read would be reported again and again.
+                # They go on in the next turn; until then a link that has more to
+                # read would be reported again and again.
                 or len(self._deferred) > 0
                 or perf_counter() >= self.until
             ):

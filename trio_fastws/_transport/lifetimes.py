@@ -1,8 +1,8 @@
-"""Scopes: who lives as long as whom.
+"""Nurseries and scopes: which task lives as long as which.
 
-The loop and the pumps of connections must outlive the code that uses them, or
-nobody could write the last frame. They live in a shielded nursery that ends
-only when its owner says so.
+The loop and the pumps of connections must outlive the code that uses them, or nobody
+could write the last frame. They live in a shielded nursery that ends only when its
+owner says so.
 """
 
 from __future__ import annotations
@@ -22,20 +22,23 @@ if TYPE_CHECKING:
     from .loop import Loop
 
 
-# How long to act on many before others run; with a turn of the loop in between, and
-# with what it wakes, they wait for two or three.
+# How long to act on many before others run, in seconds: a turn of the loop comes in
+# between, and what it wakes, so that others wait for two or three times as long.
 SLICE_SECONDS = 0.001
 
 
 async def shielded_nursery(
     task_status: trio.TaskStatus[tuple[trio.Nursery, trio.CancelScope]],
 ) -> None:
-    """Hold a nursery open until its scope is cancelled; for ``nursery.start``."""
+    """Hold a shielded nursery open until its scope is cancelled.
+
+    For ``nursery.start``, which returns the nursery and that scope.
+    """
     with trio.CancelScope() as scope:
         async with trio.open_nursery() as nursery:
             task_status.started((nursery, scope))
-            # Whoever is cancelled already does not get this nursery, and nobody
-            # would end it: no shield before that is known.
+            # If we are cancelled already, nobody gets this nursery and nobody would
+            # end it: no shield before that is known.
             await trio.lowlevel.checkpoint_if_cancelled()
             scope.shield = True
             await trio.sleep_forever()
@@ -45,10 +48,10 @@ async def shielded_nursery(
 async def single_connection(
     dispatcher: Dispatcher, loop: Loop
 ) -> AsyncGenerator[Callable[..., None], None]:
-    """Run a turn's loop for the length of a block; gives what starts tasks.
+    """Run a dispatcher's loop for the length of a block; gives what starts tasks.
 
-    An exception of the block comes out as it is: nothing else in the nursery
-    can fail, so there is nothing that would need a group.
+    An exception of the block comes out as it is, in no group: nothing else in the
+    nursery can fail.
     """
     error: BaseException | None = None
     try:
@@ -76,9 +79,10 @@ async def single_connection(
 async def in_turns(
     dispatcher: Dispatcher, owners: Iterable[Any], act: Callable[[Any], None]
 ) -> None:
-    """Act on many owners, a millisecond at a time; others run in between.
+    """Act on many owners, a millisecond at a time; other tasks run in between.
 
-    A checkpoint if it takes longer. What is raised for one owner costs that one.
+    A checkpoint if it takes longer. An exception costs the owner for which it was
+    raised.
     """
     until = perf_counter() + SLICE_SECONDS
     for owner in owners:
@@ -92,7 +96,7 @@ async def in_turns(
 
 
 async def wait_lingering(dispatcher: Dispatcher) -> None:
-    """Wait until peers have closed what this side has ended; see `Linger`."""
+    """Wait until no link of a dispatcher lingers any more; see `Linger`."""
     if dispatcher.lingering > 0:
         done = trio.Event()
         dispatcher.on_lingered = done.set
@@ -101,19 +105,19 @@ async def wait_lingering(dispatcher: Dispatcher) -> None:
 
 @asynccontextmanager
 async def owning(stream: trio.abc.Stream | None) -> AsyncGenerator[None, None]:
-    """Close a stream when the block ends, however early; None is no stream."""
+    """Close a stream when the block ends, however early; None: there is none."""
     try:
         yield
     finally:
         if stream is not None:
-            # Shielded: if cancelled, it would raise that in place of the block's own
-            # exception. It does not wait.
+            # It does not wait. Shielded, or `Cancelled` would take the place of the
+            # block's own exception.
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(stream)
 
 
 def is_cancellation(error: BaseException) -> bool:
-    """Return whether a block was cancelled; its nursery may have made a group."""
+    """Return whether an exception is `Cancelled`, or a group of nothing else."""
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
         return group.split(trio.Cancelled)[1] is None

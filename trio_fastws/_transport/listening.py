@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import errno
 import math
-import socket
-from typing import TYPE_CHECKING, Any
-
-import trio
+from typing import TYPE_CHECKING
 
 from . import syscalls
 from .contract import Link, Owner
@@ -22,20 +19,17 @@ from .logs import logger
 from .syscalls import EPOLLIN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    import socket
+    from collections.abc import Callable
 
-# Accepted in one go. A burst of connections must not hold the others up: the
-# rest is accepted in the next turn.
+# Connections accepted in one turn. A burst must not hold up those that exist: the rest
+# is accepted in the next turn.
 BATCH = 64
-# Ports to try until one is free for IPv4 and IPv6 alike.
-ATTEMPTS = 16
-# As trio: the system caps it at its own maximum.
-BACKLOG = 0xFFFF
-# How long accepting rests when descriptors ran out.
+# How long accepting rests when descriptors ran out, in seconds.
 REST_SECONDS = 0.1
 
-# accept(2): "already pending network errors on the new socket" are its own
-# affair, not the listener's.
+# accept(2): "already pending network errors on the new socket" concern only that one,
+# not the listener.
 _PEER_ERRORS = {
     errno.ECONNABORTED,
     errno.EPERM,
@@ -70,12 +64,12 @@ class Listener(Owner):
         """
         super().__init__()
         self._accepted = accepted
-        # Whether it was said that descriptors ran out; once is enough.
+        # Whether it was logged that descriptors ran out; once is enough.
         self._complained = False
         ListeningLink(dispatcher, self, sock)
 
     def accept(self, fd: int) -> None:
-        """Accept what is there on a listening descriptor."""
+        """Accept the connections that are pending on a listening descriptor."""
         for _ in range(BATCH):
             if self._link is None:  # closed by what `accepted` did
                 return
@@ -84,8 +78,8 @@ class Listener(Owner):
             except OSError as error:
                 if error.errno in _PEER_ERRORS:
                     continue
-                # Descriptors ran out, or what nobody expected: the socket stays
-                # readable, so do not ask again at once.
+                # Descriptors ran out, or another error: the socket stays readable, so
+                # trying again at once would busy-poll.
                 self._run_out(error)
                 return
             if connection < 0:
@@ -119,7 +113,7 @@ class Listener(Owner):
         return math.inf
 
     def _on_failure(self, error: Exception) -> None:
-        """Go on in a moment: no connection may cost the others theirs."""
+        """Accept again in a moment: one failure must not end a server."""
         log_failure(error)
         self._rest()
 
@@ -150,7 +144,7 @@ class ListeningLink(Link):
             owner.accept(self._fd)
 
     def want(self, read: bool, write: bool) -> None:
-        """Watch the socket, or do not: nobody can hang up on a listener."""
+        """See `Link.want`: a listener has no peer that could hang up."""
         dispatcher = self.dispatcher
         assert isinstance(dispatcher, EpollDispatcher)
         dispatcher.epoll.modify(self._fd, EPOLLIN if read else 0)
@@ -167,58 +161,3 @@ class ListeningLink(Link):
         assert isinstance(dispatcher, EpollDispatcher)
         dispatcher.unregister(fd)
         self._socket.close()
-
-
-async def open_listeners(
-    port: int, host: str | bytes | None
-) -> list[trio.SocketListener]:
-    """Open TCP listeners as `trio.open_tcp_listeners`, all on one port.
-
-    With port 0 trio lets the system choose a port for IPv4 and another for
-    IPv6; a server that prints "listening on port" needs one.
-    """
-    for _ in range(ATTEMPTS):
-        listeners = await trio.open_tcp_listeners(port, host=host)
-        if port != 0 or len(listeners) == 1:
-            return listeners
-        chosen = listeners[0].socket.getsockname()[1]
-        moved = [listeners[0]]
-        try:
-            for listener in listeners[1:]:
-                moved.append(await _move(listener, chosen))  # noqa: PERF401 - `moved` is closed if this fails
-        except BaseException as error:
-            # Cancelled as well: `bind` is a checkpoint.
-            for listener in (*moved, *listeners):
-                listener.socket.close()
-            if getattr(error, "errno", None) != errno.EADDRINUSE:
-                raise
-        else:
-            return moved
-    raise OSError(errno.EADDRINUSE, "no port is free for IPv4 and IPv6 alike")
-
-
-async def close_listeners(listeners: Iterable[trio.abc.Listener[Any]]) -> None:
-    """Close listeners; what one raises is logged and keeps none from being closed."""
-    for listener in listeners:
-        try:
-            await listener.aclose()
-        except* Exception as group:  # noqa: BLE001 - isolation: logged
-            logger.exception("exception in a listener's aclose", exc_info=group)
-
-
-async def _move(listener: trio.SocketListener, port: int) -> trio.SocketListener:
-    # The same address, on another port.
-    old = listener.socket
-    address = old.getsockname()
-    old.close()
-    sock = trio.socket.socket(old.family, old.type, old.proto)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if old.family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        await sock.bind((address[0], port, *address[2:]))
-        sock.listen(BACKLOG)
-    except BaseException:
-        sock.close()
-        raise
-    return trio.SocketListener(sock)

@@ -1,7 +1,7 @@
 """Log records that say which connection they are about.
 
-One logger, ``trio_fastws``. Behind the message stands what is known of the connection,
-in brackets, and the record has the same as attributes: `connection_id`,
+There is one logger, ``trio_fastws``. Behind the message stands what is known about the
+connection, in brackets, and the record has the same as attributes: `connection_id`,
 `remote_address`, `path` and `handler`, each None if unknown.
 """
 
@@ -12,14 +12,14 @@ from typing import Any, cast
 
 logger = logging.getLogger("trio_fastws")
 
-# What a record says, and how.
+# The attributes of a record, and their names in the message.
 WORDS = {
     "connection_id": "connection",
     "remote_address": "peer",
     "path": "path",
     "handler": "handler",
 }
-# Of a path: a peer that asks for a longer one does not fill the log, nor memory.
+# Longer paths are cut: a peer must not be able to fill the log.
 PATH_LENGTH = 64
 
 
@@ -33,11 +33,11 @@ def log(
     """Log something about one connection.
 
     Args:
-        level: As `logging` has it.
-        owner: Whose `Owner._describe` tells which one; None if nobody's.
+        level: One of `logging`.
+        owner: The `Owner` of the connection, None if there is none.
         message: As for ``logger.log``, with ``args``.
         args: What goes into the message.
-        exc_info: What was raised.
+        exc_info: The exception that was raised.
     """
     if logger.isEnabledFor(level):
         known: dict[str, object] = {} if owner is None else owner._describe()
@@ -48,7 +48,7 @@ def log(
 
 
 def in_words(known: dict[str, object]) -> str:
-    """Return what `Owner._describe` has told, for a person."""
+    """Return what `Owner._describe` has returned, as text for the log."""
     parts: list[str] = []
     for name, word in WORDS.items():
         value = known.get(name)
@@ -60,7 +60,7 @@ def in_words(known: dict[str, object]) -> str:
 
 
 def show_address(address: object) -> str:
-    """Return an address as the socket module gives it, for a person."""
+    """Return text for an address as the socket module gives it."""
     if address is None:
         return "unknown"
     if isinstance(address, tuple):
@@ -70,7 +70,7 @@ def show_address(address: object) -> str:
 
 
 def show_path(path: str) -> str:
-    """Return a path for a log, which it cannot break: short, in visible ASCII."""
+    """Return a path for the log: short, and all of it printable ASCII."""
     if len(path) > PATH_LENGTH:
         path = path[: PATH_LENGTH - 3] + "..."
     return path if path.isascii() and path.isprintable() else ascii(path)

@@ -1,13 +1,13 @@
 """The task that waits for the kernel and runs turns.
 
-Owns when a turn happens. Plain Python on purpose: nothing asynchronous is
-compiled, and this runs once a turn, not once a message.
+Owns when a turn happens. Plain Python on purpose: nothing asynchronous is compiled, and
+this runs once a turn, not once a message.
 
-Parking. The loop parks only when nothing is marked or put off, and while it is
-parked `Dispatcher.unpark` is set, so that whoever marks something wakes somebody. Where
-there is an epoll, the task that waits for it goes on waiting, and another runs the
-turn: to cancel a wait and begin it again costs five times as much (35 us, and 7 to wake
-a task), and an eventfd in the epoll a write, a read and a turn more.
+Parking. The loop parks only when nothing is marked or deferred, and while it is parked
+`Dispatcher.unpark` is set, so that whoever marks something wakes a task. Where there is
+an epoll, the task that waits for it goes on waiting, and another runs the turn: to
+cancel a wait and begin it again costs five times as much (35 us, and 7 to wake a task),
+and an eventfd in the epoll a write, a read and a turn more.
 """
 
 from __future__ import annotations
@@ -47,18 +47,17 @@ class Loop:
         work: Callable[[], bool],
         wait: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
-        """Make one that does not run yet.
+        """Make one; `run` runs it.
 
         Args:
             dispatcher: What is parked.
             work: Runs a turn, and returns whether something is left.
-            wait: Waits for the kernel. None: there is nothing to wait for but to be
-                woken.
+            wait: Waits for the kernel. None: the loop only waits to be woken.
         """
         self._dispatcher = dispatcher
         self._work = work
         self._wait = wait
-        # Left at the deadline up to which the loop is parked.
+        # Ends at the deadline until which the loop is parked.
         self._park_scope = trio.CancelScope()
         # Which task sleeps until it is woken.
         self._sleeper: Task | None = None
@@ -98,7 +97,7 @@ class Loop:
     async def _run_beside(self, wait: Callable[[], Awaitable[object]]) -> None:
         while True:
             while self._sleeper is None:
-                # The other task sees what has come; two turns in one of trio's would
+                # The other task runs a turn. Two turns of ours in one of trio's would
                 # halve the patience of outboxes that wait for more.
                 await checkpoint()
             await self._catch_up()
@@ -144,7 +143,7 @@ def dispatcher_loop(dispatcher: EpollDispatcher) -> Loop:
 
 
 def plain_loop(dispatcher: Dispatcher) -> Loop:
-    """Return the loop of a turn without sockets, all of whose links have pumps."""
+    """Return the loop of a dispatcher without an epoll, whose links all have pumps."""
 
     def work() -> bool:
         dispatcher.begin()

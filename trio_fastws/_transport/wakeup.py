@@ -1,4 +1,4 @@
-"""What wakes a task that waits for no more than to be woken."""
+"""The value with which a parked task is woken."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import outcome
 
 
 class _Ready(outcome.Outcome[None]):
-    """`outcome.Value(None)`, but to be used again: to make one costs a microsecond."""
+    """`outcome.Value(None)` that can be used again: making one costs a microsecond."""
 
     __slots__ = ()
 
     def unwrap(self) -> None:
-        """Return what a woken task gets."""
+        """Return None, which the task gets."""
 
     def send(self, gen: Any) -> Any:
-        """Give it to a generator."""
+        """Send None to a generator."""
         return gen.send(None)
 
     async def asend(self, agen: Any) -> Any:
-        """Give it to an asynchronous generator."""
+        """Send None to an asynchronous generator."""
         return await agen.asend(None)
 
 

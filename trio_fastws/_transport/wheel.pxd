@@ -15,7 +15,7 @@ cdef class Wheel:
     cdef dict _slots
     cdef list _ticks
     cdef Timer _exact
-    cdef readonly double exact_at
+    cdef double _exact_at
 
     @cython.locals(tick="long long", head=Timer, last=Timer)
     cpdef schedule(self, Timer timer, double deadline)

@@ -1,13 +1,13 @@
 # cython: annotation_typing=False
 """One timer wheel for all deadlines of a dispatcher.
 
-Owns which timer is due when. Knows no clock: it is told the time, so that
+Owns which timer is due when. Knows no clock: it is given the time, so that
 ``trio.current_time()`` (and with it a MockClock) drives every deadline.
 
-A timer sits in at most one slot, and re-arming it for later costs nothing: the
-owner only remembers its new deadline and answers with it when the slot comes
-up. That is why a busy connection never touches the wheel, and why ten thousand
-idle ones cost nothing per second.
+A timer sits in at most one slot, and re-arming it for later costs nothing: the owner
+only remembers its new deadline and answers with it when the slot comes up. That is why
+a busy connection never touches the wheel, and why ten thousand idle ones cost nothing
+per second.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ import heapq
 import math
 from time import perf_counter
 
-# 1/64 s: coarse enough that deadlines of many connections share a slot, fine
-# enough that nobody can tell a keepalive is late.
+# 1/64 s: coarse enough that deadlines of many connections share a slot, and fine enough
+# for keepalives and timeouts of seconds.
 TICKS_PER_SECOND = 64.0
-# Look at the real clock once in so many timers when a tick is large.
+# The clock is read once for so many timers.
 CHECK_EVERY = 64
 
 
 class Timer:
-    """Something that wants to be called at a deadline. Subclass it.
+    """What is called at a deadline. Subclass it.
 
-    The links of the slot's ring live in the timer itself: two pointers a
-    connection instead of a set entry.
+    The timers of a slot are a ring, and its links are attributes of the timers: two
+    pointers for each connection, where an entry of a set would take more.
     """
 
     __slots__ = ("_due", "_following", "_preceding")
@@ -36,8 +36,8 @@ class Timer:
         self._init_timer()
 
     def _init_timer(self) -> None:
-        # For subclasses, all the way up: a connection is made of ten classes, and
-        # `super().__init__` in each took a sixteenth of an opening handshake.
+        # Subclasses call it, not `super().__init__`: from class to class, with C
+        # between them, that took a sixteenth of an opening handshake.
         self._due = 0
         self._following: Timer | None = None
         self._preceding: Timer | None = None
@@ -45,8 +45,8 @@ class Timer:
     def _on_deadline(self, now: float) -> float:
         """Act on a deadline; return the next one, ``math.inf`` for none.
 
-        Called with the time the wheel was told. May be called before the
-        deadline the owner has in mind by now: then it just answers with it.
+        Called with the wheel's time. May be called before the deadline that the owner
+        has in mind by now: then it only answers with that.
         """
         return math.inf
 
@@ -58,14 +58,14 @@ class Timer:
 class Wheel:
     """Timers ordered by the tick in which they are due."""
 
-    __slots__ = ("_exact", "_slots", "_ticks", "exact_at")
+    __slots__ = ("_exact", "_exact_at", "_slots", "_ticks")
 
     def __init__(self) -> None:
         self._slots: dict[int, Timer] = {}
         self._ticks: list[int] = []
         # The one timer that is in no slot, and when it is due.
         self._exact: Timer | None = None
-        self.exact_at: float = math.inf
+        self._exact_at: float = math.inf
 
     def schedule(self, timer: Timer, deadline: float) -> None:
         """Schedule ``timer`` for ``deadline``; one that is due earlier stays so.
@@ -97,13 +97,13 @@ class Wheel:
     def schedule_exactly(self, timer: Timer, deadline: float) -> None:
         """Schedule ``timer`` for ``deadline`` itself, not for the next tick.
 
-        It comes in the place of the one before: there is one for each wheel.
+        It replaces the one before: there is one for each wheel.
         """
         self._exact = timer
-        self.exact_at = deadline
+        self._exact_at = deadline
 
     def cancel(self, timer: Timer) -> None:
-        """Forget ``timer``; nothing if it is not scheduled."""
+        """Take ``timer`` out of its slot; harmless if it is not scheduled."""
         if timer._following is not None:
             self._unlink(timer)
 
@@ -121,13 +121,13 @@ class Wheel:
         while ticks:
             head = self._slots[ticks[0]]
             if head._following is not head:
-                return min(ticks[0] / TICKS_PER_SECOND, self.exact_at)
+                return min(ticks[0] / TICKS_PER_SECOND, self._exact_at)
             self._drop_first()
-        return self.exact_at
+        return self._exact_at
 
     def _drop_first(self) -> None:
         head = self._slots.pop(heapq.heappop(self._ticks))
-        # The head refers to itself: break the ring, not to wait for the collector.
+        # The head refers to itself: break the cycle, or only the GC would free it.
         head._following = head._preceding = None
 
     def run(self, now: float, until: float) -> bool:
@@ -141,9 +141,9 @@ class Wheel:
             Whether it stopped early, with timers left that are due.
         """
         exact = self._exact
-        if exact is not None and self.exact_at <= now:
+        if exact is not None and self._exact_at <= now:
             self._exact = None
-            self.exact_at = math.inf
+            self._exact_at = math.inf
             deadline = exact._on_deadline(now)
             if deadline < math.inf:
                 self.schedule_exactly(exact, deadline)
@@ -152,8 +152,8 @@ class Wheel:
             head = self._slots[self._ticks[0]]
             timer = head._following
             assert timer is not None
-            # Looked up anew for each timer: the one before may have scheduled
-            # another for the past, and then a different slot is the first.
+            # Looked up again for each timer: the one before may have scheduled another
+            # for the past, and then a different slot is the first.
             if timer is head:
                 self._drop_first()
                 continue
@@ -172,6 +172,6 @@ class Wheel:
         return False
 
     def _after(self, deadline: float, now: float) -> float:
-        # A deadline already past goes to the next tick, never into the slot
-        # being emptied: a timer that is late by nature must not spin.
+        # A deadline that is past already goes to the next tick, never into the slot
+        # that is being emptied: a timer that is always late must not spin.
         return max(deadline, now + 1 / TICKS_PER_SECOND)
