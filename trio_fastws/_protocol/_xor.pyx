@@ -1,5 +1,5 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True
-"""The C bodies of `mask`: the same functions, a word at a time, in one allocation."""
+"""`masking` in C: the same functions, a word at a time, in one allocation."""
 
 from cpython.buffer cimport (
     PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
@@ -12,7 +12,7 @@ from libc.string cimport memcpy
 
 
 cdef inline uint64_t _repeat(uint32_t key, int phase) noexcept nogil:
-    # Eight bytes of the key, as they lie in memory `phase` bytes into the payload.
+    # Eight bytes of the key, rotated to where the payload's byte `phase` begins.
     cdef unsigned char octets[8]
     cdef uint64_t wide
     cdef int i
@@ -27,8 +27,8 @@ cdef inline uint64_t _repeat(uint32_t key, int phase) noexcept nogil:
 cdef void _xor(
     unsigned char *target, const unsigned char *source, Py_ssize_t size, uint64_t wide
 ) noexcept nogil:
-    # memcpy is how C reads a word at any address; the compiler makes it a load,
-    # and of the loop of eight words wide vector instructions.
+    # memcpy is how C reads a word at an unaligned address; the compiler makes it a load,
+    # and vector instructions of the loop of eight words.
     cdef uint64_t words[8]
     cdef uint64_t word
     cdef Py_ssize_t i = 0
@@ -60,7 +60,7 @@ cdef int _check(Py_ssize_t start, Py_ssize_t stop, Py_ssize_t size) except -1:
 
 
 cpdef bytes unmask(bytearray data, Py_ssize_t start, Py_ssize_t stop, unsigned int key):
-    """See `mask.unmask`."""
+    """See `masking.unmask`."""
     cdef bytes result
     _check(start, stop, len(data))  # which refuses None
     result = PyBytes_FromStringAndSize(NULL, stop - start)
@@ -76,7 +76,7 @@ cpdef bytes unmask(bytearray data, Py_ssize_t start, Py_ssize_t stop, unsigned i
 cpdef unmask_in_place(
     data, Py_ssize_t start, Py_ssize_t stop, unsigned int key, int phase
 ):
-    """See `mask.unmask_in_place`."""
+    """See `masking.unmask_in_place`."""
     cdef Py_buffer view
     cdef unsigned char *at
     PyObject_GetBuffer(data, &view, PyBUF_WRITABLE)
@@ -91,7 +91,7 @@ cpdef unmask_in_place(
 cpdef str unmask_text(
     bytearray data, Py_ssize_t start, Py_ssize_t stop, unsigned int key
 ):
-    """See `mask.unmask_text`."""
+    """See `masking.unmask_text`."""
     cdef unsigned char *at
     _check(start, stop, len(data))  # which refuses None
     at = <unsigned char *> PyByteArray_AS_STRING(data) + start
@@ -101,7 +101,7 @@ cpdef str unmask_text(
 
 
 cpdef bytes reserve(Py_ssize_t size):
-    """See `mask.reserve`."""
+    """See `masking.reserve`."""
     return PyBytes_FromStringAndSize(NULL, size)
 
 
@@ -110,7 +110,7 @@ cdef extern from "Python.h":
 
 
 cpdef Py_ssize_t text_size(str text) except -1:
-    """See `mask.text_size`."""
+    """See `masking.text_size`."""
     return len(text) * PyUnicode_KIND(text)  # `len` refuses None
 
 
@@ -137,14 +137,14 @@ cdef void _write_header(
 
 
 cpdef bytes make_header(int first, Py_ssize_t size, bint masked):
-    """See `mask.make_header`."""
+    """See `masking.make_header`."""
     cdef bytes result = PyBytes_FromStringAndSize(NULL, _header_size(size))
     _write_header(<unsigned char *> PyBytes_AS_STRING(result), first, size, masked)
     return result
 
 
 cpdef bytes make_frame(int first, bytes payload, unsigned int key, bint masked):
-    """See `mask.make_frame`."""
+    """See `masking.make_frame`."""
     cdef Py_ssize_t size = len(payload)
     cdef int head = _header_size(size)
     cdef bytes result = PyBytes_FromStringAndSize(NULL, head + 4 * masked + size)

@@ -1,4 +1,4 @@
-"""What is bytes-like: whatever `memoryview` takes (PEP 688)."""
+"""Bytes-like objects: all that `memoryview` takes (PEP 688)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Buffer(Protocol):
     """
 
     def __buffer__(self, flags: int, /) -> memoryview:
-        """Return a view of it; before 3.12 only C can have it."""
+        """Return a view of it; before 3.12 only types of C have this method."""
         ...
 
 
@@ -24,10 +24,10 @@ def copy_buffer(value: object) -> bytes:
     its elements, in order, the last index changing fastest.
 
     Args:
-        value: It; not kept.
+        value: The buffer; not kept.
 
     Raises:
-        TypeError: It is no buffer.
+        TypeError: ``value`` is not bytes-like.
     """
     with memoryview(value) as view:  # type: ignore[arg-type]
         return view.tobytes()

@@ -9,7 +9,7 @@ FIN, RSV1 = 0x80, 0x40
 
 
 class Role(IntEnum):
-    """Which side of a connection an endpoint is. Only a server can tell masks."""
+    """Which side of a connection an endpoint is."""
 
     CLIENT = 0
     SERVER = 1
@@ -26,7 +26,7 @@ class Opcode(IntEnum):
     PONG = 0xA
 
 
-# The same as plain numbers: to look up a member of an enumeration takes longer.
+# The same as plain ints: looking up a member of an enumeration takes longer.
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = map(int, Opcode)
 
 

@@ -1,8 +1,8 @@
 # cython: annotation_typing=False
 """Messages that are sent: from a payload to frames (RFC 6455 5.4, RFC 7692 6.1).
 
-Owns whether a message is compressed, and what is a frame of its own. How a frame is
-laid out is in `frames`; control frames, and what follows from them, in `endpoint`.
+Owns whether a message is compressed, and how it is divided into frames. The layout of a
+frame is in `frames`; control frames and the closing handshake are in `endpoint`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NO_LIMIT = 2**62
 
 
 class MessageEncoder(CompressedParser):
-    """What sends messages. `Endpoint` adds the rest."""
+    """Encodes messages. `Endpoint` adds control frames and the closing handshake."""
 
     __slots__ = (
         "bytes_sent",
@@ -55,10 +55,10 @@ class MessageEncoder(CompressedParser):
 
         Args:
             opcode: TEXT or BINARY, CONTINUATION for all parts but the first.
-                With `RSV1` it is compressed if that was agreed upon. A whole
-                message that gets no smaller goes plain, except with a
-                persistent compressor, which knows of it by then. Give it for
-                all parts or for none.
+                With `RSV1` it is compressed if that was agreed upon; pass that
+                for all parts or for none. A whole message that gets no smaller
+                is sent plain, except with a persistent compressor, whose window
+                has it by then.
             payload: Its bytes; kept by reference if they are many.
             fin: Whether the message ends with it.
             parts: Gets what has to be written, in order.
@@ -104,12 +104,12 @@ class MessageEncoder(CompressedParser):
             flush: See `DeflateContext.compress`.
 
         Returns:
-            None if it goes plain; see `encode`.
+            None if it is sent plain; see `encode`.
         """
         self._count(len(payload), fin)
         context = self.deflate
         assert context is not None
-        # It counts as work: a hook may send as much as it receives.
+        # Counted as work of the turn: a hook may send as much as it receives.
         work = 1 + (len(payload) >> 7)
         self.frames: int = (self.frames + work) & 0x3FFFFFFF
         return context.compress(opcode, payload, fin, flush)
@@ -117,7 +117,7 @@ class MessageEncoder(CompressedParser):
     def encode_compressed(
         self, opcode: int, data: bytes, fin: bool, parts: list[bytes], frame_size: int
     ) -> int:
-        """Encode what `compress` has made. As `encode`."""
+        """Encode what `compress` returned. Otherwise as `encode`."""
         self.dividing = not fin
         # RFC 7692 6.1: only the first fragment of a message has it
         if opcode:
@@ -135,7 +135,7 @@ class MessageEncoder(CompressedParser):
         fin: bool,
         parts: list[bytes],
     ) -> int:
-        """Encode ``payload[start:stop]`` as a plain fragment. As `encode`."""
+        """Encode ``payload[start:stop]`` as a plain fragment. Otherwise as `encode`."""
         self._count(stop - start, fin)
         if fin:
             opcode |= FIN
@@ -144,7 +144,7 @@ class MessageEncoder(CompressedParser):
     def encode_shared(
         self, frame: tuple[list[bytes], int, int], fin: bool, parts: list[bytes]
     ) -> int:
-        """Encode a plain fragment that many share. As `encode`."""
+        """Encode a plain fragment that connections share. Otherwise as `encode`."""
         self._count(frame[2], fin)
         parts += frame[0]
         return frame[1]
@@ -156,7 +156,7 @@ class MessageEncoder(CompressedParser):
     def in_steps(self, size: int) -> bool:
         """Return whether to compress a payload of so many bytes in steps.
 
-        Each of `step` bytes at most, so that others need not wait for it.
+        Steps have `step` bytes at most, so that other connections need not wait.
         """
         return self.compresses() and size > self.step
 
@@ -185,7 +185,7 @@ class MessageEncoder(CompressedParser):
         Args:
             prepared: The message.
             compress: Whether to compress it, if that was agreed upon.
-            parts: As for `encode`, which tells the rest.
+            parts: As for `encode`; returns and raises as that does.
             frame_size: As for `encode`.
         """
         payload = prepared.payload

@@ -1,12 +1,12 @@
 # cython: annotation_typing=False
 """An endpoint: one side of an open WebSocket, without I/O (RFC 6455 5 to 7).
 
-Bytes in, events out; messages in, bytes out. Owns the order of things: control
-frames between fragments, the closing handshake, failing the connection. Messages
-that are sent are encoded in `encoder`. Refuses to know sockets, clocks and tasks.
+Sans-I/O: bytes in, events out; messages in, bytes out. Owns control frames between
+fragments, the closing handshake and failing the connection. Messages are encoded in
+`encoder`. Does not know sockets, clocks and tasks.
 
-``feed`` lends it bytes, ``next_event`` is called until it gives None. What an
-event obliges us to answer comes with it, encoded. After a Close, or a failure,
+Call ``feed`` to lend it bytes, then ``next_event`` until that returns None. If an event
+has to be answered, it carries the answer, encoded. After a Close, or a failure,
 everything that follows is discarded.
 """
 
@@ -51,7 +51,7 @@ class Endpoint(MessageEncoder):
         messages_received: Data messages, and ``bytes_received`` in them.
         messages_sent: Data messages, and ``bytes_sent`` in them.
         dividing: A compressed message was begun by a fragment, and not ended.
-            Between its fragments some peers cannot stand control frames.
+            Some peers garble it if control frames come between its fragments.
     """
 
     __slots__ = ()
@@ -81,7 +81,7 @@ class Endpoint(MessageEncoder):
     def next_event(self) -> Event | None:
         """Return the next event; None when more data is needed.
 
-        `WORKING` is no event but a pause in which others can be looked after.
+        `WORKING` is not an event but a pause: call it again after others had a turn.
         """
         if self.close_received or self.failed:
             self._release()
@@ -157,7 +157,7 @@ class Endpoint(MessageEncoder):
         return self._read_close(payload)
 
     def _read_close(self, payload: bytes) -> Close:
-        """Judge a Close and answer it (RFC 6455 5.5.1)."""
+        """Check a Close and answer it (RFC 6455 5.5.1)."""
         code, reason = 1005, ""
         if len(payload) == 1:
             raise ProtocolError(1002, "Close has half a code")
@@ -181,13 +181,13 @@ class Endpoint(MessageEncoder):
         return Close(code, reason, reply)
 
     def fail(self, code: int, reason: str) -> Failure:
-        """Fail the connection, for a reason of its owner's too; see `Failure`.
+        """Fail the connection, and return the `Failure`. Its owner may call this, too.
 
         RFC 6455 7.1.7: a Close with a code, and MUST NOT continue to process data
         from the peer.
 
         Args:
-            code: Of the Close.
+            code: Close code.
             reason: At most 123 bytes.
         """
         self.failed = True
@@ -197,10 +197,10 @@ class Endpoint(MessageEncoder):
         return Failure(code, reason, reply)
 
     def end(self) -> None:
-        """Forget what came of an incomplete message, and all windows.
+        """Release the incomplete message, and all windows.
 
-        The transport has ended: nothing will be fed or encoded any more. Counters
-        stay, and so does what was agreed upon.
+        The transport has ended: nothing will be fed or encoded any more. The counters
+        and the agreement stay.
         """
         self._drop_message()
         self._start = None
@@ -210,7 +210,7 @@ class Endpoint(MessageEncoder):
             self.deflate.end()
 
     def ends_transport(self) -> bool:
-        """Return whether this side closes the transport, now that it is over.
+        """Return whether this side closes the transport first, after both Closes.
 
         RFC 6455 7.1.1: the server closes first, so that it holds no socket in
         TIME_WAIT and the client can dial again; a client waits for it. Either
@@ -250,11 +250,11 @@ class Endpoint(MessageEncoder):
 
 
 def check_close(code: int, reason: str) -> None:
-    """Check what a Close is to carry.
+    """Check code and reason of a Close that is to be sent.
 
     Raises:
         ValueError: The code must not be sent (RFC 6455 7.4), or the reason does
-            not fit into a control frame or is no text.
+            not fit into a control frame.
     """
     if not allowed_on_wire(code):
         raise ValueError(

@@ -1,7 +1,6 @@
 """What the protocol raises: a broken connection, a handshake that fails.
 
-Owns the two exceptions of this floor. Refuses to know trio's exceptions; the floors
-above translate.
+Owns the two exceptions of this floor. Does not know trio's; the floors above translate.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ class HandshakeError(Exception):
 
     Attributes:
         status: HTTP status: to answer with on the server, received on the client.
-        reason: What is wrong, for a person.
-        headers: Fields that belong to the answer.
+        reason: What is wrong, as text for a person.
+        headers: Fields to add to the response.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
-"""What an endpoint tells its owner, besides whole messages.
+"""The events of an endpoint, besides whole messages.
 
-A whole message is just its ``str`` or ``bytes``: no object is made around it.
-An event that obliges us to answer carries the answer, ready for the wire, so
-that no rule of the protocol is left to whoever moves the bytes.
+A whole message is just its ``str`` or ``bytes``, without an object around it. An
+event that has to be answered carries the answer, encoded: what moves the bytes needs
+no rule of the protocol.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Failure:
 
     Attributes:
         code: The close code that says how.
-        reason: What it did, for a person.
+        reason: What it did, as text for a person.
         reply: The Close to write, empty if ours was sent before.
     """
 
@@ -86,9 +86,9 @@ class Piece:
 
 
 class Working:
-    """Nothing yet, but more to do: a step of a large message was inflated.
+    """No event, but a pause: a step of a large message was inflated.
 
-    So that its owner can turn to others between two steps.
+    The owner can serve others before it asks for the next step.
     """
 
     __slots__ = ()

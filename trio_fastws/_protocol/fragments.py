@@ -1,12 +1,11 @@
 # cython: annotation_typing=False
-"""A message, or a piece of one, that leaves step by step (RFC 6455 5.4).
+"""A message, or a piece of one, that is encoded in steps (RFC 6455 5.4).
 
-Owns how far it is. Plain, each step is a fragment, and control frames may pass
-between any two. Compressed, a step has a bound on what it costs, and what the steps
-make is gathered: it leaves as one frame, or in few if it is more than a frame may
-have. Not one for each step, because there are peers that cannot stand a control frame
-between the fragments of a compressed message (they inflate it too), and peers that
-count fragments.
+Owns how much of it is done. A plain one: each step is a fragment, and control frames
+may pass between any two. A compressed one: the cost of each step is bounded, and the
+output is gathered, to leave as one frame, or as few if it is over ``frame_size``. There
+is no fragment for each step, because some peers inflate control frames that come
+between the fragments of a compressed message, and some limit the number of fragments.
 """
 
 from __future__ import annotations
@@ -49,14 +48,14 @@ class Fragments:
         frame_size: int,
         shared: list[SharedFrame] | None = None,
     ) -> None:
-        """Begin.
+        """Start with nothing encoded.
 
         Args:
             opcode: As for `Endpoint.encode`; with `RSV1` it is compressed.
             payload: Its bytes, one at least; kept by reference.
             fin: Whether the message ends with it.
             frame_size: Most bytes of a frame.
-            shared: Its fragments, if it is plain and others send it too.
+            shared: Its fragments, if it is plain and goes to many connections.
         """
         self.fin: bool = fin
         self.done: bool = False
@@ -106,7 +105,7 @@ class Fragments:
         start, stop = self._at, self._at + endpoint.step
         self.done = stop >= len(self._payload)
         fin = self.fin and self.done
-        # To the compressor it has begun with the first step, whatever has left.
+        # For the compressor only the first step begins the message.
         opcode = self._opcode if start == 0 else CONTINUATION
         chunk = self._payload[start:stop]
         data = endpoint.compress(opcode, chunk, fin, self.done)
@@ -119,7 +118,7 @@ class Fragments:
         data = b"".join(self._gathered)
         kept = 0
         if not self.done:
-            # Whole frames leave; the last byte stays, and says that there is more.
+            # Whole frames leave; a byte at least stays for the last frame.
             kept = (len(data) - 1) % self._frame_size + 1
         self._gathered = [data[len(data) - kept :]] if kept else []
         self._gathered_size = kept

@@ -1,14 +1,14 @@
 # cython: annotation_typing=False
 """Frames: the layout of their headers, read and written (RFC 6455 5.2).
 
-Owns where a frame begins and ends in a buffer that is only lent, and which
-headers are legal by themselves. Refuses to know messages: whether a frame may
-come now is judged above (`messages`, `endpoint`).
+Owns where a frame begins and ends in a buffer that is only lent, and which headers are
+legal by themselves. Does not know messages: whether a frame may come now is checked by
+`messages` and `endpoint`.
 
-A payload is never copied here. A header that is not complete is the one thing
-kept from one buffer to the next: at most 13 bytes, put back in front of the
-next buffer, in the headroom that its owner leaves there. Otherwise the lent
-buffer is let go as soon as it is read, unless `keep` copied what was left.
+A payload is never copied here. Only an incomplete header is kept from one buffer to the
+next: at most 13 bytes, written before the next buffer's data, into the headroom that
+its owner leaves there. Otherwise the lent buffer is released as soon as it is read,
+unless `keep` copied the rest.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class FrameParser:
         self.role: int = int(role)
         # Set when an extension that uses it was agreed upon.
         self.rsv1_allowed: bool = False
-        # Headers that were read, modulo 2**30: what parsing has cost so far.
+        # Headers that were read, and other work in units of one, modulo 2**30: how much
+        # the turn has done so far.
         self.frames: int = 0
         self._data = _NOTHING
         self._position: int = 0
@@ -138,13 +139,13 @@ class FrameParser:
         return False
 
     def _release(self) -> None:
-        # The lent buffer is not ours any more.
+        # The lent buffer is not used from here on.
         self._data = _NOTHING
         self._position = 0
         self._stop = 0
 
     def keep(self) -> None:
-        """Copy what is not parsed yet; the lent buffer is not used any more.
+        """Copy what is not parsed yet, and release the lent buffer.
 
         Parsing goes on from the copy. `feed` may be called again when nothing is
         left of it.
@@ -162,7 +163,7 @@ class FrameParser:
             self._kept = True
 
     def _check_first_bytes(self, first: int, second: int) -> None:
-        """Judge what the first two bytes say, before anything else is there."""
+        """Check the first two bytes, before the rest of the header has come."""
         # RFC 6455 5.1: a server MUST close upon receiving an unmasked frame, a
         # client upon a masked one
         if second >> 7 != self.role:
@@ -210,8 +211,8 @@ _NOTHING = bytearray()
 class MaskingKeys:
     """Masking keys for a client's frames.
 
-    RFC 6455 5.3: derived from a strong source of entropy, unpredictable. Drawn
-    in blocks, because one call a frame would cost as much as the frame.
+    RFC 6455 5.3: derived from a strong source of entropy, unpredictable. From
+    `os.urandom` in blocks: a call for each frame would cost as much as the frame.
     """
 
     __slots__ = ("_block", "_used")
@@ -220,7 +221,7 @@ class MaskingKeys:
         self.drop()
 
     def drop(self) -> None:
-        """Forget the block: after a fork, the parent has the same."""
+        """Drop the block: after a fork, the parent would use the same keys."""
         self._block = b""
         self._used = 0
 

@@ -1,9 +1,9 @@
 # cython: annotation_typing=False
 """Compressed messages: inflated as they arrive (RFC 7692 6.2, 7.2.2).
 
-In steps of a bounded size, of which each may be an event of its own; what comes
-out is collected like what comes plain. The limit on messages holds on it, and
-not a byte more than the limit and one is ever inflated.
+In steps of a bounded size, each of which may return an event; the output is collected
+as that of plain messages is. The limit on messages counts inflated bytes, and no more
+than one byte over it is ever inflated.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class CompressedParser(MessageParser):
                 unmask_in_place(self._data, at, at + take, self._key, phase)
                 chunk = bytes(memoryview(self._data)[at : at + take])
             deflate.feed(chunk, ended)
-            # What it has cost, in frames: a look at the clock is due after 64.
-            # Input that inflates to nothing costs as much as any other.
+            # Its cost, in frames: the owner reads the clock after 64. Input that
+            # inflates to nothing costs as much as any other.
             self.frames = (self.frames + (take >> 6)) & 0x3FFFFFFF
         data = b""
         streams = deflate.streams

@@ -1,19 +1,19 @@
 """Payload masking: XOR with a repeating four-byte key (RFC 6455 5.3), and framing.
 
-What exists twice on this floor: neither XOR at word width nor a frame written into
-its place at once can be said in Python. The readable definitions stand here; the last
-lines adopt the C bodies of ``_xor``. So it is with the size of a text in memory, which
-only C can look up. The key is an int, so that no object is made for it: its least
-significant byte masks the first octet.
+The one module of this floor that exists twice: Python cannot XOR at word width, write a
+frame into uninitialised memory, or read how wide the characters of a ``str`` are. The
+readable definitions are here; the last lines replace them by those in C, of ``_xor``.
+The key is an int, so that no object is made for it: its least significant byte masks
+the first octet.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
 
-# A payload below this size is copied behind its header. From here on the two are
-# separate parts, unless the frame is masked: to copy more than a page or four costs
-# more than a second element in the vector that is written.
+# A payload below this size is copied to follow its header in one object. From here on
+# the two are separate parts, unless the frame is masked: copying more than four pages
+# costs more than a second element of sendmsg's vector.
 COPY_BELOW = 16 * 1024
 
 
@@ -34,7 +34,7 @@ def unmask(data: bytearray, start: int, stop: int, key: int) -> bytes:
 def unmask_in_place(
     data: bytearray | memoryview, start: int, stop: int, key: int, phase: int
 ) -> None:
-    """Unmask ``data[start:stop]`` where it lies.
+    """Unmask ``data[start:stop]`` in place.
 
     Args:
         data: A writable buffer.
@@ -50,7 +50,7 @@ def unmask_text(data: bytearray, start: int, stop: int, key: int) -> str:
     """Return ``data[start:stop]`` unmasked and decoded.
 
     Args:
-        data: What was received. The payload is unmasked where it lies.
+        data: What was received. The payload is unmasked in place.
         start: Index of the payload's first byte.
         stop: Index one past its last.
         key: The masking key; 0 for none.
@@ -97,9 +97,9 @@ def make_frame(first: int, payload: bytes, key: int, masked: bool) -> bytes:
 
 
 def reserve(size: int) -> bytes:
-    """Return ``size`` bytes of any content, to be written over and cut to size.
+    """Return ``size`` bytes of any content, to be overwritten and truncated.
 
-    In C nothing is written to them: pages that nobody fills take no memory.
+    In C they are not initialised: pages that are never written take no memory.
     """
     return bytes(size)
 
@@ -107,15 +107,15 @@ def reserve(size: int) -> bytes:
 def text_size(text: str) -> int:
     """Return the bytes that the characters of ``text`` take in memory.
 
-    One, two or four for each, whichever its largest needs. In C that is a field of
-    the object; here its size tells, as long as nobody had it encoded.
+    One, two or four for each, as its widest needs (PEP 393). In C that is a field of
+    the object; here it is computed from its size, which is wrong once it was encoded.
     """
     if text.isascii():
         return len(text)
     return (text.__sizeof__() - _STR_HEAD) // (len(text) + 1) * len(text)
 
 
-# Behind the characters is one more, a zero.
+# After the characters comes a zero.
 _STR_HEAD = "\xff".__sizeof__() - 2
 
 

@@ -1,14 +1,13 @@
 # cython: annotation_typing=False
 """Messages: data frames put together (RFC 6455 5.4, 5.6, 8.1).
 
-Owns a message that is not complete, and the limits on it. Where the bytes of
-one go depends on how it arrives. A message that lies whole in the lent buffer
-becomes its ``str`` or ``bytes`` in one step. Otherwise binary is collected in a
-`BinaryStore`, which can be received into directly, and text is decoded, and thereby
-checked, as it arrives.
+Owns a message that is not complete, and the limits on it. One that is complete in the
+lent buffer becomes its ``str`` or ``bytes`` in one step. Otherwise binary is collected
+in a `BinaryStore`, into which the transport can receive directly, and text is decoded,
+and so checked, as it arrives.
 
-What has no memory is refused like what is over a limit: `MemoryError` and
-`OverflowError` leave here as they are, for `Endpoint.next_event` to translate.
+A message for which there is no memory is refused like one over a limit: `MemoryError`
+and `OverflowError` are raised here, and translated by `Endpoint.next_event`.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ BYTES_PER_FRAGMENT = 128
 
 
 class MessageParser(FrameParser):
-    """Puts messages together from frames."""
+    """Assembles messages from frames."""
 
     __slots__ = (
         "_binary",
@@ -113,7 +112,7 @@ class MessageParser(FrameParser):
         )
 
     def _begin_data(self) -> None:
-        """Judge the header of a data frame by what came before it."""
+        """Check whether the data frame may come now, and the limits on its message."""
         kind = self._kind
         if kind == CONTINUATION:
             if self._opcode == 0:
@@ -127,14 +126,14 @@ class MessageParser(FrameParser):
             raise ProtocolError(1002, "new message before the last one ended")
         else:
             self._opcode = kind
-            # RFC 7692 6.2: RSV1 of the first fragment speaks for the message
+            # RFC 7692 6.2: RSV1 of the first fragment is for the whole message
             self._deflated = self._rsv1
         # The limit holds on what comes out of a compressed message; see
         # `_read_deflated`. Compared without adding, which could overflow.
         if self._length > self._max_message - self._size and not self._deflated:
             limit = self._max_message
             size = f"{self._size} + {self._length}" if self._size else self._length
-            # It has to fit into a Close, whatever the numbers: 123 bytes.
+            # It must fit into a Close, whatever the numbers are: 123 bytes.
             raise ProtocolError(
                 1009,
                 f"message of {size} bytes is over the limit of {limit} "
@@ -172,7 +171,7 @@ class MessageParser(FrameParser):
         return self._finish_message()
 
     def _read_whole(self, start: int, stop: int) -> str | bytes:
-        """Read a message that lies whole in the lent buffer."""
+        """Read a message that is complete in the lent buffer."""
         data = self._data
         message: str | bytes
         if self._opcode == BINARY:
@@ -211,7 +210,7 @@ class MessageParser(FrameParser):
         )
 
     def _collect(self, start: int, stop: int) -> str | bytes:
-        """Take a part of a payload; returns it, unless it is binary and kept."""
+        """Process a part of a payload; return it, or b"" if it was stored."""
         phase = (self._length - self._remaining) & 3
         data = self._data
         if self._key:
@@ -243,18 +242,17 @@ class MessageParser(FrameParser):
         return self._binary
 
     def get_buffer(self) -> memoryview | None:
-        """Return where the rest of a large payload goes; None if there is none.
+        """Return a buffer for the rest of a large payload; None for no large one.
 
-        Write to its start, then call `filled`. It is at most as long as what is
-        missing of the payload, and may be released by the next call of any
-        method that receives.
+        Write to its start, then call `filled`. It is at most as long as the rest of
+        the payload, and the next call of any method that receives may release it.
         """
         if not self.wants_buffer:
             return None
         return self._store().get_buffer(self._size, self._size + self._remaining)
 
     def filled(self, size: int) -> None:
-        """Take ``size`` bytes that were written to the start of that buffer.
+        """Process ``size`` bytes that were written to the start of that buffer.
 
         Raises:
             ValueError: It was not that long.
@@ -278,13 +276,13 @@ class MessageParser(FrameParser):
         return Piece(piece, final)
 
     def _give_collected(self) -> Piece | None:
-        """Give what came before `streaming` was set, as a first piece."""
+        """Return what came before `streaming` was set, as a first piece."""
         self.wants_buffer = False
         piece = self._take_collected()
         return Piece(piece, False) if piece else None
 
     def _finish_message(self) -> str | bytes:
-        """Give the message away that is complete now."""
+        """Return the message that is complete now."""
         message = self._take_collected()
         self._end_message(self._size)
         self._text = None
@@ -298,7 +296,7 @@ class MessageParser(FrameParser):
         return store.take(self._size)
 
     def _drop_message(self) -> None:
-        """Forget the message in progress."""
+        """Drop the message in progress."""
         self._binary = None
         self._text = None
         self._size = 0
@@ -308,13 +306,13 @@ class MessageParser(FrameParser):
 
 
 def too_many(limit: int) -> ProtocolError:
-    """Return what a message fails with that has too many fragments."""
+    """Return the error for a message of too many fragments."""
     return ProtocolError(
         1009, f"message of more than {limit} fragments (Limits.fragments)"
     )
 
 
 def not_utf8(error: UnicodeDecodeError) -> ProtocolError:
-    """Return what a message fails with that is not UTF-8."""
+    """Return the error for a text that is not UTF-8."""
     # RFC 6455 8.1: MUST fail the connection on bytes that are not UTF-8
     return ProtocolError(1007, f"text is not UTF-8: {error.reason}")

@@ -1,8 +1,8 @@
 # cython: annotation_typing=False
 """A message that is encoded once and sent to many.
 
-Owns its frames: the plain one, and one for each set of parameters with which it
-is compressed. To whom which may be sent is the endpoint's business.
+Owns its frames: the plain one, and one for each set of parameters with which it is
+compressed. Which of them a connection may send is decided by its `Endpoint`.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ SharedFrame = tuple[list[bytes], int, int]
 class PreparedMessage:
     """PreparedMessage(message, *, compress=True): one message for many connections.
 
-    Encoded, and compressed, only once. Give it to `WebSocket.send` or
+    Encoded, and compressed, only once. Pass it to `WebSocket.send` or
     `WebSocket.send_nowait`, any number of times, on connections of any server in
     one thread. It holds the message and its frames as long as it lives, so make
-    one for each broadcast and let it go.
+    one for each broadcast and drop it afterwards.
 
     A server's connections share its frames. Where a connection has agreed on
     compression, it gets the compressed frame, which is made once for all whose
-    window and options are alike. That needs a compressor that remembers nothing
-    by itself: a connection with ``context="persistent"`` and context takeover
-    (RFC 7692 7.1.1), and every client, compresses for itself. So does every one
-    if the message is over 256 KiB (from level 4 on 64, from 7 on 32), which is
-    compressed in steps. A connection that agreed on no compression gets the
-    plain frame. Of a message over `Sending.frame_size` fragments are shared.
+    window and options are alike. That needs a compressor without a state of its
+    own: a connection with ``context="persistent"`` and context takeover
+    (RFC 7692 7.1.1), and every client, compresses by itself. So do all if the
+    message is over 256 KiB (from level 4 on 64, from 7 on 32), which is
+    compressed in steps. A connection without compression gets the plain frame. A
+    message over `Sending.frame_size` is shared as fragments.
 
     Attributes:
-        message: What was given, as ``str`` or ``bytes``.
-        payload: The same in bytes, and ``opcode`` as which they are sent.
+        message: The message, as ``str`` or ``bytes``.
+        payload: The same as bytes; ``opcode`` says whether they are text.
         compress: Whether it may be compressed.
     """
 
@@ -63,7 +63,7 @@ class PreparedMessage:
 
         Args:
             message: The message: ``str`` or anything bytes-like.
-            compress: False: it goes plain to everybody.
+            compress: False: it is never compressed.
 
         Raises:
             TypeError: ``message`` is of another type.
@@ -81,7 +81,7 @@ class PreparedMessage:
 
     @property
     def message(self) -> str | bytes:
-        """What was given."""
+        """The message."""
         return self.payload.decode() if self.opcode == TEXT else self.payload
 
     def __len__(self) -> int:
@@ -144,7 +144,7 @@ class PreparedMessage:
 
 
 def to_payload(message: object) -> tuple[int, bytes]:
-    """Return opcode and payload of a message, copying what may change.
+    """Return opcode and payload of a message; a mutable buffer is copied.
 
     Raises:
         TypeError: It is neither text nor bytes-like.

@@ -1,9 +1,9 @@
 # cython: annotation_typing=False
-"""A binary message as it arrives: what came of it, and room for what is to come.
+"""A binary message as it arrives: the bytes that have come, and room for the rest.
 
-Room is made in stages, by what has come and not by what was announced: a header
-costs its sender nothing. What is large is received into its final place, where no
-byte is copied again; `BytesIO.getvalue` gives it away without a copy.
+Memory is allocated in stages, by how much has come and not by the length that the
+header announces, which costs a peer nothing to send. Large messages are received into
+their final place without a copy; `BytesIO.getvalue` returns them without one.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from io import BytesIO
 
 from .masking import reserve
 
-# So much room a message has at once: most need no more, and who announces more, to send
-# a byte of it, gets no more.
+# A message gets so much at once: most need no more, and a peer that announces more and
+# sends a byte of it gets no more.
 LEAST = 16 * 1024
-# Until so much has come, a message has no more than twice the room that it fills. So
-# much at once, in one read, is what a peer sends that really has a large message; to
-# copy it once more takes 3 us. Less than a segment of the loopback device, 64 KiB.
+# Until so much has come, a message has at most twice the room that it fills. A peer
+# that really sends a large message sends so much in one read; copying it once more
+# takes 3 us. Less than a segment of the loopback device, 64 KiB.
 STAGE = 32 * 1024
-# Then 32 times as much, which is the rest of most messages, up to this; and twice as
-# much beyond it. Room that is not filled takes addresses, and no memory.
+# Then it has 32 times what has come, which is all of most messages, up to this; beyond,
+# twice what has come. Room that is not filled is address space, not memory.
 TRUSTED = 16 * 2**20
-# For less than this there is no point in a buffer of its own.
+# For a shorter rest, receiving directly saves less than it costs.
 DIRECT_FROM = 32 * 1024
 
 
@@ -37,20 +37,21 @@ class BinaryStore:
 
     def __init__(self) -> None:
         self._bytes: BytesIO | None = None
-        # What `get_buffer` gave.
+        # What `get_buffer` returned.
         self._view: memoryview | None = None
         self.room: int = 0
 
     def add(self, data: bytes | memoryview, at: int, expected: int) -> None:
-        """Write ``data`` behind the ``at`` bytes that came before.
+        """Write ``data`` after the ``at`` bytes that came before.
 
         Args:
-            data: It; copied.
-            at: How many came. What was given away in pieces counts as zeros.
+            data: Copied.
+            at: How many came. Pieces that were returned already count, as zeros.
             expected: How many there will be, as far as that is known.
 
         Raises:
-            MemoryError: There is no room for it, nor OverflowError.
+            MemoryError: There is not enough memory.
+            OverflowError: It is more than a Python object can have.
         """
         self.take_back()
         need = at + len(data)
@@ -66,9 +67,9 @@ class BinaryStore:
         store.write(data)
 
     def _grow(self, at: int, room: int) -> None:
-        # Into another one: that which fails to grow loses what it has. What it holds at
-        # first is never seen: it is written over from its start, or cut off. After
-        # pieces that were given away it would not be.
+        # Into another `BytesIO`: one that fails to grow loses its content. Its first
+        # content is uninitialised, and is overwritten from the start, or truncated.
+        # After pieces that were returned already it would not be: then it is zeros.
         store = self._bytes
         if store is None:
             self._bytes = BytesIO(bytes(room) if at else reserve(room))
@@ -80,7 +81,7 @@ class BinaryStore:
         self.room = room
 
     def get_buffer(self, at: int, expected: int) -> memoryview | None:
-        """Return room behind the first ``at`` bytes; None if there is no memory.
+        """Return the room after the first ``at`` bytes; None if there is no memory.
 
         Args:
             at: How many came, `STAGE` at least.
@@ -88,7 +89,8 @@ class BinaryStore:
         """
         self.take_back()
         room = get_room(at, expected)
-        # To grow is to copy what came: rather early, for much, or for the last time.
+        # Growing copies what came: only while that is little, for four times the room,
+        # or for the last time.
         if self.room < room and (
             room == expected or room >= 4 * self.room or self.room < at + DIRECT_FROM
         ):
@@ -104,10 +106,10 @@ class BinaryStore:
         return view
 
     def get_view(self, size: int) -> memoryview:
-        """Return the room that `get_buffer` gave.
+        """Return the room that `get_buffer` returned.
 
         Raises:
-            ValueError: It has not ``size`` bytes.
+            ValueError: It is shorter than ``size`` bytes.
         """
         view = self._view
         if view is None or not 0 <= size <= len(view):
@@ -121,18 +123,18 @@ class BinaryStore:
             self._view = None
 
     def take(self, size: int) -> bytes:
-        """Return the message, which has ``size`` bytes; the store is of no use then."""
+        """Return the message, of ``size`` bytes; do not use the store after that."""
         self.take_back()
         store = self._bytes
         if store is None:
             return bytes(size)
-        # There may be room for more behind what was received.
+        # There may be more room than was filled.
         store.truncate(size)
         return store.getvalue()
 
 
 def get_room(arrived: int, expected: int) -> int:
-    """Return how much room a message gets of which so much has come."""
+    """Return how much room a message gets when ``arrived`` bytes of it have come."""
     room = max(LEAST, 2 * arrived)
     if arrived >= STAGE:
         room = max(room, min(32 * arrived, TRUSTED))

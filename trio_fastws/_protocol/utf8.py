@@ -1,8 +1,8 @@
 """UTF-8 that is checked as it arrives (RFC 6455 8.1).
 
-A wrapper of the standard library's incremental decoder, which fails at the first
-bad byte in every case but one: it lets the first two bytes of a surrogate
-(``ED A0`` to ``ED BF``) wait for their third.
+Wraps the standard library's incremental decoder, which fails at the first bad byte
+except for one case: after the first two bytes of a surrogate (``ED A0`` to ``ED BF``)
+it waits for the third.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import codecs
 
 from .masking import text_size
 
-# So many parts of text are joined: a part of a few characters takes sixty bytes.
+# Parts are joined when there are so many: a str of a few characters takes 60 bytes.
 JOIN_PARTS = 256
 
 _new_decoder = codecs.getincrementaldecoder("utf-8")
 
 
 class TextDecoder:
-    """Decodes one message, however it was split, and holds its text.
+    """Decodes one message, however it is split, and holds its text.
 
     Attributes:
         size: Bytes of memory that the text takes.
@@ -47,7 +47,7 @@ class TextDecoder:
         return text
 
     def hold(self, text: str) -> None:
-        """Hold ``text`` behind what is held already."""
+        """Append ``text`` to what is held."""
         self._parts.append(text)
         self.size += text_size(text)
         if len(self._parts) == JOIN_PARTS:
@@ -58,11 +58,11 @@ class TextDecoder:
             self.size = self._joined_size
 
     def holds_text(self) -> bool:
-        """Return whether `take` has anything to give."""
+        """Return whether `take` would return any text."""
         return bool(self._parts or self._joined)
 
     def take(self) -> str:
-        """Return what was held, and hold it no longer."""
+        """Return what is held, and drop it."""
         text = "".join(self._joined + self._parts)
         self._parts.clear()
         self._joined.clear()

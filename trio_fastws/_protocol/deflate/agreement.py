@@ -1,9 +1,9 @@
 # cython: annotation_typing=False
-"""What two sides agreed upon for permessage-deflate, and the zlib objects of it.
+"""An agreement on permessage-deflate, and the zlib objects that it needs.
 
-Shared by all connections with the same parameters. Owns how a compressor and an
-inflater are made, and the one compressor that serves every connection without
-takeover. What a single connection keeps is in `deflate`.
+Shared by all connections with the same parameters. Owns how compressors and inflaters
+are made, and the one compressor that serves every connection without takeover. What a
+single connection keeps is in `context`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from .negotiation import DeflateParameters
 
 DEFLATED, SYNC_FLUSH, FULL_FLUSH, STRATEGY = 8, 2, 3, 0
-# So much is compressed in one step. At level 1 that takes 0.3 ms; at higher levels a
-# step is smaller, because there are messages that take a hundred times as long.
+# Most input of one step. At level 1 that takes 0.3 ms; at higher levels a step is
+# smaller, because some messages take a hundred times as long.
 STEP = 32 * 1024
-# A frame for many is compressed at once, once for all, if it takes no more steps.
+# A frame that connections share is compressed at once if it takes no more steps.
 SHARED_STEPS = 8
 
 
@@ -34,12 +34,12 @@ class Agreement:
     Attributes:
         parameters: What was agreed upon.
         compresses: Whether messages can be compressed: not with a window of 8
-            bits, which zlib cannot do.
-        shares: Whether a frame that refers to no earlier message may be sent:
-            no compressor has to know of it.
+            bits, with which zlib cannot compress.
+        shares: Whether a frame that was compressed elsewhere may be sent: there is
+            no compressor whose state it would have to be in.
         step: How much of a message is compressed before others have their turn.
-        share_size: Largest message whose compressed frame many may share.
-        key: Equal for agreements whose shared messages are alike.
+        share_size: Largest message whose compressed frame connections share.
+        key: Equal for agreements that share their frames.
     """
 
     __slots__ = (
@@ -104,7 +104,7 @@ class Agreement:
             memory_level,
             self.send_bits,
         )
-        # One at most: nobody else can ask for it while it is used.
+        # One at most: it is never asked for while it is in use.
         self._pool: list[Any] = [] if pools is None else pools.setdefault(self.key, [])
 
     def _take_sides(self, role: Role, parameters: DeflateParameters) -> None:
@@ -120,7 +120,7 @@ class Agreement:
             ours, theirs = theirs, ours
         self.send_bits: int = ours[0]
         self.send_takeover: bool = ours[1]
-        # A larger window than the peer's reads all it may send.
+        # An inflater with a larger window reads all that the peer may send.
         self.receive_bits: int = max(theirs[0], SMALLEST_BITS)
         self.receive_takeover: bool = theirs[1]
 
@@ -141,7 +141,7 @@ class Agreement:
 
     def compress(self, payload: bytes) -> bytes:
         """Compress a message that refers to no other, at least a byte long."""
-        # Should it fail, it may hold a part of the message: it is not used again.
+        # Back into the pool only at the end: one that failed may hold a part of it.
         pool = self._pool
         compressor = pool.pop() if pool else self.new_compressor(None)
         head: bytes = compressor.compress(payload)

@@ -1,20 +1,20 @@
 # cython: annotation_typing=False
-"""permessage-deflate: what it makes of the payload of a message (RFC 7692 7.2).
+"""permessage-deflate: compressing and inflating payloads (RFC 7692 7.2).
 
-Owns the zlib objects and the *windows*: the last bytes of the messages that
-were compressed in one direction, which the next one may refer to. What may be
-agreed upon is in `extension`; which frames there are is not known here.
+Owns the zlib objects and the *windows*: the last bytes of the messages that were
+compressed in one direction, to which the next one may refer. The negotiation is in
+`negotiation`; frames are not known here.
 
-Inflating needs no object that lives on. Each message gets a new inflater with
-the window as its preset dictionary, and at its end an empty final block: so
-nothing but the window is kept between messages, and a message that was cut off,
-or ended by a final block of its own, shows itself exactly.
+Inflating keeps no zlib object between messages. Each message gets a new inflater with
+the window as its preset dictionary, and an empty final block is fed after its end. So
+only the window is kept, and a message that was cut off, or has a final block of its
+own, is recognised exactly.
 
-Compressing has three ways. Without takeover one compressor serves every
-connection, because a full flush makes it forget. With it, either a compressor
-lives as long as its connection (``persistent``), or each message gets a new one
-with the window as its dictionary: that is slower and far smaller, and the
-window may also grow by a message that somebody else has compressed.
+Compressing has three ways. Without takeover one compressor serves every connection,
+because a full flush makes it forget. With takeover, each message gets a new compressor
+with the window as its dictionary, or a compressor lives as long as its connection
+(``persistent``). The first takes more CPU for short messages and a quarter of the
+memory, and its window may also grow by a message that was compressed elsewhere.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from .agreement import SYNC_FLUSH, Agreement
 
 # RFC 7692 7.2.2: append 4 octets 0x00 0x00 0xff 0xff to the tail of the payload
 TAIL = b"\x00\x00\xff\xff"
-# An empty block that is marked as the last one: the end can be seen.
+# An empty block that is marked as the final one: the inflater then reports its end.
 FINAL = b"\x01\x00\x00\xff\xff"
-# So much is inflated in one step (0.1 ms), and from so much input at most: made to
-# cost as much as it can, it takes 0.5 ms (2 ms with isal).
+# Most output of one step (0.1 ms), and most input: data that is made to be slow takes
+# 0.5 ms (2 ms with isal).
 INFLATED_STEP = 64 * 1024
 INPUT_STEP = 4 * 1024
 # What an inflater takes besides its window: zlib's state is 7 KiB.
@@ -38,7 +38,7 @@ INFLATER = 8 * 1024
 
 
 class DeflateContext:
-    """What one connection keeps of its messages; next to nothing at first.
+    """Compression of one connection; next to nothing before the first message.
 
     Attributes:
         agreement: What was agreed upon.
@@ -96,11 +96,11 @@ class DeflateContext:
             opcode: 0 for all parts but the first.
             payload: Its bytes.
             fin: Whether the message ends with it.
-            flush: Whether all of it is wanted now, so that the peer can read it;
-                otherwise some may come with the next part. At the end it must be.
+            flush: Whether to return all of it, so that the peer can read it;
+                otherwise some may come with the next part. True at the end.
 
         Returns:
-            The payload to send; None if it goes as it is, without RSV1.
+            The payload to send; None to send ``payload`` itself, without RSV1.
         """
         agreement = self.agreement
         if opcode and fin:
@@ -133,7 +133,7 @@ class DeflateContext:
         else:
             data = agreement.compress(payload)
         if len(data) >= len(payload):
-            # Nobody's window knows of it yet: it may go plain.
+            # It is in no window yet, so it may be sent plain.
             return None
         if agreement.send_takeover:
             self._remember(payload)
@@ -166,7 +166,7 @@ class DeflateContext:
         extend_window(self._sent, payload, 1 << self.agreement.send_bits)
 
     def add_shared(self, payload: bytes, size: int) -> None:
-        """Note that ``payload`` was sent, compressed elsewhere to ``size`` bytes."""
+        """Add ``payload`` to the window; ``size`` is what it was compressed to."""
         self.saved_sent += len(payload) - size
         if self.agreement.send_takeover:
             self._remember(payload)
@@ -174,11 +174,11 @@ class DeflateContext:
     # --- receiving ----------------------------------------------------------
 
     def busy(self) -> bool:
-        """Return whether `inflate` has something to do."""
+        """Return whether there is input for `inflate`."""
         return self._input is not None
 
     def buffered(self) -> int:
-        """Return the bytes of input that were not inflated yet, one at least."""
+        """Return the bytes of input that are not inflated yet, plus one if busy."""
         return 0 if self._input is None else len(self._input) + 1
 
     def held(self) -> int:
@@ -194,7 +194,7 @@ class DeflateContext:
         """Take a part of a payload, at most `INPUT_STEP`, when not `busy`.
 
         Args:
-            payload: It; kept by reference.
+            payload: Kept by reference.
             ended: Whether the message ends with it.
         """
         self._taken += len(payload)
@@ -205,7 +205,7 @@ class DeflateContext:
             self._input = payload
 
     def inflate(self, room: int) -> bytes:
-        """Inflate a step, when `busy`; afterwards not `busy` if all was done.
+        """Inflate a step, when `busy`. Afterwards `busy` if there is more to do.
 
         Args:
             room: Most bytes wanted, at least 1.
@@ -244,16 +244,16 @@ class DeflateContext:
         return data
 
     def _end_message(self, inflater: Any) -> bool:
-        # By itself: a final block that was cut off would swallow it with the tail.
+        # Not together with the tail: a block that was cut off would take both as data.
         if inflater.decompress(FINAL, 1) or not inflater.eof or inflater.unused_data:
             raise ProtocolError(1007, "compressed message is cut off")
         return self._end_stream(b"")
 
     def _end_stream(self, rest: bytes) -> bool:
-        # After a final block: ours, or the peer's; True if the message ends.
+        # After a final block, ours or the peer's. Return whether the message ends.
         if self._ended and (not rest or rest == TAIL):
-            # RFC 7692 7.2.3.4 wants an empty block behind a final one of the
-            # peer's. Some send none, and what they mean is as clear.
+            # RFC 7692 7.2.3.4 wants an empty block after a final one of the peer's.
+            # Some peers send none, and what they mean is as clear.
             self._inflater = None
             self._input = None
             self.streams = 0
@@ -263,7 +263,7 @@ class DeflateContext:
         return False
 
     def _keep_received(self, data: bytes, done: bool) -> None:
-        # Later messages may refer to it, and what follows a final block.
+        # Later messages may refer to it, and so may blocks after a final one.
         if self.agreement.receive_takeover or not done:
             if self._received is None:
                 self._received = bytearray()
@@ -277,12 +277,12 @@ class DeflateContext:
         self._taken = 0
 
     def drop_message(self) -> None:
-        """Forget the message that is being inflated; no other will be."""
+        """Drop the message that is being inflated; no other will be."""
         self._inflater = None
         self._input = None
 
     def end(self) -> None:
-        """Forget all messages: neither is one inflated any more, nor compressed."""
+        """Release everything: no message will be inflated or compressed any more."""
         self.drop_message()
         self._compressor = None
         self._sent = None

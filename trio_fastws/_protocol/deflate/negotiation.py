@@ -1,8 +1,8 @@
 """Negotiation of permessage-deflate (RFC 7692 5, 7.1): offer, answer, verdict.
 
-Owns what may stand in Sec-WebSocket-Extensions for that one extension, and what two
-sides have agreed on when it stood there. Refuses to know how anything is compressed;
-that is `deflate`'s business. The grammar was checked before, by `is_extension_list`.
+Owns what Sec-WebSocket-Extensions may say of that one extension, and what two sides
+have agreed on by it. How to compress is in `context` and `agreement`. The grammar was
+checked before, by `is_extension_list`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import NamedTuple
 from trio_fastws._protocol.errors import HandshakeError
 from trio_fastws._protocol.handshake.headers import split_list
 
-# RFC 6455 9.1 and RFC 7692 say nowhere that these names ignore case, and common peers
-# compare them as they are: who writes them otherwise would not read our answer.
+# Neither RFC 6455 9.1 nor RFC 7692 says that these names ignore case, and common peers
+# compare them exactly: a peer that writes them otherwise would not read our answer.
 NAME = "permessage-deflate"
 _SERVER_FRESH = "server_no_context_takeover"
 _CLIENT_FRESH = "client_no_context_takeover"
@@ -29,17 +29,16 @@ _BITS = {str(bits): bits for bits in range(8, MAX_BITS + 1)}
 
 
 class DeflateParameters(NamedTuple):
-    """What was agreed, or what one side wishes for (RFC 7692 7.1).
+    """What was agreed, or what one side asks for (RFC 7692 7.1).
 
     Attributes:
-        server_no_context_takeover: The server begins every message anew.
+        server_no_context_takeover: The server compresses each message by itself.
         client_no_context_takeover: So does the client.
         server_max_window_bits: Base-2 logarithm of the window of the server's
-            compressor, 8 to 15. Each side knows the other's as far as it was told:
-            a server that was not asked uses a smaller one without saying so, and
-            so does a client.
-        client_max_window_bits: The same of the client's. 8 may be agreed, but no
-            zlib compresses with it: such a client never does.
+            compressor, 8 to 15. It may be smaller than what is here: a server that
+            was not asked does not announce it, nor does a client.
+        client_max_window_bits: The same of the client's. 8 may be agreed, but zlib
+            cannot compress with it: such a client sends all messages plain.
     """
 
     server_no_context_takeover: bool = False
@@ -49,18 +48,18 @@ class DeflateParameters(NamedTuple):
 
 
 def build_offer(wanted: DeflateParameters) -> str:
-    """Return the value of Sec-WebSocket-Extensions by which a client offers.
+    """Return a client's offer, a value of Sec-WebSocket-Extensions.
 
     Args:
-        wanted: What the client wishes for. It keeps its own half of it whatever the
-            server answers; the size of its own window is not even mentioned.
+        wanted: What the client asks for. It keeps to its own half of it whatever the
+            server answers; the size of its own window is not sent at all.
     """
     words = _write_takeover(wanted)
     if wanted.server_max_window_bits < MAX_BITS:
         words.append(f"{_SERVER_BITS}={wanted.server_max_window_bits}")
-    # RFC 7692 7.1.2.2: a server may limit our window only if we say that we know how.
-    # Without a value, as browsers do: servers that are set to a larger window refuse
-    # one, or answer with theirs, and we may always use less than is granted.
+    # RFC 7692 7.1.2.2: a server may limit our window only if the offer has this.
+    # Without a value, as browsers send it: servers that are set to a larger window
+    # refuse one, or answer theirs, and we may always use less than is granted.
     words.append(_CLIENT_BITS)
     return "; ".join(words)
 
@@ -68,13 +67,13 @@ def build_offer(wanted: DeflateParameters) -> str:
 def accept_offer(
     offers: str, wanted: DeflateParameters
 ) -> tuple[str, DeflateParameters] | None:
-    """Accept the first offer that can be kept, in the client's order.
+    """Accept the first offer that is acceptable, in the client's order.
 
     Args:
         offers: Value of Sec-WebSocket-Extensions, its lines joined.
-        wanted: What the server wishes for. It gets it, except that a client may not
-            be able to limit its own window. Its own window is no larger, but it
-            speaks of that only to a client that asked.
+        wanted: What the server asks for. It gets that, except that a client may not
+            be able to limit its own window. The server's own window is never larger
+            than wanted, but that is answered only to a client that asked.
 
     Returns:
         The answer, and what is agreed by it; None if no offer is acceptable, and the
@@ -106,8 +105,8 @@ def accept_offer(
         )
         answer = _write_takeover(agreed)
         # RFC 7692 7.1.2.1: accepted by including it with the same or a smaller value.
-        # It may stand in other answers too, but there are clients that refuse it; what
-        # they lose is that they keep 32 KiB for what they could read with less.
+        # Other answers may have it too, but some clients refuse that; without it they
+        # keep 32 KiB where they could do with less.
         if _SERVER_BITS in offered:
             answer.append(f"{_SERVER_BITS}={agreed.server_max_window_bits}")
         # RFC 7692 7.1.2.2: MUST NOT be in the answer if it was not in the offer; then
@@ -161,7 +160,7 @@ def check_answer(answer: str, wanted: DeflateParameters) -> DeflateParameters | 
     client_bits = accepted.get(_CLIENT_BITS) or MAX_BITS
     return DeflateParameters(
         _SERVER_FRESH in accepted,
-        # What we said that we would do holds without the server's word.
+        # We offered that ourselves, so it holds whatever the answer is.
         _CLIENT_FRESH in accepted or wanted.client_no_context_takeover,
         server_bits,
         min(client_bits, wanted.client_max_window_bits),
@@ -194,7 +193,7 @@ def _read(parameters: list[str], bare: str | None = None) -> dict[str, int | Non
 
     Args:
         parameters: Each as written.
-        bare: The one that has a value if it likes.
+        bare: The one whose value is optional.
 
     Raises:
         ValueError: One is unknown, repeated, or has a value that it cannot have.
