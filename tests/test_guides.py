@@ -41,7 +41,7 @@ def test_every_block_is_run_here() -> None:
         "performance.md",
         "troubleshooting.md",
     )
-    assert [len(blocks(page)) for page in pages] == [4, 1, 5, 1, 4]
+    assert [len(blocks(page)) for page in pages] == [5, 1, 5, 1, 4]
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,25 @@ async def test_on_request_decides(serve, monkeypatch) -> None:
         assert await ws.receive() == "in"
 
 
-async def test_messages_in_pieces(serve, monkeypatch, capsys) -> None:
+async def test_on_request_tells_who_it_is(serve, monkeypatch) -> None:
     names, _ = run_block(blocks("server.md")[3], monkeypatch)
+    server = await serve(names["greet"], on_request=names["log_in"])
+    url = f"ws://127.0.0.1:{server.port}"
+    with pytest.raises(HandshakeRefused, match="401"):
+        async with open_websocket(url):
+            pytest.fail("accepted")
+    token = [("Authorization", "Bearer secret")]
+    async with open_websocket(url, headers=token) as ws:
+        assert await ws.receive() == "hello Ada"
+        assert ws.response is not None
+        cookie = ws.response.headers["Set-Cookie"].partition(";")[0]
+    async with open_websocket(url, headers=[("Cookie", cookie)]) as ws:
+        assert await ws.receive() == "hello Ada"
+        assert "Set-Cookie" not in ws.response.headers
+
+
+async def test_messages_in_pieces(serve, monkeypatch, capsys) -> None:
+    names, _ = run_block(blocks("server.md")[4], monkeypatch)
     server = await serve(names["store"], limits=Limits(message_size=None))
     async with open_websocket(f"ws://127.0.0.1:{server.port}/") as ws:
         await ws.send(bytes(3_000_000))

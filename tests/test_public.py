@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FACE = ROOT / "trio_fastws" / "__init__.py"
 # The whole face. A name more or less here is a decision.
 NAMES = {
+    "Accept",
     "COMPILED",
     "CloseCode",
     "ConnectionBroken",

@@ -33,6 +33,7 @@ from trio_fastws._protocol.handshake.request import Request as Request
 from trio_fastws._protocol.handshake.response import Response as Response
 from trio_fastws._protocol.handshake.url import InvalidURL as InvalidURL
 from trio_fastws._protocol.prepared import PreparedMessage as PreparedMessage
+from trio_fastws._server.on_request import Accept as Accept
 from trio_fastws._server.serve import serve_websocket as serve_websocket
 from trio_fastws._server.server import Server as Server
 from trio_fastws._server.upgrade import upgrade as upgrade

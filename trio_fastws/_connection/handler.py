@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
-
-from trio_fastws._protocol.handshake.request import Request
-from trio_fastws._protocol.handshake.response import Response
 
 if TYPE_CHECKING:
     from .websocket import WebSocket
-
-# What a server may ask its user about a request; see `serve_websocket`.
-OnRequest = Callable[[Request], Response | Awaitable[Response | None] | None]
-ChooseSubprotocol = Callable[[Request, tuple[str, ...]], str | None]
 
 
 class EventHandler:

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from trio_fastws._config.compression import Negotiator
-    from trio_fastws._connection.handler import ChooseSubprotocol, OnRequest
     from trio_fastws._connection.shared import Shared
     from trio_fastws._connection.websocket import WebSocket
 
     from .config import ServerConfig
+    from .on_request import ChooseSubprotocol, OnRequest
 
 
 class Admission:

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from trio_fastws._config.arguments import Options
-    from trio_fastws._connection.handler import ChooseSubprotocol, OnRequest
     from trio_fastws._connection.websocket import WebSocket
+
+    from .on_request import ChooseSubprotocol, OnRequest
 
     Handler = Callable[[WebSocket], Awaitable[object]] | EventHandler
     Origins = Iterable[Any]

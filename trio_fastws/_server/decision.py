@@ -9,14 +9,13 @@ if TYPE_CHECKING:
 
     import trio
 
-    from trio_fastws._protocol.handshake.response import Response
-
     from .handshake import PendingHandshake
+    from .on_request import Answer
 
 
 async def wait_for_decision(
     handshake: PendingHandshake,
-    answer: Awaitable[Response | None],
+    answer: Awaitable[Answer],
     scope: trio.CancelScope,
 ) -> None:
     """Wait for what the user's own code answers, and go on with it. Never raises.
@@ -26,11 +25,11 @@ async def wait_for_decision(
         answer: What `on_request` returned.
         scope: Ends the waiting, when it takes too long or the peer has gone.
     """
-    response: Response | None = None
+    decided: Answer = None
     failed = False
     try:
         with scope:
-            response = await answer
+            decided = await answer
     except* Exception as group:  # noqa: BLE001 - isolation: logged, 500
         # A group may hold Cancelled as well; that goes on its way.
         alone = len(group.exceptions) == 1
@@ -42,4 +41,4 @@ async def wait_for_decision(
     finally:
         handshake.scope = None
     if not failed and not scope.cancelled_caught:
-        handshake.on_decided(response)
+        handshake.on_decided(decided)

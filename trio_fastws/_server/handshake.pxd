@@ -29,10 +29,10 @@ cdef class PendingHandshake(Owner):
     @cython.locals(admission=Admission, link=Link, agreed=Agreed)
     cdef _decide(self, answer, bint later=*)
     @cython.locals(
-        admission=Admission, handshake=ServerHandshake, request=Request, accept=bytes
+        admission=Admission, handshake=ServerHandshake, request=Request, head=bytes
     )
-    cdef Agreed _accept(self)
-    cdef bytes _encode(self, answer)
+    cdef Agreed _accept(self, accept)
+    cdef object _choose(self, Request request)
     cdef _refuse(self, error)
     cpdef refuse_for_shutdown(self)
     cdef _lose(self, error)

@@ -32,13 +32,19 @@ from trio_fastws._transport.logs import log
 
 from .answering import Answer
 from .decision import wait_for_decision
+from .on_request import Accept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from trio_fastws._protocol.handshake.request import Request
+
     from .admission import Admission
 
 Result = TypeVar("Result")
+
+# What None from on_request means, and what goes without on_request.
+_AS_USUAL = Accept()
 
 
 class PendingHandshake(Owner):
@@ -135,13 +141,15 @@ class PendingHandshake(Owner):
         admission, link = self._admission, self._link
         if link is None:  # the peer has gone meanwhile
             return
+        self._leave()
         try:
-            if answer is not None:
-                self._answer(self._encode(answer))
+            accept = _AS_USUAL if answer is None else answer
+            if not isinstance(accept, Accept):
+                self._answer(self._handshake.answer(_check_response(accept)))
                 return
             if later:  # and others have come
                 admission.check(self._handshake.upgrade)
-            agreed = self._accept()
+            agreed = self._accept(accept)
         except HandshakeError as error:
             self._refuse(error)
             return
@@ -149,33 +157,31 @@ class PendingHandshake(Owner):
             # From what on_request gave, or from subprotocols: a user's mistake.
             self.on_failed(error)
             return
-        self._leave()
         admission.accepted += 1
         start = admission.start_handler
         open_connection(admission.shared, link, agreed, self._handshake.early, start)
 
-    def _accept(self) -> Agreed:
+    def _accept(self, accept: Accept) -> Agreed:
         # What was agreed upon, and the 101 that says so.
         admission, handshake = self._admission, self._handshake
         request = handshake.request
         assert request is not None
         if not handshake.upgrade:
             raise handshake.require_upgrade()
-        choose = admission.subprotocols
-        subprotocol = extensions = agreement = None
-        if callable(choose):
-            subprotocol = self._call(choose, request, request.subprotocols)
-        elif choose:
-            subprotocol = choose_subprotocol(request, choose)
+        subprotocol = accept.subprotocol
+        if subprotocol is None:
+            subprotocol = self._choose(request)
+        extensions = agreement = None
         if admission.negotiator is not None:
             extensions, agreement = admission.negotiator.accept(request)
-        accept = handshake.accept(subprotocol, extensions)
-        return Agreed(request, subprotocol, agreement, accept)
+        head = handshake.accept(subprotocol, extensions, accept.headers)
+        return Agreed(request, subprotocol, agreement, head, None, accept.session)
 
-    def _encode(self, answer: object) -> bytes:
-        if not isinstance(answer, Response):
-            raise TypeError(f"on_request gave {answer!r}, not a Response or None")
-        return self._handshake.answer(answer)
+    def _choose(self, request: Request) -> str | None:
+        choose = self._admission.subprotocols
+        if callable(choose):
+            return self._call(choose, request, request.subprotocols)
+        return choose_subprotocol(request, choose) if choose else None
 
     def _refuse(self, error: HandshakeError) -> None:
         message = "handshake refused: %d %s"
@@ -250,6 +256,14 @@ class PendingHandshake(Owner):
         if link is not None:
             link.dispatcher.wheel.cancel(self)
         self._admission.leave(self)
+
+
+def _check_response(answer: object) -> Response:
+    if not isinstance(answer, Response):
+        raise TypeError(
+            f"on_request gave {answer!r}, not a Response, an Accept or None"
+        )
+    return answer
 
 
 def open_socket(admission: Admission, fd: int) -> None:

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trio_fastws._config.options import Limits, PerMessageDeflate, Sending, Timeouts
-    from trio_fastws._connection.handler import ChooseSubprotocol, OnRequest
 
     from .config import Handler, Origins
+    from .on_request import ChooseSubprotocol, OnRequest
     from .server import Server
 
 
@@ -76,9 +76,10 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
             Without it every page of the web can connect with its visitor's
             cookies.
         on_request: Called with each `Request` (GET, HEAD or OPTIONS; HTTP/1.1 or
-            1.0), upgrade or not. None accepts it (426 if it is no upgrade); a
-            `Response` is sent instead. May be ``async def``: then
-            `Timeouts.handshake` limits it. Context variables that it sets are
+            1.0), upgrade or not. None accepts it (426 if it is no upgrade), and so
+            does an `Accept`, which has fields for the 101, the subprotocol and the
+            `WebSocket.session`; a `Response` is sent instead. May be ``async def``:
+            then `Timeouts.handshake` limits it. Context variables that it sets are
             its connection's own, seen by all of its hooks and tasks.
         on_disconnect: ``"cancel"`` cancels an async handler at once when its
             peer is gone; by default it learns of it when it sends or receives.

@@ -22,6 +22,11 @@ from trio_fastws._connection.opening import Agreed, open_connection
 from trio_fastws._connection.shared import Shared
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.errors import HandshakeError
+from trio_fastws._protocol.handshake.headers import (
+    Headers,
+    HeaderSource,
+    write_handshake_fields,
+)
 from trio_fastws._protocol.handshake.response import encode_response, refuse
 from trio_fastws._protocol.handshake.server import (
     build_accept,
@@ -48,6 +53,7 @@ async def upgrade(  # noqa: PLR0913 - one connection, its parts grouped
     request: Request,
     *,
     early: bytes = b"",
+    headers: HeaderSource = (),
     subprotocols: Sequence[str] = (),
     origins: Iterable[Any] | None = None,
     limits: Limits | None = None,
@@ -68,6 +74,7 @@ async def upgrade(  # noqa: PLR0913 - one connection, its parts grouped
         stream: The connection, after the request's blank line.
         request: ``Request(method, target, headers)``.
         early: Bytes that the other server has read behind the request.
+        headers: More fields of the 101, such as Set-Cookie; see `Accept`.
         subprotocols: What the server speaks, its favourite first.
         origins: As for `serve_websocket`.
         limits: What the peer may make us hold; see `Limits`.
@@ -78,13 +85,16 @@ async def upgrade(  # noqa: PLR0913 - one connection, its parts grouped
     Raises:
         HandshakeError: The request cannot be accepted. The client was told so
             on the stream, which is closed.
-        ValueError: ``early`` is larger than one read.
+        ValueError: ``early`` is larger than one read, or a header is malformed or one
+            that the handshake writes itself.
     """
     options = fill_in(limits, timeouts, sending, deflate)
     # It is there already, and needs no room of ours.
     kept = options._replace(limits=replace(options.limits, keep_request=True))
     subprotocols = check_subprotocols(subprotocols)
     origins = check_origins(origins)
+    headers = Headers(headers)
+    write_handshake_fields(headers)
     if len(early) > READ_SIZE:
         raise ValueError(
             f"early has {len(early)} bytes; it must be {READ_SIZE} or less"
@@ -103,7 +113,7 @@ async def upgrade(  # noqa: PLR0913 - one connection, its parts grouped
     extensions = agreement = None
     if deflate is not None:
         extensions, agreement = Negotiator(Role.SERVER, deflate).accept(request)
-    accept = build_accept(request, subprotocol, extensions)
+    accept = build_accept(request, subprotocol, extensions, headers)
     dispatcher, loop = loops.new_dispatcher()
     async with owning(stream), single_connection(dispatcher, loop) as spawn:
         shared = Shared(dispatcher, kept, spawn, Role.SERVER)
