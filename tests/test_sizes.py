@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import trio_fastws
 from tests.sources import (
     MODULES,
     PACKAGE,
@@ -21,6 +22,9 @@ from tests.sources import (
     name_of,
     parse,
 )
+from trio_fastws import WebSocket
+from trio_fastws._protocol.endpoint import Endpoint
+from trio_fastws._transport.epoll import SocketLink
 
 MAX_FILE, MAX_FUNCTION, MAX_METHODS, MAX_INHERITED = 400, 60, 20, 60
 LARGER_FILES: dict[str, int] = {}
@@ -39,6 +43,10 @@ LARGER_WITH_BASES = {
     "_connection.tasks.TaskOwner": 115,
     "_connection.websocket.WebSocket": 141,
 }
+
+# Bytes of the objects that each idle connection has, compiled, without Python's 16 for
+# the collector. Lower a number with the change that earns it.
+OBJECT_SIZES = {WebSocket: 288, Endpoint: 200, SocketLink: 64}
 
 Classes = dict[str, ast.ClassDef]
 
@@ -113,3 +121,9 @@ def test_inherited_methods_are_counted():
     classes = _classes()
     inherited = _with_bases("_connection.websocket.WebSocket", classes)
     assert {"send_nowait", "_on_data", "_on_deadline"} <= inherited
+
+
+@pytest.mark.skipif(not trio_fastws.COMPILED, reason="sizes of the compiled build")
+@pytest.mark.parametrize("kind", OBJECT_SIZES, ids=lambda kind: kind.__name__)
+def test_what_an_idle_connection_has_stays_small(kind: type):
+    assert kind.__basicsize__ <= OBJECT_SIZES[kind]
