@@ -7,7 +7,16 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.deflate.cases import linked
-from tests.raw import CLOSE, PING, PONG, TEXT, Frame, close, masked, serving, text
+from tests.serving import serving
+from tests.wire import (
+    CLOSE,
+    PING,
+    PONG,
+    TEXT,
+    Frame,
+    close,
+    text,
+)
 from trio_fastws import EventHandler, Sending
 
 pytestmark = pytest.mark.usefixtures("transport")
@@ -46,7 +55,7 @@ async def test_messages_are_held_exactly_as_long(autojump_clock, side, delay):
             start = trio.current_time()
             await ws.send(f"{number}")
             ws.send_nowait("too")
-            assert await peer.payloads(2) == [b"%d" % number, b"too"]
+            assert await peer.read_payloads(2) == [b"%d" % number, b"too"]
             assert trio.current_time() == pytest.approx(start + delay, abs=1e-7)
 
 
@@ -61,7 +70,7 @@ async def test_each_connection_has_its_own_delay(autojump_clock, delay):
         came = {}
 
         async def read(number: int) -> None:
-            assert await peers[number].read() == text("price")
+            assert await peers[number].read_frame() == text("price")
             came[number] = trio.current_time() - start
 
         async with trio.open_nursery() as nursery:
@@ -80,10 +89,10 @@ async def test_a_hook_answers_its_own_peer_at_once_and_others_later(autojump_clo
         speaker, other = await site.dial(), await site.dial()
         await other.fence()
         start = trio.current_time()
-        await speaker.write(masked(TEXT, b"all hear"), masked(TEXT, b"echo"))
-        assert await speaker.read_some(2) == [text("all hear"), text("echo")]
+        await speaker.send(Frame(TEXT, b"all hear"), Frame(TEXT, b"echo"))
+        assert await speaker.read_frames(2) == [text("all hear"), text("echo")]
         assert trio.current_time() == start
-        assert await other.read() == text("all hear")
+        assert await other.read_frame() == text("all hear")
         assert trio.current_time() == pytest.approx(start + 0.3)
 
 
@@ -96,12 +105,12 @@ async def test_an_answer_takes_along_what_was_held_and_stays_behind_it(autojump_
         start = trio.current_time()
         ws.send_nowait("first")
         await trio.sleep(0.1)
-        await peer.write(masked(TEXT, b"echo"))
-        assert await peer.read_some(2) == [text("first"), text("echo")]
+        await peer.send(Frame(TEXT, b"echo"))
+        assert await peer.read_frames(2) == [text("first"), text("echo")]
         assert trio.current_time() == pytest.approx(start + 0.1)
         # What is sent now has all of its own delay.
         ws.send_nowait("second")
-        assert await peer.read() == text("second")
+        assert await peer.read_frame() == text("second")
         assert trio.current_time() == pytest.approx(start + 0.4)
 
 
@@ -114,9 +123,9 @@ async def test_a_close_of_a_hook_is_not_held(autojump_clock, held):
         if held:
             handler.sockets[0].send_nowait("held")
         start = trio.current_time()
-        await peer.write(masked(TEXT, b"close"))
+        await peer.send(Frame(TEXT, b"close"))
         expected = [text("held")] * held + [text("bye"), close(4000)]
-        assert await peer.read_some(len(expected)) == expected
+        assert await peer.read_frames(len(expected)) == expected
         assert trio.current_time() == start
 
 
@@ -129,10 +138,10 @@ async def test_nor_is_our_reply_to_a_close_nor_a_pong(autojump_clock, side, held
             if held:
                 await ws.send("held")
             payload = b"" if frame == PING else (1000).to_bytes(2)
-            await peer.write(frame, payload)
+            await peer.send(Frame(frame, payload))
             if held:
-                assert (await peer.message()).payload == b"held"
-            found = await peer.frame()
+                assert (await peer.read_message()).payload == b"held"
+            found = await peer.read_frame()
             answer = PONG if frame == PING else CLOSE
             assert (found.opcode, found.payload) == (answer, payload)
         assert trio.current_time() == start
@@ -147,8 +156,8 @@ async def test_nor_is_aclose(autojump_clock, side):
         start = trio.current_time()
         await ws.send("last")
         nursery.start_soon(ws.aclose)
-        assert await peer.payloads(1) == [b"last"]
-        assert (await peer.frame()).opcode == CLOSE
+        assert await peer.read_payloads(1) == [b"last"]
+        assert (await peer.read_frame()).opcode == CLOSE
         assert trio.current_time() == start
         await peer.finish(1000)
 
@@ -159,12 +168,12 @@ async def test_what_is_enough_to_be_written_does_not_shorten_the_next(autojump_c
         await ws.send("a")
         await trio.sleep(0.2)
         await ws.send(b"b" * 16_384)
-        assert await peer.payloads(2) == [b"a", b"b" * 16_384]
+        assert await peer.read_payloads(2) == [b"a", b"b" * 16_384]
         assert trio.current_time() == pytest.approx(start + 0.2)
         await ws.send("c")
         await trio.sleep(0.2)  # the first delay is over meanwhile
         await ws.send("d")
-        assert await peer.payloads(2) == [b"c", b"d"]
+        assert await peer.read_payloads(2) == [b"c", b"d"]
         assert trio.current_time() == pytest.approx(start + 0.5)
 
 
@@ -176,7 +185,7 @@ async def test_a_keepalive_and_other_timers_go_on(autojump_clock):
         ws = handler.sockets[0]
         for _ in range(50):
             ws.send_nowait("tick")
-            assert await peer.read() == text("tick")
+            assert await peer.read_frame() == text("tick")
         await wait_all_tasks_blocked()
-        await peer.write(masked(PING, b"?"))
-        assert await peer.read() == Frame(PONG, b"?")
+        await peer.send(Frame(PING, b"?"))
+        assert await peer.read_frame() == Frame(PONG, b"?")

@@ -7,7 +7,7 @@ import re
 import pytest
 
 import trio_fastws
-from tests.raw import pair
+from tests.serving import pair
 from tests.sources import ROOT
 from trio_fastws import (
     CloseCode,

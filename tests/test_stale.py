@@ -9,7 +9,13 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.deflate.cases import linked
-from tests.raw import Keeper, Peer, binary, masked, pair, serving, text
+from tests.serving import Keeper, pair, serving
+from tests.wire import (
+    Frame,
+    Peer,
+    binary,
+    text,
+)
 from trio_fastws import EventHandler, Sending, serve_websocket
 
 pytestmark = pytest.mark.usefixtures("transport")
@@ -42,7 +48,7 @@ async def test_a_peer_that_was_away_gets_little_that_is_old(side):
         # One message pending, and the rest of the frame that is on the wire.
         assert statistics.send_queue < 3 * SIZE
         assert statistics.dropped > 500
-        received = await peer.payloads(1000 - statistics.dropped)
+        received = await peer.read_payloads(1000 - statistics.dropped)
         assert received[-1] == sent[-1]
         # It took those from the start; all the others were still to be chosen from.
         assert received[:-1] == sent[: len(received) - 1]
@@ -54,10 +60,10 @@ async def test_drop_newest_keeps_what_waits_and_commits_no_more(transport):
         sent = await push(ws, 500)
         assert ws.statistics().send_queue < 4 * SIZE
         received = [binary(data) for data in sent[: 500 - ws.statistics().dropped]]
-        assert await peer.read_some(len(received)) == received
+        assert await peer.read_frames(len(received)) == received
         # One at a time, as there is room.
         sent = await push(ws, 2)
-        assert await peer.read_some(2) == [binary(data) for data in sent]
+        assert await peer.read_frames(2) == [binary(data) for data in sent]
 
 
 @pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest", "close"])
@@ -77,7 +83,7 @@ async def test_a_burst_to_a_peer_that_takes_it_is_no_reason_for_a_policy(policy)
                 received: list[object] = []
 
                 async def read(received=received) -> None:
-                    received += await peer.read_some(30)
+                    received += await peer.read_frames(30)
 
                 nursery.start_soon(read)
                 for message in sent:
@@ -113,7 +119,7 @@ async def test_everything_arrives_all_the_same(side, limit):
                 await ws.send(message)
 
         nursery.start_soon(send)
-        assert await peer.payloads(100) == sent
+        assert await peer.read_payloads(100) == sent
 
 
 async def test_a_paused_connection_is_woken_for_the_rest():
@@ -126,9 +132,9 @@ async def test_a_paused_connection_is_woken_for_the_rest():
     async with serving(Flood(), sending=Sending(unsent_limit=3000)) as site:
         peer = await site.dial()
         for _ in range(2):
-            await peer.write(masked(1, b"go"), masked(1, b"again"))
+            await peer.send(Frame(1, b"go"), Frame(1, b"again"))
             expected = [binary(price(number)) for number in range(500)] * 2
-            assert await peer.read_some(1000) == expected
+            assert await peer.read_frames(1000) == expected
 
 
 async def test_without_tcp_nothing_happens(tmp_path):
@@ -147,12 +153,12 @@ async def test_without_tcp_nothing_happens(tmp_path):
                 )
             )
             peer = Peer(await trio.open_unix_socket(path))
-            await peer.shake_hands()
+            assert (await peer.shake()).startswith(b"HTTP/1.1 101 ")
             ws = await keeper.next()
             ws.limit_unsent(1024)
             for number in range(3):
                 ws.send_nowait(f"{number}")
-                assert await peer.read() == text(f"{number}")
+                assert await peer.read_frame() == text(f"{number}")
             await peer.aclose()
             await ws.wait_closed()
             ws.limit_unsent(1024)

@@ -1,6 +1,6 @@
 """The wire format of RFC 6455 in the hand of a tester: it can also be wrong.
 
-Both ways round, unlike `tests.raw`: a tester that is the client masks, one that
+Both ways round, unlike `tests.serving`: a tester that is the client masks, one that
 is the server does not. Nothing of the library under test is used here.
 """
 

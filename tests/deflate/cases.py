@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 import trio
 
-from tests.deflate.wire import OFFER, Wire
-from tests.raw import Keeper, serving, socket_pair
+from tests.serving import Keeper, Site, serving
+from tests.wire import (
+    Peer,
+    socket_pair,
+)
 from trio_fastws import PerMessageDeflate, Timeouts, open_websocket
 
 # How we may be asked to compress, and what of a peer's window is shared.
@@ -19,6 +22,8 @@ MODES = {
     "window": {"context": "window"},
     "none": {"server_context_takeover": False, "client_context_takeover": False},
 }
+
+OFFER = "permessage-deflate; client_max_window_bits"
 
 # Each two of a transport, a side and a mode, where all of them would take long.
 each_way = pytest.mark.parametrize(
@@ -47,11 +52,14 @@ def deflating(mode: str, **options: Any) -> PerMessageDeflate:
     return PerMessageDeflate(**{"threshold": 0, **MODES[mode], **options})
 
 
-async def dial(site: Any, offer: str | None = OFFER) -> Wire:
-    """Connect to a server of `tests.raw.serving`; the handshake is done."""
-    peer = Wire((await site.connect()).stream)
-    await peer.shake(offer)
-    return peer
+def offering(offer: str | None = OFFER) -> tuple[str, ...]:
+    """Return the fields of a request that makes this offer."""
+    return () if offer is None else (f"Sec-WebSocket-Extensions: {offer}",)
+
+
+async def dial(site: Site, offer: str | None = OFFER) -> Peer:
+    """Connect to a server; the handshake is done."""
+    return await site.dial(*offering(offer))
 
 
 @contextlib.asynccontextmanager
@@ -66,11 +74,11 @@ async def linked(side: str, deflate: Any, *, small: bool = False, **options: Any
     options.setdefault("timeouts", Timeouts(ping_interval=None))
     size = 16 * 1024 if small else None
     ours, theirs = socket_pair(True, size, size)
-    peer = Wire(theirs, client=False)
+    peer = Peer(theirs, client=False)
     welcomed = trio.Event()
 
     async def welcome() -> None:
-        await peer.welcome()
+        await peer.welcome(deflate=True)
         welcomed.set()
 
     async with trio.open_nursery() as nursery:

@@ -7,8 +7,10 @@ import tracemalloc
 import zlib
 from typing import Self
 
-from tests.deflate.wire import Wire
-from tests.raw import TEXT
+from tests.wire import (
+    TEXT,
+    Peer,
+)
 from trio_fastws import EventHandler
 
 
@@ -39,9 +41,9 @@ class Echo(EventHandler):
         self.reasons.append((ws.close_code, ws.close_reason))
 
 
-async def echo(peer: Wire, message: bytes) -> None:
-    await peer.send(TEXT, message)
-    assert (await peer.message()).payload == message
+async def echo(peer: Peer, message: bytes) -> None:
+    await peer.send_message(TEXT, message)
+    assert (await peer.read_message()).payload == message
 
 
 def bomb(size: int, bits: int = 15) -> bytes:

@@ -9,9 +9,21 @@ import pytest
 import trio
 
 from tests.conftest import MemoryListener
-from tests.deflate.cases import MODES, Story, deflating, dial, epoll_only
-from tests.deflate.wire import OFFER, Wire
-from tests.raw import BINARY, TEXT, Keeper, serving
+from tests.deflate.cases import (
+    MODES,
+    OFFER,
+    Story,
+    deflating,
+    dial,
+    epoll_only,
+    offering,
+)
+from tests.serving import Keeper, serving
+from tests.wire import (
+    BINARY,
+    TEXT,
+    Peer,
+)
 from trio_fastws import EventHandler, PreparedMessage, serve_websocket
 
 pytestmark = pytest.mark.usefixtures("transport")
@@ -89,19 +101,19 @@ async def test_a_thousand_peers_get_the_same_bytes(mode, monkeypatch):
             )
         )
         counting = Counting(monkeypatch)
-        peers = [Wire(listener.connect()) for _ in range(1000)]
+        peers = [Peer(listener.connect()) for _ in range(1000)]
         async with trio.open_nursery() as shaking:
             for peer in peers:
-                shaking.start_soon(peer.shake)
+                shaking.start_soon(peer.shake, *offering())
         monkeypatch.undo()
         prepared = PreparedMessage(message)
         for ws in keeper.sockets:
             ws.send_nowait(prepared)
-        frames = [await peer.frame() for peer in peers]
+        frames = [await peer.read_frame() for peer in peers]
         assert len(frames) == 1000
         assert len(set(frames)) == 1
         assert frames[0].rsv1
-        assert peers[0].inflate(frames[0].payload) == message
+        assert peers[0].assemble(frames[0]).payload == message
         assert counting.calls == 1
         for peer in peers:
             await trio.aclose_forcefully(peer.stream)
@@ -150,7 +162,7 @@ async def converse(site, keeper, offers, seed: int) -> None:
                 ws.send_nowait(noise)
                 messages.append(noise.message)
         for peer, messages in zip(peers, expected, strict=True):
-            assert await peer.payloads(len(messages)) == messages
+            assert await peer.read_payloads(len(messages)) == messages
             messages.clear()
 
 
@@ -184,7 +196,7 @@ async def test_one_message_on_servers_that_compress_differently():
             peer = await dial(site)
             ws = await keeper.next()
             await ws.send(prepared)
-            found = await peer.message()
+            found = await peer.read_message()
             assert found.payload == prepared.message
             assert found.compressed == (deflate is not None)
             sizes += found.sizes
@@ -216,7 +228,7 @@ async def test_a_broadcast_is_compressed_once_for_each_window(mode, monkeypatch)
                 # nothing.
                 assert 3 <= counting.calls - before <= 4
                 for peer in peers:
-                    assert await peer.payloads(2) == [prepared.message] * 2
+                    assert await peer.read_payloads(2) == [prepared.message] * 2
 
 
 async def test_a_hook_broadcasts_to_all(mode):
@@ -228,11 +240,11 @@ async def test_a_hook_broadcasts_to_all(mode):
         for number in range(20):
             speaker = compressing[number % len(compressing)]
             own, message = b"own " + story.tell(), story.tell()
-            await speaker.send(TEXT, own)
-            await speaker.send(TEXT, message)
-            assert (await speaker.message()).payload == own
+            await speaker.send_message(TEXT, own)
+            await speaker.send_message(TEXT, message)
+            assert (await speaker.read_message()).payload == own
             for peer in peers:
-                found = await peer.message()
+                found = await peer.read_message()
                 assert (found.opcode, found.payload) == (TEXT, message)
                 assert found.compressed == (peer.extensions is not None)
 
@@ -250,6 +262,6 @@ async def test_a_large_broadcast_is_made_for_each_by_steps(mode):
             ws.start_soon(ws.send, prepared)
             ws.start_soon(ws.send, after)
         for peer in peers:
-            found = [await peer.message() for _ in range(2)]
+            found = [await peer.read_message() for _ in range(2)]
             assert {m.payload for m in found} == {large, after.message}
             assert {m.opcode for m in found} == {BINARY}

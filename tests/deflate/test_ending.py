@@ -8,11 +8,19 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.deflate.cases import deflating, each_side, linked
+from tests.deflate.cases import deflating, each_side, linked, offering
 from tests.deflate.harm import bomb
 from tests.deflate.large import DENSE, JSON, both_handlers
-from tests.deflate.wire import Frame, Wire
-from tests.raw import BINARY, CLOSE, PING, TEXT
+from tests.wire import (
+    BINARY,
+    CLOSE,
+    PING,
+    RSV1,
+    TEXT,
+    Frame,
+    Peer,
+    close,
+)
 from trio_fastws import ConnectionBroken, Limits, Sending, serve_websocket
 
 pytestmark = pytest.mark.usefixtures("transport")
@@ -31,9 +39,9 @@ def begun(side: str):
     return linked(side, deflating("persistent"), small=True, sending=sending)
 
 
-async def read_begin(peer: Wire, count: int = 3) -> None:
+async def read_begin(peer: Peer, count: int = 3) -> None:
     for _ in range(count):
-        frame = await peer.frame()
+        frame = await peer.read_frame()
         assert frame.opcode == PING or peer.assemble(frame) is None
 
 
@@ -48,15 +56,15 @@ async def test_the_peers_close_in_the_middle_ends_well(side, no_errors_logged):
 
             nursery.start_soon(send)
             await read_begin(peer)
-            await peer.write_close(1000)
+            await peer.send(close(1000))
             # Either the rest of it comes first or it does not; nothing is torn.
-            while (frame := await peer.frame()).opcode != CLOSE:
+            while (frame := await peer.read_frame()).opcode != CLOSE:
                 message = peer.assemble(frame)
                 assert message is None or message.payload == DENSE
             assert frame == Frame(CLOSE, (1000).to_bytes(2))
             if side == "client":
-                await peer.stream.send_eof()
-            assert await peer.rest() == []
+                await peer.send_eof()
+            assert await peer.read_frames() == []
             await ws.wait_closed()
         assert ws.close_code == 1000
 
@@ -121,15 +129,15 @@ async def test_a_shutdown_in_the_middle_sends_it_whole_and_then_1001(handler):
 
     async with trio.open_nursery() as nursery:
         server = await nursery.start(serve)
-        peer = Wire(await trio.open_tcp_stream("127.0.0.1", server.port))
-        await peer.shake()
-        await peer.send(TEXT, b"large")
+        peer = Peer(await trio.open_tcp_stream("127.0.0.1", server.port))
+        await peer.shake(*offering())
+        await peer.send_message(TEXT, b"large")
         await read_begin(peer)
         scope.cancel()
-        assert (await peer.message()).payload == JSON
-        assert (await peer.close_code())[0] == 1001
-        await peer.write_close(1001)
-        assert await peer.rest() == []
+        assert (await peer.read_message()).payload == JSON
+        assert (await peer.read_close())[0] == 1001
+        await peer.send(close(1001))
+        assert await peer.read_frames() == []
         await trio.aclose_forcefully(peer.stream)
 
 
@@ -140,16 +148,16 @@ async def test_a_shutdown_in_the_middle_sends_it_whole_and_then_1001(handler):
 @pytest.mark.parametrize("how", ["fin", "reset", "close"])
 async def test_an_end_in_the_middle_of_a_message(side, how):
     async with linked(side, deflating("persistent"), limits=UNLIMITED) as (ws, peer):
-        await peer.send(TEXT, b"before")
+        await peer.send_message(TEXT, b"before")
         frames = peer.pack(BINARY, JSON[: 2**20], 20_000)
-        await peer.stream.send_all(b"".join(frames[:3]))
+        await peer.send(*frames[:3])
         await wait_all_tasks_blocked(0.001)
         if how == "close":
-            await peer.write_close(1000)
+            await peer.send(close(1000))
         elif how == "reset":
             peer.reset()
         else:
-            await peer.stream.send_eof()
+            await peer.send_eof()
         assert await ws.receive() == "before"
         expected = trio.EndOfChannel if how == "close" else ConnectionBroken
         with pytest.raises(expected):
@@ -160,10 +168,10 @@ async def test_an_end_in_the_middle_of_a_message(side, how):
 @each_side
 async def test_our_close_while_it_is_inflated(side):
     async with linked(side, deflating("persistent"), limits=UNLIMITED) as (ws, peer):
-        await peer.write(BINARY, bomb(64 * 2**20), rsv1=True)
+        await peer.send(Frame(BINARY, bomb(64 * 2**20), rsv=RSV1))
         await trio.lowlevel.checkpoint()
         ws.close_nowait()
-        assert (await peer.close_code())[0] == 1000
+        assert (await peer.read_close())[0] == 1000
         assert await peer.finish() == []
         with pytest.raises(trio.ClosedResourceError):
             await ws.receive()

@@ -9,7 +9,14 @@ import trio
 
 from tests.deflate.cases import MODES, deflating, dial, each_side, epoll_only, linked
 from tests.deflate.harm import Echo, Used, echo
-from tests.raw import BINARY, CONTINUATION, TEXT, serving
+from tests.serving import serving
+from tests.wire import (
+    BINARY,
+    CONTINUATION,
+    RSV1,
+    TEXT,
+    Frame,
+)
 from trio_fastws import Limits
 
 pytestmark = pytest.mark.usefixtures("transport")
@@ -26,12 +33,12 @@ async def test_a_flood_of_final_blocks_is_bounded(mode, block):
     handler = Echo()
     async with serving(handler, deflate=deflating(mode)) as site:
         innocent, guilty = await dial(site), await dial(site)
-        frame = guilty.encode(BINARY, block * 100_000, rsv1=True)
+        frame = guilty.encode(Frame(BINARY, block * 100_000, rsv=RSV1))
         with Used() as used:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(guilty.stream.send_all, frame)
                 await echo(innocent, b"alive")
-                code, reason = await guilty.close_code()
+                code, reason = await guilty.read_close()
                 nursery.cancel_scope.cancel()
             assert code in (1007, 1008, 1009)
             assert reason
@@ -65,8 +72,8 @@ async def test_others_are_served_between_final_blocks(block):
         innocent, guilty = await dial(site), await dial(site)
 
         async def flood() -> None:
-            await guilty.write(BINARY, data, rsv1=True)
-            assert (await guilty.message()).payload == b""
+            await guilty.send(Frame(BINARY, data, rsv=RSV1))
+            assert (await guilty.read_message()).payload == b""
 
         # At once, it would be two or three.
         assert await count_echoes(innocent, flood) >= 6
@@ -79,7 +86,7 @@ async def test_some_final_blocks_are_read(side):
         for _ in range(3):
             compressor = zlib.compressobj(6, zlib.DEFLATED, -15)
             data = compressor.compress(b"Hello ") + compressor.flush()
-            await peer.write(TEXT, data + b"\0", rsv1=True)
+            await peer.send(Frame(TEXT, data + b"\0", rsv=RSV1))
             assert await ws.receive() == "Hello "
 
 
@@ -87,12 +94,12 @@ async def test_endless_empty_fragments_are_1009():
     limits = Limits(fragments=500)
     async with serving(Echo(), deflate=deflating("persistent"), limits=limits) as site:
         innocent, guilty = await dial(site), await dial(site)
-        empty = guilty.encode(CONTINUATION, b"", False)
-        first = guilty.encode(TEXT, b"", False, True)
+        empty = guilty.encode(Frame(CONTINUATION, b"", False))
+        first = guilty.encode(Frame(TEXT, b"", False, RSV1))
         await guilty.stream.send_all(first + empty * 499)
         assert await guilty.fence() == []
         await guilty.stream.send_all(empty)
-        code, reason = await guilty.close_code()
+        code, reason = await guilty.read_close()
         assert code == 1009
         assert reason == "message of more than 500 fragments (Limits.fragments)"
         await echo(innocent, b"alive")
@@ -102,16 +109,16 @@ async def test_endless_empty_blocks_cost_others_nothing():
     # 8 MB that inflate to nothing: they hold up nobody, and are not collected.
     async with serving(Echo(), deflate=deflating("persistent")) as site:
         innocent, guilty = await dial(site), await dial(site)
-        first = guilty.encode(TEXT, EMPTY_BLOCK * 20_000, False, True)
-        more = guilty.encode(CONTINUATION, EMPTY_BLOCK * 20_000, False)
+        first = guilty.encode(Frame(TEXT, EMPTY_BLOCK * 20_000, False, RSV1))
+        more = guilty.encode(Frame(CONTINUATION, EMPTY_BLOCK * 20_000, False))
         with Used() as used:
 
             async def flood() -> None:
                 await guilty.stream.send_all(first)
                 for _ in range(79):
                     await guilty.stream.send_all(more)
-                await guilty.write(CONTINUATION, b"\0")
-                assert (await guilty.message()).payload == b""
+                await guilty.send(Frame(CONTINUATION, b"\0"))
+                assert (await guilty.read_message()).payload == b""
 
             assert await count_echoes(innocent, flood) >= 6
             assert used.peak() < 4 * 2**20

@@ -7,8 +7,15 @@ from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
 from tests.deflate.cases import MODES, Story, deflating, dial
 from tests.deflate.large import DENSE, JSON
-from tests.deflate.wire import Frame, Wire
-from tests.raw import PING, PONG, TEXT, serving
+from tests.serving import serving
+from tests.wire import (
+    PING,
+    PONG,
+    TEXT,
+    Frame,
+    Peer,
+    close,
+)
 from trio_fastws import EventHandler, PreparedMessage, Request, upgrade
 
 pytestmark = pytest.mark.usefixtures("transport")
@@ -52,16 +59,16 @@ async def test_reading_goes_on_behind_a_large_answer():
         peer = await dial(site)
         for _ in range(2):
             words = (b"before", b"large", b"behind", b"large", b"after")
-            frames = [b"".join(peer.pack(TEXT, word)) for word in words]
-            await peer.stream.send_all(b"".join(frames))
-            await peer.write(PING, b"last")
+            frames = [peer.encode(*peer.pack(TEXT, word)) for word in words]
+            await peer.send(*frames)
+            await peer.send(Frame(PING, b"last"))
             expected = [b"before", LARGE, b"behind", LARGE, b"after"]
             received = []
-            while (frame := await peer.frame()) != Frame(PONG, b"last"):
+            while (frame := await peer.read_frame()) != Frame(PONG, b"last"):
                 message = peer.assemble(frame)
                 if message is not None:
                     received.append(message.payload)
-            received += await peer.payloads(5 - len(received))
+            received += await peer.read_payloads(5 - len(received))
             assert received == expected
         said = [entry for entry in handler.diary if entry != "drain"]
         assert said == [word.decode() for word in words] * 2
@@ -71,12 +78,12 @@ async def test_reading_stops_while_the_peer_does_not_read_a_large_answer():
     handler = Diary()
     async with serving(handler, small=True, deflate=deflating("persistent")) as site:
         peer = await dial(site)
-        await peer.send(TEXT, b"large")
+        await peer.send_message(TEXT, b"large")
         await wait_all_tasks_blocked(0.001)
-        await peer.send(TEXT, b"behind")
+        await peer.send_message(TEXT, b"behind")
         await wait_all_tasks_blocked(0.001)
         assert handler.diary == ["large"]
-        assert await peer.payloads(2) == [LARGE, b"behind"]
+        assert await peer.read_payloads(2) == [LARGE, b"behind"]
         assert await peer.fence() == []
         # Reading goes on at the low-water mark, before all is written or after.
         assert handler.diary[0] == "large"
@@ -89,9 +96,9 @@ async def test_a_hook_sends_a_large_message_to_all(mode):
     handler = Diary()
     async with serving(handler, deflate=deflating(mode)) as site:
         peers = [await dial(site) for _ in range(3)]
-        await peers[0].send(TEXT, b"to all")
+        await peers[0].send_message(TEXT, b"to all")
         for peer in peers:
-            assert await peer.payloads(2) == [LARGE, b"behind"]
+            assert await peer.read_payloads(2) == [LARGE, b"behind"]
             assert await peer.fence() == []
 
 
@@ -104,13 +111,13 @@ async def test_on_open_sends_a_large_message():
     async with serving(Eager(), deflate=deflating("persistent")) as site:
         for _ in range(2):
             peer = await dial(site)
-            assert await peer.payloads(2) == [DENSE, b"behind"]
+            assert await peer.read_payloads(2) == [DENSE, b"behind"]
 
 
 async def test_upgrade_compresses_too(mode):
     story = Story()
     ours, theirs = memory_stream_pair()
-    peer = Wire(theirs)
+    peer = Peer(theirs)
     request = Request(
         "GET",
         "/",
@@ -124,13 +131,13 @@ async def test_upgrade_compresses_too(mode):
         ],
     )
     async with upgrade(ours, request, deflate=deflating(mode)) as ws:
-        await peer.welcomed()
+        await peer.read_response()
         for _ in range(10):
             told = story.tell()
             await ws.send(told)
-            assert await peer.payloads(1) == [told]
-            await peer.send(TEXT, told)
+            assert await peer.read_payloads(1) == [told]
+            await peer.send_message(TEXT, told)
             assert await ws.receive() == told.decode()
-        await peer.write_close()
-        await peer.stream.send_eof()
-    assert await peer.close_code() == (1000, "")
+        await peer.send(close())
+        await peer.send_eof()
+    assert await peer.read_close() == (1000, "")

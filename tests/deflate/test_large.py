@@ -11,8 +11,11 @@ from trio.testing import wait_all_tasks_blocked
 from tests.cutting import cut
 from tests.deflate.cases import Story, deflating, dial, each_way, linked
 from tests.deflate.large import DENSE, JSON, Hooks, both_handlers
-from tests.deflate.wire import Wire
-from tests.raw import TEXT, Keeper, serving
+from tests.serving import Keeper, serving
+from tests.wire import (
+    TEXT,
+    Peer,
+)
 from trio_fastws import EventHandler, PreparedMessage, Sending
 
 pytestmark = pytest.mark.usefixtures("transport")
@@ -37,9 +40,9 @@ async def test_others_are_served_between_the_steps(handler):
 
         async def read_large() -> None:
             message = None
-            await large.send(TEXT, b"large")
+            await large.send_message(TEXT, b"large")
             while message is None:
-                frame = await large.frame()
+                frame = await large.read_frame()
                 seen.append(echoes)
                 message = large.assemble(frame)
             assert message.payload == JSON
@@ -49,8 +52,8 @@ async def test_others_are_served_between_the_steps(handler):
             nonlocal echoes
             while True:
                 message = b"%d" % echoes
-                await small.send(TEXT, message)
-                assert (await small.message()).payload == message
+                await small.send_message(TEXT, message)
+                assert (await small.read_message()).payload == message
                 echoes += 1
 
         async with trio.open_nursery() as nursery:
@@ -69,11 +72,11 @@ async def test_two_large_messages_are_made_side_by_side():
         peers = [await dial(site) for _ in range(2)]
         events = []
 
-        async def read(peer: Wire, name: str) -> None:
-            await peer.send(TEXT, b"large")
+        async def read(peer: Peer, name: str) -> None:
+            await peer.send_message(TEXT, b"large")
             message = None
             while message is None:
-                frame = await peer.frame()
+                frame = await peer.read_frame()
                 events.append(name)
                 message = peer.assemble(frame)
             assert message.payload == JSON
@@ -107,13 +110,13 @@ async def test_what_is_sent_behind_it_stays_behind_it(side, mode):
         trio.open_nursery() as nursery,
     ):
         nursery.start_soon(send, ws)
-        found = [await peer.message() for _ in sent]
+        found = [await peer.read_message() for _ in sent]
         assert [message.payload for message in found] == sent
-        assert (await peer.message()).payload == sent[0]
+        assert (await peer.read_message()).payload == sent[0]
         assert not found[3].compressed
         assert len(found[1].sizes) > 10
         assert max(found[1].sizes) == 2**14
-        assert await peer.close_code() == (4000, "done")
+        assert await peer.read_close() == (4000, "done")
 
 
 async def test_a_cancelled_sender_has_sent_all_or_nothing(side):
@@ -133,7 +136,7 @@ async def test_a_cancelled_sender_has_sent_all_or_nothing(side):
             await cut(number + 1, send)
             sent.append(story.tell())
             await ws.send(sent[-1])
-        assert await peer.payloads(len(sent)) == sent
+        assert await peer.read_payloads(len(sent)) == sent
         assert len(sent) < 2 * len(large)
         assert await peer.fence() == []
 
@@ -144,8 +147,8 @@ async def test_a_handler_that_returns_has_sent_it_whole():
 
     async with serving(handler, deflate=deflating("persistent")) as site:
         peer = await dial(site)
-        assert (await peer.message()).payload == DENSE
-        assert (await peer.close_code())[0] == 1000
+        assert (await peer.read_message()).payload == DENSE
+        assert (await peer.read_close())[0] == 1000
 
 
 # --- for a peer that does not read ------------------------------------------
@@ -169,7 +172,7 @@ async def test_it_counts_as_what_waits(side, mode):
             sent.append(story.tell())
             nursery.start_soon(ws.send, sent[-1])
             await wait_all_tasks_blocked()
-        assert await peer.payloads(6) == sent
+        assert await peer.read_payloads(6) == sent
         await wait_all_tasks_blocked()
         assert ws.statistics().send_queue == 0
 
@@ -181,7 +184,7 @@ async def test_it_is_not_compressed_before_there_is_room(side, mode):
         await ws.send(DENSE)
         await wait_all_tasks_blocked(0.001)
         assert ws.statistics().encoded_sent < len(DENSE) / 2
-        assert (await peer.message()).payload == DENSE
+        assert (await peer.read_message()).payload == DENSE
 
 
 async def test_in_a_hook_it_counts_towards_the_hard_limit():
@@ -199,12 +202,12 @@ async def test_in_a_hook_it_counts_towards_the_hard_limit():
     deflate = deflating("persistent")
     async with serving(Twice(), small=True, sending=sending, deflate=deflate) as site:
         peer = await dial(site)
-        await peer.send(TEXT, b"go")
-        assert (await peer.message()).payload == DENSE
+        await peer.send_message(TEXT, b"go")
+        assert (await peer.read_message()).payload == DENSE
         assert 2 <= sent.count(DENSE) <= 3
         assert sent[-1] == b"no room"
         rest = sent.count(DENSE) - 1
-        assert await peer.payloads(rest) == [DENSE] * rest
+        assert await peer.read_payloads(rest) == [DENSE] * rest
         assert await peer.fence() == []
 
 
@@ -223,16 +226,16 @@ async def test_others_are_served_between_many_that_waited():
         turns, sent = 0, set()
 
         async def read_large() -> None:
-            assert await large.payloads(1) == [first]
+            assert await large.read_payloads(1) == [first]
             for _ in range(count):
-                assert await large.payloads(1) == [message]
+                assert await large.read_payloads(1) == [message]
             nursery.cancel_scope.cancel()
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(read_large)
             while True:
                 await other.send(b"%d" % turns)
-                assert await small.payloads(1) == [b"%d" % turns]
+                assert await small.read_payloads(1) == [b"%d" % turns]
                 turns += 1
                 # How far it was, whenever others had their turn.
                 sent.add(ws.statistics().messages_sent)
@@ -252,7 +255,7 @@ async def test_a_peer_that_reads_loses_nothing_to_a_policy(transport, side, poli
     async with linked(side, deflate, sending=sending) as (ws, peer):
         await ws.send(large)
         await ws.send("next")
-        assert await peer.payloads(2) == [large, b"next"]
+        assert await peer.read_payloads(2) == [large, b"next"]
         assert ws.statistics().dropped == 0
 
 
@@ -263,4 +266,4 @@ async def test_a_delay_keeps_the_order(autojump_clock, side, mode):
     async with linked(side, deflating(mode), sending=sending) as (ws, peer):
         for message in sent:
             ws.send_nowait(message)
-        assert await peer.payloads(5) == sent
+        assert await peer.read_payloads(5) == sent

@@ -9,6 +9,7 @@ import trio
 
 from tests.deflate.cases import (
     MODES,
+    OFFER,
     Story,
     deflating,
     dial,
@@ -17,8 +18,16 @@ from tests.deflate.cases import (
     linked,
 )
 from tests.deflate.harm import Echo, Used, bomb, echo
-from tests.deflate.wire import OFFER, cut_up
-from tests.raw import BINARY, CONTINUATION, TEXT, serving
+from tests.serving import serving
+from tests.wire import (
+    BINARY,
+    CONTINUATION,
+    RSV1,
+    TEXT,
+    Frame,
+    fragments,
+    split,
+)
 from trio_fastws import ConnectionBroken, Limits
 
 pytestmark = pytest.mark.usefixtures("transport")
@@ -39,16 +48,16 @@ async def test_the_limit_is_exact_on_what_comes_out(side, opcode, limit):
     limits = Limits(message_size=limit)
     async with linked(side, deflate, limits=limits) as (ws, peer):
         for size in (None, 7):
-            await peer.send(opcode, b"x" * limit, size)
+            await peer.send_message(opcode, b"x" * limit, size)
             message = await ws.receive()
             assert message == (b"x" if opcode == BINARY else "x") * limit
-        await peer.send(opcode, b"x" * (limit + 1))
+        await peer.send_message(opcode, b"x" * (limit + 1))
         with pytest.raises(ConnectionBroken) as caught:
             await ws.receive()
         assert caught.value.close_code == 1009
         words = f"over the limit of {limit} (Limits.message_size)"
         assert words in caught.value.close_reason
-        code, reason = await peer.close_code()
+        code, reason = await peer.read_close()
         assert code == 1009
         assert words in reason
 
@@ -60,7 +69,7 @@ async def test_a_message_that_compression_made_larger_is_within_the_limit(side):
     async with linked(side, deflating("persistent"), limits=limits) as (ws, peer):
         data = peer.deflate(noise)
         assert len(data) > 5000
-        await peer.write(BINARY, data, rsv1=True)
+        await peer.send(Frame(BINARY, data, rsv=RSV1))
         assert await ws.receive() == noise
 
 
@@ -71,7 +80,7 @@ async def test_no_limit_is_none(side):
         linked(side, deflating("persistent"), limits=limits) as (ws, peer),
         trio.open_nursery() as nursery,
     ):
-        nursery.start_soon(peer.write, BINARY, bomb(5_000_001), True, True)
+        nursery.start_soon(peer.send, Frame(BINARY, bomb(5_000_001), True, RSV1))
         assert await ws.receive() == bytes(5_000_001)
 
 
@@ -87,11 +96,11 @@ async def test_a_bomb_costs_its_own_connection_and_little_memory(mode, opcode):
     story = Story()
     async with serving(handler, deflate=deflating(mode)) as site:
         innocent, guilty = await dial(site), await dial(site)
-        frame = guilty.encode(opcode, data, rsv1=True)
+        frame = guilty.encode(Frame(opcode, data, rsv=RSV1))
         await echo(innocent, story.tell())
         with Used() as used:
             await guilty.stream.send_all(frame)
-            code, reason = await guilty.close_code()
+            code, reason = await guilty.read_close()
             assert used.peak() < 4 * 2**20
         assert code == 1009
         assert reason.endswith(f" {2**20} (Limits.message_size)")
@@ -107,13 +116,11 @@ async def test_a_bomb_in_many_fragments_is_the_same():
     data = bomb(64 * 2**20)
     async with serving(Echo(), deflate=deflating("persistent")) as site:
         innocent, guilty = await dial(site), await dial(site)
-        frames = [guilty.encode(TEXT, data[:100], False, True)]
-        frames += (
-            guilty.encode(CONTINUATION, part, False) for part in cut_up(data[100:], 100)
-        )
+        # None of them ends the message.
+        frames = fragments(TEXT, [*split(data, 100), b""], RSV1)[:-1]
         with Used() as used:
-            await guilty.stream.send_all(b"".join(frames))
-            assert (await guilty.close_code())[0] == 1009
+            await guilty.send(*frames)
+            assert (await guilty.read_close())[0] == 1009
             assert used.peak() < 4 * 2**20
         await echo(innocent, b"alive")
 
@@ -125,10 +132,10 @@ async def test_many_bombs_at_once_are_as_harmless():
         guilty = [await dial(site) for _ in range(20)]
         with Used() as used:
             for peer in guilty:
-                await peer.write(BINARY, data, rsv1=True)
+                await peer.send(Frame(BINARY, data, rsv=RSV1))
             await echo(innocent, b"alive")
             for peer in guilty:
-                assert (await peer.close_code())[0] == 1009
+                assert (await peer.read_close())[0] == 1009
             # What a message may have, for each of them, and its growth.
             assert used.peak() < 20 * 3 * 2**20
         await echo(innocent, b"still alive")
@@ -142,8 +149,8 @@ async def test_a_bomb_that_is_discarded_uses_no_memory(side):
     async with linked(side, deflating("persistent"), limits=limits) as (ws, peer):
         with Used() as used:
             ws.close_nowait()
-            await peer.write(BINARY, data, rsv1=True)
-            assert (await peer.close_code())[0] == 1000
+            await peer.send(Frame(BINARY, data, rsv=RSV1))
+            assert (await peer.read_close())[0] == 1000
             assert await peer.finish() == []
             await ws.wait_closed()
             assert used.peak() < 4 * 2**20
@@ -181,8 +188,8 @@ async def test_corrupt_data_is_1007_and_the_others_live_on(what, mode):
     async with serving(handler, deflate=deflating(mode)) as site:
         innocent, guilty = await dial(site), await dial(site)
         await echo(innocent, story.tell())
-        await guilty.write(BINARY, corrupt()[what], rsv1=True)
-        code, reason = await guilty.close_code()
+        await guilty.send(Frame(BINARY, corrupt()[what], rsv=RSV1))
+        code, reason = await guilty.read_close()
         assert code == 1007
         assert "compressed" in reason
         for _ in range(3):
@@ -195,8 +202,8 @@ async def test_corrupt_data_is_1007_and_the_others_live_on(what, mode):
 @each_side
 async def test_corrupt_data_tells_the_receiver(side):
     async with linked(side, deflating("persistent")) as (ws, peer):
-        await peer.send(TEXT, b"good")
-        await peer.write(TEXT, b"\xff" * 10, rsv1=True)
+        await peer.send_message(TEXT, b"good")
+        await peer.send(Frame(TEXT, b"\xff" * 10, rsv=RSV1))
         assert await ws.receive() == "good"
         with pytest.raises(ConnectionBroken, match="compressed data is corrupt") as (
             caught
@@ -208,9 +215,9 @@ async def test_corrupt_data_tells_the_receiver(side):
 @each_side
 async def test_text_that_inflates_to_no_utf8_is_1007(side):
     async with linked(side, deflating("persistent")) as (ws, peer):
-        await peer.send(TEXT, "grün".encode())
+        await peer.send_message(TEXT, "grün".encode())
         assert await ws.receive() == "grün"
-        await peer.send(TEXT, "grün".encode("latin-1"))
+        await peer.send_message(TEXT, "grün".encode("latin-1"))
         with pytest.raises(ConnectionBroken, match="not UTF-8") as caught:
             await ws.receive()
         assert caught.value.close_code == 1007
@@ -223,11 +230,11 @@ async def test_rsv1_where_it_must_not_be_is_1002(where):
         innocent = await dial(site)
         guilty = await dial(site, None if where == "not agreed" else OFFER)
         if where == "continuation":
-            await guilty.write(TEXT, b"a", fin=False)
-            await guilty.write(CONTINUATION, b"b", rsv1=True)
+            await guilty.send(Frame(TEXT, b"a", fin=False))
+            await guilty.send(Frame(CONTINUATION, b"b", rsv=RSV1))
         else:
-            await guilty.write(9 if where == "control" else TEXT, b"a", rsv1=True)
-        code, reason = await guilty.close_code()
+            await guilty.send(Frame(9 if where == "control" else TEXT, b"a", rsv=RSV1))
+        code, reason = await guilty.read_close()
         assert code == 1002
         assert "RSV1" in reason or "reserved bits" in reason
         await echo(innocent, b"alive")

@@ -9,8 +9,13 @@ import trio
 
 from tests.cutting import cut
 from tests.deflate.cases import Story, deflating, each_way, linked
-from tests.deflate.wire import Wire
-from tests.raw import BINARY, PING, PONG
+from tests.wire import (
+    BINARY,
+    PING,
+    PONG,
+    Frame,
+    Peer,
+)
 from trio_fastws import Limits, PreparedMessage, Sending
 
 pytestmark = pytest.mark.usefixtures("transport")
@@ -85,7 +90,7 @@ class Sender:
 class Other:
     """The raw peer: reads all, sends messages and Pings, answers Pings."""
 
-    def __init__(self, peer: Wire, seed: int) -> None:
+    def __init__(self, peer: Peer, seed: int) -> None:
         self.peer = peer
         self.random = Random(seed)
         self.story = Story(100 + seed)
@@ -96,19 +101,19 @@ class Other:
 
     async def write(self, opcode: int, payload: bytes) -> None:
         async with self._writing:
-            await self.peer.write(opcode, payload)
+            await self.peer.send(Frame(opcode, payload))
 
     async def tell(self, count: int) -> None:
         for number in range(count):
             self.told.append(self.story.tell(self.random.choice(SIZES)))
             size = self.random.choice((None, 50, 20_000))
             async with self._writing:
-                await self.peer.send(BINARY, self.told[-1], size)
+                await self.peer.send_message(BINARY, self.told[-1], size)
             await self.write(PING, b"%d" % number)
 
     async def read(self, sent: list[bytes]) -> None:
         while True:
-            frame = await self.peer.frame()
+            frame = await self.peer.read_frame()
             if frame.opcode == PING:
                 await self.write(PONG, frame.payload)
             elif frame.opcode == PONG:

@@ -14,7 +14,11 @@ from trio.testing import wait_all_tasks_blocked
 
 from tests.cutting import cancel_when_blocked, cut
 from tests.deflate.cases import MODES, Story, deflating, dial, each_way, linked
-from tests.raw import CLOSE, TEXT, serving
+from tests.serving import serving
+from tests.wire import (
+    CLOSE,
+    TEXT,
+)
 from trio_fastws import ConnectionBroken, EventHandler, PreparedMessage, Sending
 
 pytestmark = pytest.mark.usefixtures("transport")
@@ -69,7 +73,7 @@ async def test_a_send_cancelled_while_it_waits_never_reached_the_compressor(side
 
         async def read_all_but_one() -> None:
             while len(received) < len(expected) - 1:
-                received.append((await peer.message()).payload)
+                received.append((await peer.read_message()).payload)
 
         for step in range(1, 16):
             expected += await fill(ws, story)
@@ -77,7 +81,7 @@ async def test_a_send_cancelled_while_it_waits_never_reached_the_compressor(side
             await cut(step, send_late)
             expected += sent
             while len(received) < len(expected):
-                received.append((await peer.message()).payload)
+                received.append((await peer.read_message()).payload)
             assert received == expected
         assert len(expected) < len(story.told), "none was cancelled"
         assert await peer.fence() == []
@@ -105,10 +109,10 @@ async def test_waiters_that_are_cancelled_leave_the_others_intact(side, mode):
             await wait_all_tasks_blocked()
         for scope in scopes[::3]:
             scope.cancel()
-        assert await peer.payloads(len(expected)) == expected
+        assert await peer.read_payloads(len(expected)) == expected
         last = story.tell()
         await ws.send(last)
-        assert await peer.payloads(1) == [last]
+        assert await peer.read_payloads(1) == [last]
 
 
 @each_way
@@ -119,10 +123,10 @@ async def test_a_prepared_message_that_was_cancelled_is_in_no_window(side, mode)
             expected = await fill(ws, story)
             prepared = PreparedMessage(story.tell(2000))
             assert await cancel_when_blocked(lambda p=prepared: ws.send(p))
-            assert await peer.payloads(len(expected)) == expected
+            assert await peer.read_payloads(len(expected)) == expected
             message = story.tell()
             await ws.send(message)
-            assert await peer.payloads(1) == [message]
+            assert await peer.read_payloads(1) == [message]
 
 
 # --- dropped ----------------------------------------------------------------
@@ -157,10 +161,10 @@ async def test_what_is_dropped_was_not_compressed(
             expected = await clog(ws, story, compress)
             expected += (await overflow(ws, story, 10, prepared))[kept]
             assert ws.statistics().dropped == 7 * turn
-            assert await peer.payloads(len(expected)) == expected
+            assert await peer.read_payloads(len(expected)) == expected
             assert await peer.fence() == []
         expected = await overflow(ws, story, 2, prepared)
-        assert await peer.payloads(2) == expected
+        assert await peer.read_payloads(2) == expected
 
 
 @each_way
@@ -176,10 +180,10 @@ async def test_dropping_by_bytes_leaves_every_window_intact(side, mode, policy):
             for _ in range(8):
                 await ws.send(story.tell(9_000))
             await wait_all_tasks_blocked()
-            received += await peer.payloads(3)
+            received += await peer.read_payloads(3)
         dropped = ws.statistics().dropped
         assert dropped > 20
-        received += await peer.payloads(len(story.told) - dropped - len(received))
+        received += await peer.read_payloads(len(story.told) - dropped - len(received))
         assert await peer.fence() == []
         # In order, and each as it was told.
         told = iter(story.told)
@@ -201,11 +205,11 @@ async def test_policy_close_tears_no_message(side, mode, compress):
         assert caught.value.close_code == 1008
         # What was committed comes whole, then the Close, and nothing of the rest.
         received = []
-        while (frame := await peer.frame()).opcode != CLOSE:
+        while (frame := await peer.read_frame()).opcode != CLOSE:
             message = peer.assemble(frame)
             if message is not None:
                 received.append(message.payload)
-        assert peer.frames == [], "a message was cut off"
+        assert not peer.within_message, "a message was cut off"
         assert received[: len(expected)] == expected
         assert received == story_of(expected, story, len(received))
         assert frame.payload[:2] == (1008).to_bytes(2)
@@ -252,13 +256,13 @@ async def test_a_policy_in_a_hook_drops_what_was_not_compressed(
         handler, small=True, sending=sending, deflate=deflating(mode)
     ) as site:
         peer = await dial(site)
-        await peer.send(TEXT, b"2000")
+        await peer.send_message(TEXT, b"2000")
         await wait_all_tasks_blocked(0.001)
         dropped = handler.sockets[0].statistics().dropped
         assert dropped > 100
-        received = await peer.payloads(2000 - dropped)
+        received = await peer.read_payloads(2000 - dropped)
         told = iter(handler.story.told)
         assert all(message in told for message in received)
         assert await peer.fence() == []
-        await peer.send(TEXT, b"20")
-        assert await peer.payloads(20) == handler.story.told[-20:]
+        await peer.send_message(TEXT, b"20")
+        assert await peer.read_payloads(20) == handler.story.told[-20:]

@@ -7,7 +7,12 @@ import trio
 from trio.testing import assert_checkpoints, wait_all_tasks_blocked
 
 from tests.deflate.cases import MODES, Story, deflating, dial, linked
-from tests.raw import BINARY, TEXT, Keeper, serving
+from tests.serving import Keeper, serving
+from tests.wire import (
+    BINARY,
+    TEXT,
+    close,
+)
 from trio_fastws import (
     ConnectionBroken,
     EventHandler,
@@ -51,7 +56,7 @@ async def test_text_and_binary(side, message, opcode, payload):
                 await ws.send(prepared)
             ws.send_nowait(prepared)
             for _ in range(2):
-                found = await peer.message()
+                found = await peer.read_message()
                 assert (found.opcode, found.payload) == (opcode, payload)
 
 
@@ -72,7 +77,7 @@ async def test_what_may_change_is_copied(side):
     source[:] = b"after!"
     async with linked(side, deflating("none")) as (ws, peer):
         await ws.send(prepared)
-        assert await peer.payloads(1) == [b"before"]
+        assert await peer.read_payloads(1) == [b"before"]
 
 
 def test_it_tells_what_it_holds(transport):
@@ -94,7 +99,7 @@ async def test_compress_false_here_or_there_is_plain(side, mode):
             await ws.send(prepared, **options)
             ws.send_nowait(prepared, **options)
             for _ in range(2):
-                found = await peer.message()
+                found = await peer.read_message()
                 assert found.payload == ALIKE
                 assert found.compressed is compressed
 
@@ -104,7 +109,7 @@ async def test_the_threshold_holds(side):
     async with linked(side, deflate) as (ws, peer):
         for size in (99, 100) * 2:
             await ws.send(PreparedMessage(b"a" * size))
-            found = await peer.message()
+            found = await peer.read_message()
             assert found.payload == b"a" * size
             assert found.compressed == (size == 100)
 
@@ -118,7 +123,7 @@ async def test_the_same_one_again_and_again(side, mode):
                 await ws.send(prepared)
             own = story.tell()
             await ws.send(own)
-            assert await peer.payloads(4) == [
+            assert await peer.read_payloads(4) == [
                 first.message,
                 second.message,
                 first.message,
@@ -139,8 +144,8 @@ async def test_clients_mask_it_each_in_its_own_way():
                 if len(data) > 1000:
                     break
             raw.append(bytes(data))
-            peer.buffer += data
-            assert await peer.payloads(2) == [prepared.message] * 2
+            peer.buffer.extend(data)
+            assert await peer.read_payloads(2) == [prepared.message] * 2
     assert len(set(raw)) == 3
 
 
@@ -153,8 +158,8 @@ async def test_to_a_connection_that_is_closed(side):
         with pytest.raises(trio.ClosedResourceError):
             ws.send_nowait(prepared)
     async with linked(side, deflating("window")) as (ws, peer):
-        await peer.write_close(4000)
-        assert await peer.close_code() == (4000, "")
+        await peer.send(close(4000))
+        assert await peer.read_close() == (4000, "")
         with pytest.raises(ConnectionBroken), assert_checkpoints():
             await ws.send(prepared)
         with pytest.raises(ConnectionBroken):
@@ -162,7 +167,7 @@ async def test_to_a_connection_that_is_closed(side):
     async with linked(side, deflating("window")) as (ws, peer):
         # It is still good for others.
         await ws.send(prepared)
-        assert await peer.payloads(1) == [ALIKE]
+        assert await peer.read_payloads(1) == [ALIKE]
 
 
 async def test_it_waits_while_a_message_is_sent_piece_by_piece(side, mode):
@@ -178,7 +183,7 @@ async def test_it_waits_while_a_message_is_sent_piece_by_piece(side, mode):
             nursery.start_soon(ws.send, prepared)
             await wait_all_tasks_blocked()
             await message.write(b"b")
-        assert await peer.payloads(2) == [b"a" * 500 + b"b", ALIKE]
+        assert await peer.read_payloads(2) == [b"a" * 500 + b"b", ALIKE]
 
 
 async def test_it_waits_for_room_like_any_message(side, mode):
@@ -197,7 +202,7 @@ async def test_it_waits_for_room_like_any_message(side, mode):
             nursery.start_soon(ws.send, one)
             await wait_all_tasks_blocked()
         expected = [dense, *(one.message for one in prepared)]
-        assert await peer.payloads(6) == expected
+        assert await peer.read_payloads(6) == expected
         assert await peer.fence() == []
 
 
@@ -219,7 +224,7 @@ async def test_queued_ones_are_in_the_windows_when_they_leave(mode):
                 ws.send_nowait(sent[-1])
             else:
                 ws.send_nowait(PreparedMessage(sent[-1]), compress=number % 2 == 0)
-        assert await peer.payloads(61) == sent
+        assert await peer.read_payloads(61) == sent
 
 
 class Greeter(EventHandler):
@@ -241,6 +246,6 @@ async def test_in_hooks_and_in_tasks(mode):
     async with serving(greeter, deflate=deflating(mode)) as site:
         for _ in range(3):
             peer = await dial(site)
-            assert await peer.payloads(1) == [b"hello " * 30]
-            await peer.send(TEXT, b"again")
-            assert await peer.payloads(2) == [b"hello " * 30] * 2
+            assert await peer.read_payloads(1) == [b"hello " * 30]
+            await peer.send_message(TEXT, b"again")
+            assert await peer.read_payloads(2) == [b"hello " * 30] * 2

@@ -10,8 +10,19 @@ from tests.cutting import cut
 from tests.deflate.cases import Story, deflating, dial, each_side, linked
 from tests.deflate.harm import Used, bomb
 from tests.deflate.large import JSON
-from tests.deflate.wire import Frame, cut_up
-from tests.raw import BINARY, CONTINUATION, PING, PONG, TEXT, serving
+from tests.serving import serving
+from tests.wire import (
+    BINARY,
+    CONTINUATION,
+    PING,
+    PONG,
+    RSV1,
+    TEXT,
+    Frame,
+    close,
+    ping,
+    split,
+)
 from trio_fastws import EventHandler, Limits
 
 pytestmark = pytest.mark.usefixtures("transport")
@@ -62,10 +73,10 @@ async def test_others_are_served_between_the_steps(kind):
         large, small = await dial(site), await dial(site)
         echoes = 0
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(large.write, BINARY, data, True, True)
+            nursery.start_soon(large.send, Frame(BINARY, data, True, RSV1))
             while not hooks.large:
-                await small.send(TEXT, b"%d" % echoes)
-                assert (await small.message()).payload == b"%d" % echoes
+                await small.send_message(TEXT, b"%d" % echoes)
+                assert (await small.read_message()).payload == b"%d" % echoes
                 echoes += 1
         assert hooks.large == [bytes(size)]
         assert echoes >= 6
@@ -79,12 +90,12 @@ async def test_a_large_message_arrives_whole_whatever_its_fragments(side, size):
     limits = Limits(message_size=2**23, receive_buffer=2**23)
     async with linked(side, deflate, limits=limits) as (ws, peer):
         for opcode in (TEXT, BINARY):
-            frames = b"".join(peer.pack(opcode, data, size))
+            frames = peer.encode(*peer.pack(opcode, data, size))
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(peer.stream.send_all, frames)
                 message = await ws.receive()
             assert message == (data if opcode == BINARY else data.decode())
-        await peer.send(TEXT, b"behind")
+        await peer.send_message(TEXT, b"behind")
         assert await ws.receive() == "behind"
 
 
@@ -94,14 +105,14 @@ async def test_what_comes_behind_it_stays_behind_it(side):
     deflate = deflating("persistent")
     async with linked(side, deflate, limits=UNLIMITED) as (ws, peer):
         told = [story.tell(), JSON[:3_000_000], story.tell(), story.tell()]
-        frames = b"".join(b"".join(peer.pack(BINARY, message)) for message in told)
-        frames += peer.encode(BINARY, b"plain") + peer.encode(PING, b"last")
+        frames = b"".join(peer.encode(*peer.pack(BINARY, message)) for message in told)
+        frames += peer.encode(Frame(BINARY, b"plain"), Frame(PING, b"last"))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(peer.stream.send_all, frames)
             for message in [*told, b"plain"]:
                 assert await ws.receive() == message
-            assert await peer.frame() == Frame(PONG, b"last")
-        await peer.write_close()
+            assert await peer.read_frame() == Frame(PONG, b"last")
+        await peer.send(close())
         with pytest.raises(trio.EndOfChannel):
             await ws.receive()
 
@@ -113,9 +124,9 @@ async def test_pings_between_its_fragments_are_answered_at_once(side):
     async with linked(side, deflating("persistent"), limits=limits) as (ws, peer):
         frames = peer.pack(BINARY, data, 20_000)
         for number, frame in enumerate(frames):
-            await peer.stream.send_all(frame)
-            await peer.write(PING, b"%d" % number)
-            assert await peer.frame() == Frame(PONG, b"%d" % number)
+            await peer.send(frame)
+            await peer.send(Frame(PING, b"%d" % number))
+            assert await peer.read_frame() == Frame(PONG, b"%d" % number)
         assert await ws.receive() == data
 
 
@@ -131,7 +142,7 @@ async def test_a_cancelled_receive_loses_nothing(side):
         for number in range(12):
             sent = b"%d" % number + data
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(peer.send, BINARY, sent)
+                nursery.start_soon(peer.send_message, BINARY, sent)
                 await cut(number + 1, receive)
                 while len(received) <= number:
                     await receive()
@@ -147,7 +158,7 @@ async def test_a_cancelled_receive_loses_nothing(side):
 async def test_a_stream_needs_little_memory(side, opcode):
     data = bomb(16 * 2**20)
     async with linked(side, deflating("persistent"), limits=PATIENT) as (ws, peer):
-        frame = peer.encode(opcode, data, rsv1=True)
+        frame = peer.encode(Frame(opcode, data, rsv=RSV1))
         with Used() as used:
             total = 0
             async with trio.open_nursery() as nursery, ws.receive_stream() as message:
@@ -167,12 +178,12 @@ async def test_a_stream_of_what_hardly_compresses_is_exact(side):
     async with linked(side, deflating("persistent"), limits=PATIENT) as (ws, peer):
         pieces = []
         async with trio.open_nursery() as nursery, ws.receive_stream() as message:
-            nursery.start_soon(peer.send, TEXT, data)
+            nursery.start_soon(peer.send_message, TEXT, data)
             async for piece in message:
                 pieces.append(piece)  # noqa: PERF401 - no comprehension in a stream
         assert "".join(pieces) == text
         assert len(pieces) > 10
-        await peer.send(TEXT, b"behind")
+        await peer.send_message(TEXT, b"behind")
         assert await ws.receive() == "behind"
 
 
@@ -182,8 +193,8 @@ async def test_inflating_waits_while_pieces_are_not_taken(side):
     size = 16 * 2**20
     async with linked(side, deflating("persistent"), limits=PATIENT) as (ws, peer):
         async with ws.receive_stream() as message:
-            await peer.write(BINARY, bomb(size), rsv1=True)
-            await peer.write(TEXT, b"behind")
+            await peer.send(Frame(BINARY, bomb(size), rsv=RSV1))
+            await peer.send(Frame(TEXT, b"behind"))
             total = len(await message.receive())
             await wait_all_tasks_blocked(0.002)
             assert ws.statistics().receive_queue < 600_000
@@ -201,24 +212,24 @@ async def test_leaving_a_stream_discards_the_rest_but_not_the_window(side):
             large = story.random.randbytes(300_000).hex().encode()
             story.told.append(large[-500:])
             async with trio.open_nursery() as nursery, ws.receive_stream() as message:
-                nursery.start_soon(peer.send, BINARY, large, size)
+                nursery.start_soon(peer.send_message, BINARY, large, size)
                 assert large.startswith(await message.receive())
             for _ in range(5):
                 told = story.tell()
-                await peer.send(BINARY, told)
+                await peer.send_message(BINARY, told)
                 assert await ws.receive() == told
 
 
 @each_side
 async def test_what_was_inflated_before_is_the_first_piece(side):
     async with linked(side, deflating("persistent")) as (ws, peer):
-        begin, *rest = cut_up(peer.deflate(b"abc" * 1000), 20)
-        await peer.write(BINARY, begin, fin=False, rsv1=True)
+        begin, *rest = split(peer.deflate(b"abc" * 1000), 20)
+        await peer.send(Frame(BINARY, begin, fin=False, rsv=RSV1))
         await peer.fence()
         received = b""
         async with ws.receive_stream() as message:
             for index, part in enumerate(rest):
-                await peer.write(CONTINUATION, part, fin=index == len(rest) - 1)
+                await peer.send(Frame(CONTINUATION, part, fin=index == len(rest) - 1))
             async for piece in message:
                 received += piece
         assert received == b"abc" * 1000
@@ -241,14 +252,14 @@ async def test_a_hook_pauses_in_the_middle_of_a_message():
     async with serving(handler, deflate=deflate, limits=UNLIMITED) as site:
         peer = await dial(site)
         frames = peer.pack(BINARY, data, 20_000)
-        frames.insert(2, peer.encode(PING, b"pause"))
+        frames.insert(2, ping(b"pause"))
         frames += peer.pack(TEXT, b"behind")
-        await peer.stream.send_all(b"".join(frames))
-        assert await peer.frame() == Frame(PONG, b"pause")
+        await peer.send(*frames)
+        assert await peer.read_frame() == Frame(PONG, b"pause")
         await wait_all_tasks_blocked(0.001)
         assert handler.large == []
         handler.sockets[0].resume_reading()
-        assert (await peer.message()).payload == b"behind"
+        assert (await peer.read_message()).payload == b"behind"
         assert handler.large == [data]
 
 
@@ -258,9 +269,9 @@ async def test_pausing_between_the_steps_of_one_frame():
     deflate = deflating("persistent")
     async with serving(handler, deflate=deflate, limits=UNLIMITED) as site:
         peer, other = await dial(site), await dial(site)
-        await peer.write(BINARY, bomb(size), rsv1=True)
-        await other.send(TEXT, b"meanwhile")
-        assert (await other.message()).payload == b"meanwhile"
+        await peer.send(Frame(BINARY, bomb(size), rsv=RSV1))
+        await other.send_message(TEXT, b"meanwhile")
+        assert (await other.read_message()).payload == b"meanwhile"
         # It was one read: it is inflated over many turns, and not all of them yet.
         ws = handler.sockets[0]
         ws.pause_reading()
@@ -271,6 +282,6 @@ async def test_pausing_between_the_steps_of_one_frame():
         await wait_all_tasks_blocked(0.002)
         assert handler.large == []
         ws.resume_reading()
-        await peer.send(TEXT, b"behind")
-        assert (await peer.message()).payload == b"behind"
+        await peer.send_message(TEXT, b"behind")
+        assert (await peer.read_message()).payload == b"behind"
         assert handler.large == [bytes(size)]

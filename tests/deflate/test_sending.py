@@ -7,8 +7,16 @@ import trio
 from trio.testing import assert_checkpoints
 
 from tests.deflate.cases import MODES, Story, deflating, dial, linked
-from tests.deflate.wire import Frame, Message
-from tests.raw import BINARY, CLOSE, PING, PONG, TEXT, Keeper, serving
+from tests.serving import Keeper, serving
+from tests.wire import (
+    BINARY,
+    CLOSE,
+    PING,
+    PONG,
+    TEXT,
+    Frame,
+    Message,
+)
 from trio_fastws import EventHandler, PerMessageDeflate
 
 pytestmark = pytest.mark.usefixtures("transport")
@@ -37,7 +45,7 @@ async def test_every_message_inflates_to_itself(side, mode):
                 await ws.send(message)
             else:
                 ws.send_nowait(message.decode())
-            found = await peer.message()
+            found = await peer.read_message()
             assert found.opcode == (BINARY if number % 2 else TEXT)
             assert found.payload == message
             assert found.compressed
@@ -49,7 +57,7 @@ async def test_takeover_makes_a_repeated_message_small(side):
     async with linked(side, deflating("persistent")) as (ws, peer):
         await ws.send(message)
         await ws.send(message)
-        first, second = await peer.message(), await peer.message()
+        first, second = await peer.read_message(), await peer.read_message()
         assert first.payload == second.payload == message
         assert sum(second.sizes) < sum(first.sizes) / 10
 
@@ -59,7 +67,7 @@ async def test_without_takeover_a_repeated_message_is_as_large_again(side):
     async with linked(side, deflating("none")) as (ws, peer):
         await ws.send(message)
         await ws.send(message)
-        first, second = await peer.message(), await peer.message()
+        first, second = await peer.read_message(), await peer.read_message()
         assert first == second
         assert first.compressed
 
@@ -68,7 +76,7 @@ async def test_empty_messages_are_plain_and_harmless(side, mode):
     async with linked(side, deflating(mode)) as (ws, peer):
         for message in (ALIKE, b"", ALIKE, ""):
             await ws.send(message)
-        found = [await peer.message() for _ in range(4)]
+        found = [await peer.read_message() for _ in range(4)]
         assert [m.payload for m in found] == [ALIKE, b"", ALIKE, b""]
         assert [m.compressed for m in found] == [True, False, True, False]
 
@@ -80,9 +88,9 @@ async def test_what_does_not_become_smaller_is_plain(side, mode):
         await ws.send(ALIKE)
         await ws.send(noise)
         await ws.send(ALIKE)
-        assert (await peer.message()).compressed
-        assert await peer.message() == Message(BINARY, noise, False, [2000])
-        found = await peer.message()
+        assert (await peer.read_message()).compressed
+        assert await peer.read_message() == Message(BINARY, noise, False, [noise])
+        found = await peer.read_message()
         assert (found.payload, found.compressed) == (ALIKE, True)
 
 
@@ -95,7 +103,7 @@ async def test_compress_false_is_plain_and_enters_no_window(side, mode):
                 await ws.send(message, compress=not plain)
             else:
                 ws.send_nowait(message, compress=not plain)
-            found = await peer.message()
+            found = await peer.read_message()
             assert (found.payload, found.compressed) == (message, not plain)
 
 
@@ -109,7 +117,7 @@ async def test_the_threshold_is_exact(side, threshold):
     async with linked(side, deflate) as (ws, peer):
         for size, compressed in ((threshold - 1, False), (threshold, True)) * 2:
             await ws.send(b"a" * size)
-            found = await peer.message()
+            found = await peer.read_message()
             assert (found.payload, found.compressed) == (b"a" * size, compressed)
 
 
@@ -122,7 +130,7 @@ async def test_the_threshold_is_64_bytes_and_counts_them_encoded(side):
             ("ü" * 32, True),
         ):
             await ws.send(message, compress=True)
-            found = await peer.message()
+            found = await peer.read_message()
             assert found.payload == message.encode()
             assert found.compressed is compressed
 
@@ -130,7 +138,7 @@ async def test_the_threshold_is_64_bytes_and_counts_them_encoded(side):
 async def test_a_threshold_of_0_compresses_everything(side):
     async with linked(side, deflating("persistent")) as (ws, peer):
         ws.send_nowait("a")
-        assert (await peer.message()).compressed
+        assert (await peer.read_message()).compressed
 
 
 # --- not agreed -------------------------------------------------------------
@@ -149,7 +157,7 @@ async def test_without_an_agreement_everything_is_plain(offer):
         async with ws.open_message(compress=True) as message:
             await message.write(ALIKE)
         for _ in range(3):
-            assert not (await peer.message()).compressed
+            assert not (await peer.read_message()).compressed
 
 
 async def test_it_is_off_unless_given(side):
@@ -157,7 +165,7 @@ async def test_it_is_off_unless_given(side):
         assert peer.extensions is None
         assert ws.deflate is None
         await ws.send(ALIKE)
-        assert await peer.message() == Message(BINARY, ALIKE, False, [len(ALIKE)])
+        assert await peer.read_message() == Message(BINARY, ALIKE, False, [ALIKE])
 
 
 # --- checkpoints, hooks, control frames -------------------------------------
@@ -169,7 +177,7 @@ async def test_send_is_a_checkpoint(side, compress):
         for message in (ALIKE, b"", ALIKE * 1000):
             with assert_checkpoints():
                 await ws.send(message, compress=compress)
-            assert await peer.payloads(1) == [message]
+            assert await peer.read_payloads(1) == [message]
         async with ws.open_message(compress=compress) as message:
             with assert_checkpoints():
                 await message.write(ALIKE)
@@ -193,22 +201,22 @@ async def test_a_hook_sends_compressed_and_plain(mode):
         peer = await dial(site)
         for _ in range(30):
             message = story.tell()
-            await peer.send(TEXT, message)
-            found = [await peer.message() for _ in range(3)]
+            await peer.send_message(TEXT, message)
+            found = [await peer.read_message() for _ in range(3)]
             assert [m.payload for m in found] == [message] * 3
             assert [m.compressed for m in found] == [True, False, True]
 
 
 async def test_control_frames_are_never_compressed(side):
     async with linked(side, deflating("persistent")) as (ws, peer):
-        await peer.write(PING, b"a" * 125)
-        assert await peer.frame() == Frame(PONG, b"a" * 125)
+        await peer.send(Frame(PING, b"a" * 125))
+        assert await peer.read_frame() == Frame(PONG, b"a" * 125)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ws.ping)
-            ping = await peer.frame()
+            ping = await peer.read_frame()
             assert (ping.opcode, ping.rsv1) == (PING, False)
-            await peer.write(PONG, ping.payload)
+            await peer.send(Frame(PONG, ping.payload))
         ws.close_nowait(1000, "b" * 123)
-        last = await peer.frame()
+        last = await peer.read_frame()
         assert (last.opcode, last.rsv1) == (CLOSE, False)
         assert last.payload[2:] == b"b" * 123

@@ -7,7 +7,13 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.deflate.cases import MODES, Story, deflating, linked
-from tests.raw import BINARY, CONTINUATION, TEXT
+from tests.wire import (
+    BINARY,
+    CONTINUATION,
+    RSV1,
+    TEXT,
+    Frame,
+)
 from trio_fastws import Limits, PreparedMessage
 
 pytestmark = pytest.mark.usefixtures("transport")
@@ -51,7 +57,7 @@ async def test_what_is_sent_is_counted_before_and_after(side, mode):
                 async with ws.open_message(compress=compress) as pieces:
                     await pieces.write(message[:100])
                     await pieces.write(message[100:])
-            found = await peer.message()
+            found = await peer.read_message()
             assert found.payload == message
             size += len(message)
             encoded += sum(found.sizes)
@@ -66,13 +72,13 @@ async def test_what_is_received_is_counted_before_and_after(side, mode):
         for number in range(30):
             message = story.tell()
             if number % 3 == 0:
-                await peer.write(BINARY, message)
+                await peer.send(Frame(BINARY, message))
                 wire = len(message)
             else:
                 data = peer.deflate(message)
                 wire = len(data)
-                await peer.write(BINARY, data[:50], fin=False, rsv1=True)
-                await peer.write(CONTINUATION, data[50:])
+                await peer.send(Frame(BINARY, data[:50], fin=False, rsv=RSV1))
+                await peer.send(Frame(CONTINUATION, data[50:]))
             assert await ws.receive() == message
             size += len(message)
             encoded += wire
@@ -86,10 +92,10 @@ async def test_without_compression_both_are_equal(side):
         async with ws.open_message() as message:
             await message.write(b"12")
             await message.write(b"345")
-        await peer.payloads(2)
-        await peer.write(TEXT, "ü".encode())
-        await peer.write(BINARY, b"a", fin=False)
-        await peer.write(CONTINUATION, b"bc")
+        await peer.read_payloads(2)
+        await peer.send(Frame(TEXT, "ü".encode()))
+        await peer.send(Frame(BINARY, b"a", fin=False))
+        await peer.send(Frame(CONTINUATION, b"bc"))
         await peer.fence()
         assert counted(ws, "sent") == (2, 7 + 5, 7 + 5)
         assert counted(ws, "received") == (2, 2 + 3, 2 + 3)
@@ -100,12 +106,12 @@ async def test_what_compression_costs_is_counted_too(side):
     noise = Story(3).random.randbytes(5000)
     async with linked(side, deflating("persistent")) as (ws, peer):
         await ws.send(noise)
-        found = await peer.message()
+        found = await peer.read_message()
         assert found.compressed
         assert counted(ws, "sent") == (1, 5000, sum(found.sizes))
         assert sum(found.sizes) > 5000
         data = peer.deflate(noise)
-        await peer.write(BINARY, data, rsv1=True)
+        await peer.send(Frame(BINARY, data, rsv=RSV1))
         assert await ws.receive() == noise
         assert counted(ws, "received") == (1, 5000, len(data))
 
@@ -116,11 +122,11 @@ async def test_a_large_message_is_counted_in_the_end(side, mode):
     async with linked(side, deflating(mode), limits=limits) as (ws, peer):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ws.send, message)
-            found = await peer.message()
+            found = await peer.read_message()
         assert counted(ws, "sent") == (1, len(message), sum(found.sizes))
         data = peer.deflate(message.encode())
         async with trio.open_nursery() as nursery:
-            frame = peer.encode(TEXT, data, rsv1=True)
+            frame = peer.encode(Frame(TEXT, data, rsv=RSV1))
             nursery.start_soon(peer.stream.send_all, frame)
             assert await ws.receive() == message
         assert counted(ws, "received") == (1, len(message), len(data))
@@ -128,7 +134,7 @@ async def test_a_large_message_is_counted_in_the_end(side, mode):
 
 async def test_queues_hold_what_is_said_not_what_travels(side, mode):
     async with linked(side, deflating(mode)) as (ws, peer):
-        await peer.send(BINARY, b"a" * 10_000)
+        await peer.send_message(BINARY, b"a" * 10_000)
         await peer.fence()
         assert ws.statistics().receive_queue == 10_000 + 64
         await ws.receive()
@@ -146,7 +152,7 @@ async def test_a_queue_of_messages_to_be_compressed_empties(side, mode):
                 nursery.start_soon(ws.send, sent[-1])
                 await wait_all_tasks_blocked()
             assert ws.statistics().send_queue > 100_000
-            assert await peer.payloads(4) == sent
+            assert await peer.read_payloads(4) == sent
         await wait_all_tasks_blocked()
         assert ws.statistics().send_queue == 0
         assert ws.statistics().messages_sent == 4

@@ -12,8 +12,15 @@ from trio.testing import wait_all_tasks_blocked
 
 from tests.deflate.cases import deflating, dial, linked
 from tests.deflate.large import DENSE
-from tests.deflate.wire import Frame, Wire
-from tests.raw import CLOSE, PING, PONG, TEXT, serving
+from tests.serving import serving
+from tests.wire import (
+    CLOSE,
+    PING,
+    PONG,
+    TEXT,
+    Frame,
+    Peer,
+)
 from trio_fastws import ConnectionBroken, EventHandler, Sending, Timeouts
 
 pytestmark = pytest.mark.usefixtures("transport")
@@ -32,11 +39,11 @@ def dividing(side: str, **options):
     return linked(side, deflating("persistent"), small=True, **options)
 
 
-async def read_whole(peer: Wire) -> tuple[bytes, list[int]]:
+async def read_whole(peer: Peer) -> tuple[bytes, list[int]]:
     """Read a message; return it and which control frames came within."""
     message, kinds = None, []
     while message is None:
-        frame = await peer.frame()
+        frame = await peer.read_frame()
         if frame.opcode < CLOSE:
             message = peer.assemble(frame)
         else:
@@ -52,15 +59,15 @@ async def test_what_fits_into_a_frame_is_not_divided(side):
     async with linked(side, deflating("persistent"), sending=sending) as (ws, peer):
         for _ in range(3):
             ws.send_nowait(half)
-            await peer.write(PING, b"?")
+            await peer.send(Frame(PING, b"?"))
         kinds = []
         for _ in range(3):
-            while (frame := await peer.frame()).opcode == PONG:
+            while (frame := await peer.read_frame()).opcode == PONG:
                 kinds.append(frame.opcode)
             assert frame.fin
             assert peer.assemble(frame).payload == half
         while len(kinds) < 3:
-            kinds.append((await peer.frame()).opcode)
+            kinds.append((await peer.read_frame()).opcode)
         assert kinds == [PONG] * 3
 
 
@@ -68,22 +75,22 @@ async def test_pings_and_pongs_wait_for_its_end(mock_clock, side):
     async with dividing(side) as (ws, peer), trio.open_nursery() as nursery:
         await ws.send(DENSE)
         await wait_all_tasks_blocked(0.001)
-        assert peer.assemble(await peer.frame()) is None
+        assert peer.assemble(await peer.read_frame()) is None
         nursery.start_soon(ws.ping)
         await wait_all_tasks_blocked(0.001)
         for number in range(3):
-            await peer.write(PING, b"%d" % number)
+            await peer.send(Frame(PING, b"%d" % number))
         await wait_all_tasks_blocked(0.001)
-        await peer.write(TEXT, b"read before")
+        await peer.send(Frame(TEXT, b"read before"))
         assert await read_whole(peer) == (DENSE, [])
         # RFC 6455 5.5.3: of several Pings only the latest need be answered.
-        found = [await peer.frame() for _ in range(2)]
+        found = [await peer.read_frame() for _ in range(2)]
         assert (PONG, b"2") in [(f.opcode, f.payload) for f in found]
         assert [f.opcode for f in found].count(PING) == 1
         ping = next(f for f in found if f.opcode == PING)
-        await peer.write(PONG, ping.payload)
+        await peer.send(Frame(PONG, ping.payload))
         ws.send_nowait("after")
-        assert (await peer.message()).payload == b"after"
+        assert (await peer.read_message()).payload == b"after"
 
 
 @pytest.mark.parametrize("ping_timeout", [20, 1])
@@ -95,8 +102,8 @@ async def test_not_for_long_if_the_end_does_not_come(
     async with dividing(side, timeouts=timeouts) as (ws, peer):
         await ws.send(DENSE)
         await wait_all_tasks_blocked(0.001)
-        assert peer.assemble(await peer.frame()) is None
-        await peer.write(PING, b"?")
+        assert peer.assemble(await peer.read_frame()) is None
+        await peer.send(Frame(PING, b"?"))
         await trio.sleep(min(2, ping_timeout / 2) + 0.1)
         payload, kinds = await read_whole(peer)
         assert payload == DENSE
@@ -107,21 +114,21 @@ async def test_a_message_in_pieces_holds_them_as_long(autojump_clock, side):
     async with linked(side, deflating("persistent")) as (ws, peer):
         async with ws.open_message() as message:
             await message.write(ALIKE)
-            frames = [await peer.frame()]
+            frames = [await peer.read_frame()]
             start = trio.current_time()
-            await peer.write(PING, b"1")
+            await peer.send(Frame(PING, b"1"))
             # Nobody says when the next piece comes: this one is answered.
-            assert (await peer.frame()).payload == b"1"
+            assert (await peer.read_frame()).payload == b"1"
             assert 2 <= trio.current_time() - start < 2.2
             await message.write(ALIKE)
-            frames.append(await peer.frame())
-            await peer.write(PING, b"2")
+            frames.append(await peer.read_frame())
+            await peer.send(Frame(PING, b"2"))
             await wait_all_tasks_blocked(0.005)
             start = trio.current_time()
         # And this one behind the end, which is here first.
-        frames.append(await peer.frame())
+        frames.append(await peer.read_frame())
         assert [frame.fin for frame in frames] == [False, False, True]
-        assert await peer.frame() == Frame(PONG, b"2")
+        assert await peer.read_frame() == Frame(PONG, b"2")
         assert trio.current_time() == start
 
 
@@ -131,9 +138,9 @@ async def test_plain_pieces_hold_nothing(mock_clock, side):
         ws.open_message(compress=False) as message,
     ):
         await message.write(ALIKE)
-        await peer.frame()
-        await peer.write(PING, b"1")
-        assert await peer.frame() == Frame(PONG, b"1")
+        await peer.read_frame()
+        await peer.send(Frame(PING, b"1"))
+        assert await peer.read_frame() == Frame(PONG, b"1")
 
 
 async def test_none_follows_our_close(autojump_clock, side):
@@ -143,14 +150,14 @@ async def test_none_follows_our_close(autojump_clock, side):
         async def break_off() -> None:
             async with ws.open_message() as message:
                 await message.write(ALIKE)
-                await peer.frame()
-                await peer.write(PING, b"1")
+                await peer.read_frame()
+                await peer.send(Frame(PING, b"1"))
                 await wait_all_tasks_blocked(0.005)
                 raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):
             await break_off()
-        frame = await peer.frame()
+        frame = await peer.read_frame()
         assert (frame.opcode, frame.payload[:2]) == (CLOSE, (1011).to_bytes(2))
         await trio.sleep(5)
         assert await peer.finish(1011) == []
@@ -161,7 +168,7 @@ async def test_a_ping_that_is_held_is_woken_by_the_end(side):
     async with dividing(side) as (ws, peer):
         await ws.send(DENSE)
         await wait_all_tasks_blocked(0.001)
-        peer.assemble(await peer.frame())
+        peer.assemble(await peer.read_frame())
         woken = trio.Event()
 
         async def ping() -> None:
@@ -186,9 +193,9 @@ async def test_hooks_are_held_to_it_too(autojump_clock, transport):
         Large(), small=True, deflate=deflating("window"), sending=sending
     ) as site:
         peer = await dial(site)
-        await peer.send(TEXT, b"large")
-        assert peer.assemble(await peer.frame()) is None
+        await peer.send_message(TEXT, b"large")
+        assert peer.assemble(await peer.read_frame()) is None
         await wait_all_tasks_blocked(0.001)
-        await peer.write(PING, b"?")
+        await peer.send(Frame(PING, b"?"))
         await wait_all_tasks_blocked(0.001)
         assert await read_whole(peer) == (DENSE, [])

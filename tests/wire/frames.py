@@ -142,7 +142,7 @@ def unmasked(*frames: Frame) -> bytes:
     return b"".join(frame.encode() for frame in frames)
 
 
-def cut(data: bytes, size: int) -> list[bytes]:
+def split(data: bytes, size: int) -> list[bytes]:
     """Return ``data`` in parts of ``size`` bytes, at least one."""
     return [data[at : at + size] for at in range(0, len(data), size)] or [b""]
 
@@ -151,7 +151,7 @@ def three_ways(data: bytes) -> dict[str, list[bytes]]:
     """Return ``data`` in chunks: whole, byte by byte, and with a byte behind it."""
     return {
         "whole": [data],
-        "byte by byte": cut(data, 1) if data else [],
+        "byte by byte": split(data, 1) if data else [],
         "trailing": [data + data[:1]],
     }
 
@@ -170,7 +170,8 @@ class FrameReader:
         self.rsv = rsv
         # What is not a whole frame yet.
         self.buffer = bytearray()
-        self._within_message = False
+        # Whether a message has begun and not ended.
+        self.within_message = False
         self._closed = False
 
     def feed(self, data: bytes) -> None:
@@ -240,11 +241,11 @@ class FrameReader:
         # RFC 6455 5.5.1: MUST NOT send any more data frames after a Close
         _check(not self._closed, "a data frame behind a Close")
         # RFC 6455 5.4: fragments MUST NOT be interleaved
-        _check((opcode == CONTINUATION) == self._within_message, "fragments are mixed")
-        if self._within_message:
+        _check((opcode == CONTINUATION) == self.within_message, "fragments are mixed")
+        if self.within_message:
             rsv &= ~RSV1  # RFC 7692 6.1: only the first fragment has it
         _check(not frame.rsv & ~rsv, f"reserved bits are set: {frame.rsv:03b}")
-        self._within_message = not frame.fin
+        self.within_message = not frame.fin
 
 
 def _check(right: bool, problem: str) -> None:

@@ -19,9 +19,10 @@ from tests.wire.frames import (
     Frame,
     TornError,
     WireError,
-    cut,
+    close,
     fragments,
     ping,
+    split,
 )
 from tests.wire.messages import Message, MessageReader
 
@@ -64,6 +65,11 @@ class Peer:
         """What was received and not read yet."""
         return self._messages.frames.buffer
 
+    @property
+    def within_message(self) -> bool:
+        """Whether a message was read in part."""
+        return self._messages.frames.within_message
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -85,7 +91,7 @@ class Peer:
 
     async def send_slowly(self, *items: Frame | bytes, size: int = 1) -> None:
         """Send frames in writes of ``size`` bytes, each of which can be read alone."""
-        for part in cut(self.encode(*items), size):
+        for part in split(self.encode(*items), size):
             await self.stream.send_all(part)
             for _ in range(2):
                 await trio.lowlevel.checkpoint()
@@ -138,6 +144,10 @@ class Peer:
             early: What to send in the same write, before there is an answer.
         """
         await self.send(http.upgrade_request(*fields, target=target), early)
+        return await self.read_response()
+
+    async def read_response(self) -> bytes:
+        """Read the head of a response; a 101 is checked, and taken at its word."""
         head = await self.read_head()
         if head.startswith(b"HTTP/1.1 101 "):
             if http.field(head, "Sec-WebSocket-Accept") != http.WEBSOCKET_ACCEPT:
@@ -273,7 +283,7 @@ class Peer:
     def pack(self, opcode: int, payload: bytes, size: int | None = None) -> list[Frame]:
         """Return a compressed message, in frames of at most ``size`` bytes."""
         data = self.deflate(payload)
-        return fragments(opcode, cut(data, size or len(data) or 1), RSV1)
+        return fragments(opcode, split(data, size or len(data) or 1), RSV1)
 
     async def send_message(
         self, opcode: int, payload: bytes, size: int | None = None
@@ -286,6 +296,14 @@ class Peer:
     async def send_eof(self) -> None:
         """Close the sending side (FIN); what comes can still be read."""
         await self.stream.send_eof()
+
+    async def finish(self, code: int = 1000) -> list[Frame]:
+        """Send a Close and end in good order; return what still comes."""
+        await self.send(close(code))
+        if not self._client:
+            # RFC 6455 7.1.1: the server closes TCP first
+            await self.send_eof()
+        return await self.read_frames()
 
     def is_open(self) -> bool:
         """Return whether the other side has neither sent, closed nor reset by now."""
