@@ -231,6 +231,22 @@ async def test_the_base_is_what_the_caller_of_the_server_had_set(
     assert [item is value for item in seen] == [True] * 3
 
 
+async def test_what_an_on_request_that_waits_sets_back_is_set_back(serve) -> None:
+    async def forget() -> None:
+        await trio.lowlevel.checkpoint()
+        user.set("eve")
+
+    def on_request(request):
+        user.set("ada")
+        return forget()
+
+    user.set("eve")  # what every connection begins with
+    server = await serve(Tell(), on_request=on_request)
+    async with await dial(server.port) as peer:
+        await peer.shake()
+        assert await say(peer, b"who") == b"eve"
+
+
 async def test_two_servers_share_nothing(serve) -> None:
     one, two = await serve(Tell()), await serve(Tell())
     async with await dial(one.port) as first, await dial(two.port) as second:

@@ -77,7 +77,6 @@ CIRCLES: dict[str, set[str]] = {
     },
     "_protocol": {"deflate", "handshake"},
     "_server": {"decision", "handshake"},
-    "_transport": {"contract", "memory"},
 }
 
 

@@ -45,7 +45,7 @@ HOT = (
     "_transport.wheel",
     "_transport._current",
     "_transport.contexts",
-    "_transport.memory",
+    "_transport.peak",
     "_transport.contract",
     "_transport.progress",
     "_transport.linger",

@@ -1,7 +1,7 @@
 cimport cython
 
 from trio_fastws._transport.contract cimport Owner, Dispatcher
-from trio_fastws._transport.memory cimport Peak
+from trio_fastws._transport.peak cimport Peak
 from trio_fastws._transport.wheel cimport Timer
 
 # Numbers of the module as C has them: not seen from Python.

@@ -31,7 +31,8 @@ from typing import TYPE_CHECKING, Any
 from trio_fastws._protocol.deflate.context import INFLATED_STEP
 from trio_fastws._transport.contract import Owner
 from trio_fastws._transport.logs import log
-from trio_fastws._transport.memory import WORTH_GIVING_BACK, Peak, give_back
+from trio_fastws._transport.memory import give_back
+from trio_fastws._transport.peak import WORTH_GIVING_BACK, Peak
 from trio_fastws._transport.wheel import Timer
 
 if TYPE_CHECKING:

@@ -1,4 +1,3 @@
-# cython: annotation_typing=False
 """How much freed memory the allocator keeps, and when the rest goes back to the system.
 
 For glibc only (mmap threshold and malloc_trim); elsewhere nothing is done. Keeping some
@@ -8,26 +7,17 @@ busy hour.
 
 from __future__ import annotations
 
-import math
 import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import trio
 
-from .wheel import Timer
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .contract import Dispatcher
-
 # The mmap threshold: blocks below stay in the heap, which keeps twice as much of them.
 KEPT_FREE = 8 * 2**20
-# When the memory that is held has fallen by so much for so long, trimming is worth a
-# thread and a walk through the heap.
-WORTH_GIVING_BACK = 32 * 2**20
-GIVE_BACK_SECONDS = 1.0
 
 
 @cache
@@ -65,45 +55,3 @@ def give_back() -> None:
     trim = _find_trim()
     if trim is not None:
         trio.lowlevel.start_thread_soon(lambda: trim(0), lambda _: None)
-
-
-class Peak(Timer):
-    """The most that was held, and whether freed memory is to be given back.
-
-    Attributes:
-        held: Now.
-        most: Since memory was given back.
-        recent: Since it was planned to be.
-        planned: When that will be; ``math.inf`` if it is not.
-    """
-
-    __slots__ = ("_dispatcher", "held", "most", "planned", "recent")
-
-    def __init__(self, dispatcher: Dispatcher) -> None:
-        self._init_timer()
-        self._dispatcher: Dispatcher = dispatcher
-        self.held: int = 0
-        self.most: int = 0
-        self.recent: int = 0
-        self.planned: float = math.inf
-
-    def plan(self) -> None:
-        """Plan to give memory back: much less is held than the most."""
-        if self.planned == math.inf:
-            self.recent = self.held
-            self.planned = self._dispatcher.time() + GIVE_BACK_SECONDS
-            self._dispatcher.schedule(self, self.planned)
-
-    def _on_deadline(self, now: float) -> float:
-        """See `Timer._on_deadline`."""
-        if now < self.planned:
-            return self.planned
-        self.planned = math.inf
-        # Unless as much was held again meanwhile: then it is in use.
-        if self.most - self.recent >= WORTH_GIVING_BACK:
-            self.most = self.recent
-            give_back()
-        if self.most - self.held >= WORTH_GIVING_BACK:
-            self.recent = self.held
-            self.planned = now + GIVE_BACK_SECONDS
-        return self.planned

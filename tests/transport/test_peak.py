@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from trio_fastws._transport import memory
+from trio_fastws._transport import peak as peaks
 from trio_fastws._transport.contract import Dispatcher
 
 MiB = 2**20
@@ -22,21 +22,21 @@ class Clock:
 @pytest.fixture
 def given(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     times: list[float] = []
-    monkeypatch.setattr(memory, "give_back", lambda: times.append(len(times)))
+    monkeypatch.setattr(peaks, "give_back", lambda: times.append(len(times)))
     return times
 
 
-def hold(peak: memory.Peak, held: int) -> None:
+def hold(peak: peaks.Peak, held: int) -> None:
     # As a budget tells it.
     peak.held = held
     peak.recent = max(peak.recent, held)
     peak.most = max(peak.most, held)
-    if peak.most - held >= memory.WORTH_GIVING_BACK:
+    if peak.most - held >= peaks.WORTH_GIVING_BACK:
         peak.plan()
 
 
 def test_what_was_freed_is_given_back_a_second_later(given: list[float]) -> None:
-    peak = memory.Peak(Dispatcher(Clock()))
+    peak = peaks.Peak(Dispatcher(Clock()))
     hold(peak, 100 * MiB)
     hold(peak, 80 * MiB)
     assert peak.planned == math.inf  # it is not worth it
@@ -49,7 +49,7 @@ def test_what_was_freed_is_given_back_a_second_later(given: list[float]) -> None
 
 
 def test_what_is_held_again_within_a_second_is_in_use(given: list[float]) -> None:
-    peak = memory.Peak(Dispatcher(Clock()))
+    peak = peaks.Peak(Dispatcher(Clock()))
     for _ in range(3):
         hold(peak, 100 * MiB)
         hold(peak, 0)
@@ -65,7 +65,7 @@ def test_what_is_held_again_within_a_second_is_in_use(given: list[float]) -> Non
 def test_what_is_freed_little_by_little_is_given_back_to_the_last(
     given: list[float],
 ) -> None:
-    peak = memory.Peak(Dispatcher(Clock()))
+    peak = peaks.Peak(Dispatcher(Clock()))
     for held in (300, 250, 200, 0):
         hold(peak, held * MiB)
     assert peak._on_deadline(101) == 102
