@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from tests.wire import (
+    CLOSE,
+    MASKING_KEY,
+    Frame,
+    binary,
+    close,
+    continuation,
+    ping,
+    pong,
+    text,
+)
+
 from .script import LIMIT, Case, closes, echoes, fails, hear, say
-from .wire import CLOSE, Frame, binary, close, more, ping, pong, text
 
 SIZES = (0, 1, 125, 126, 127, 128, 65535, 65536)
 
@@ -16,7 +27,7 @@ def framing() -> list[Case]:
             (f"1.2 binary of {size}", echoes(binary(b"\xfe" * size))),
         ]
     for size, form in ((0, 16), (125, 16), (0, 64), (126, 64), (65535, 64)):
-        frame = Frame(2, b"x" * size, form=form)
+        frame = Frame(2, b"x" * size, length_bits=form)
         cases.append((f"1.3 length {size} in {form} bits", [say(frame), fails(1002)]))
     return cases
 
@@ -30,8 +41,8 @@ def masking() -> list[Case]:
 
 
 async def WRONG_MASK(play) -> None:  # noqa: N802 - a step like the others
-    masks = play.tester._is_client
-    await play.tester.say(Frame(1, b"Hello", mask=not masks))
+    wrong = None if play.tester.client else MASKING_KEY
+    await play.say(text("Hello").encode(wrong))
 
 
 HELLO = echoes(text("Hello"))
@@ -95,19 +106,29 @@ def opcodes() -> list[Case]:
 
 
 def fragments() -> list[Case]:
-    one, two = text("frag1", False), more("frag2")
+    one, two = text("frag1", False), continuation("frag2")
     both = hear(text("frag1frag2"))
-    five = [text("1", False), *[more(f"{i}", False) for i in range(2, 5)], more("5")]
+    five = [
+        text("1", False),
+        *[continuation(f"{i}", False) for i in range(2, 5)],
+        continuation("5"),
+    ]
     between = [frame for f in five[:-1] for frame in (f, ping(f.payload))] + five[4:]
     answers = [pong(f.payload) for f in five[:-1]]
-    lone, lone_open = more("lone"), more("lone", False)
+    lone, lone_open = continuation("lone"), continuation("lone", False)
     return [
-        ("5.1 ping in fragments", [say(Frame(9, b"1", False), more("2")), F]),
-        ("5.2 pong in fragments", [say(Frame(10, b"1", False), more("2")), F]),
-        ("5.2 close in fragments", [say(Frame(8, b"\x03", False), more("2")), F]),
+        ("5.1 ping in fragments", [say(Frame(9, b"1", False), continuation("2")), F]),
+        ("5.2 pong in fragments", [say(Frame(10, b"1", False), continuation("2")), F]),
+        (
+            "5.2 close in fragments",
+            [say(Frame(8, b"\x03", False), continuation("2")), F],
+        ),
         ("5.3 text in two", [say(one, two), both]),
         ("5.4 text in two writes", [say(one), say(two), both]),
-        ("5.5 binary in two", [say(binary(b"1", False), more("2")), HEAR_BINARY]),
+        (
+            "5.5 binary in two",
+            [say(binary(b"1", False), continuation("2")), HEAR_BINARY],
+        ),
         ("5.6 ping between", [say(one, ping(b"?"), two), hear(pong(b"?")), both]),
         ("5.7 pong between", [say(one, pong(b"?"), two), both]),
         ("5.8 ping answered at once", [say(one, ping()), hear(pong()), say(two), both]),
@@ -121,9 +142,15 @@ def fragments() -> list[Case]:
         ("5.18 binary in text", [say(one, binary(b"frag2", False)), F]),
         ("5.19 five, pings between", [say(*between), hear(*answers, text("12345"))]),
         ("5.20 five writes", [*map(say, five), hear(text("12345"))]),
-        ("5.21 empty first", [say(text("", False), more("x")), hear(text("x"))]),
-        ("5.22 empty last", [say(text("x", False), more("")), hear(text("x"))]),
-        ("5.23 all empty", [say(text("", False), more("", False), more("")), EMPTY]),
+        (
+            "5.21 empty first",
+            [say(text("", False), continuation("x")), hear(text("x"))],
+        ),
+        ("5.22 empty last", [say(text("x", False), continuation("")), hear(text("x"))]),
+        (
+            "5.23 all empty",
+            [say(text("", False), continuation("", False), continuation("")), EMPTY],
+        ),
         ("5.24 close between", [say(one, close(1000)), closes(1000)]),
     ]
 
@@ -148,7 +175,7 @@ def closing() -> list[Case]:
         ("7.1.4 text after close", [say(close(), text("x")), closes(1000)]),
         (
             "7.1.5 close between fragments",
-            [say(text("x", False), close(), more("y")), closes(1000)],
+            [say(text("x", False), close(), continuation("y")), closes(1000)],
         ),
         (
             "7.1.6 much, close, ping",
@@ -179,8 +206,8 @@ def limits() -> list[Case]:
         ]
     for size in (64, 1024, 16384):
         parts = [most[:size]] * (65536 // size)
-        middle = [more(part, False) for part in parts[1:-1]]
-        whole = [binary(parts[0], False), *middle, more(parts[-1])]
+        middle = [continuation(part, False) for part in parts[1:-1]]
+        whole = [binary(parts[0], False), *middle, continuation(parts[-1])]
         cases.append(
             (f"9.4 parts of {size}", [say(*whole), hear(binary(most[:65536]))])
         )
@@ -191,16 +218,16 @@ def limits() -> list[Case]:
         ("9.9 one byte too many", [say(Frame(2, length=LIMIT + 1)), over]),
         ("9.9 one byte too many, text", [say(Frame(1, length=LIMIT + 1)), over]),
         ("9.9 it and all its bytes", [say(Frame(2, most + b"x")), over]),
-        ("9.9 over it in parts", [say(binary(most, False), more("x")), over]),
+        ("9.9 over it in parts", [say(binary(most, False), continuation("x")), over]),
         (
             "9.9 at it in parts",
-            [say(binary(most, False), more("")), hear(binary(most))],
+            [say(binary(most, False), continuation("")), hear(binary(most))],
         ),
         ("9.9 length of 63 bits", [say(Frame(2, length=2**63 - 1)), over]),
         ("9.9 length of 64 bits", [say(Frame(2, length=2**63)), F]),
         (
             "9.9 no end of fragments",
-            [say(text("", False), *[more("", False)] * 9000), over],
+            [say(text("", False), *[continuation("", False)] * 9000), over],
         ),
         ("9.10 much behind a failure", [say(Frame(3), Frame(2, most)), F]),
         ("9.10 much behind a close", [say(close(), Frame(2, most)), closes(1000)]),
@@ -212,7 +239,9 @@ def automatic_fragments() -> list[Case]:
     payload = "*" * 65536
     parts = [payload[i : i + 1300] for i in range(0, 65536, 1300)]
     frames = [text(parts[0], False)]
-    frames += [more(part, i == len(parts) - 1) for i, part in enumerate(parts) if i]
+    frames += [
+        continuation(part, i == len(parts) - 1) for i, part in enumerate(parts) if i
+    ]
     return [
         ("10.1 text of 65536 in parts of 1300", [say(*frames), hear(text(payload))])
     ]

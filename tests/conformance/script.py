@@ -8,14 +8,23 @@ not with a reset, and who closed first (RFC 6455 7.1.1).
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import trio
 import trio.testing
 
+from tests.wire import (
+    CLOSE,
+    Frame,
+    Peer,
+    accept,
+    close,
+    dial as dial_raw,
+    port_of,
+    tcp_listener,
+)
 from trio_fastws import (
     ConnectionBroken,
     EventHandler,
@@ -25,21 +34,9 @@ from trio_fastws import (
     serve_websocket,
 )
 
-from .wire import CLOSE, Frame, RawPeer, close
-
 LIMIT = 2**20
 LIMITS = Limits(message_size=LIMIT)
 NO_PINGS = Timeouts(ping_interval=None)
-
-REQUEST = (
-    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
-    b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-    b"Sec-WebSocket-Version: 13\r\n\r\n"
-)
-RESPONSE = (
-    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-    b"Connection: Upgrade\r\nSec-WebSocket-Accept: KEY\r\n\r\n"
-)
 
 Step = Callable[["Play"], Awaitable[None]]
 Case = tuple[str, list[Step]]
@@ -48,35 +45,46 @@ Case = tuple[str, list[Step]]
 class Play:
     """One case on one connection."""
 
-    def __init__(self, tester: RawPeer, with_client: bool) -> None:
+    def __init__(self, tester: Peer, octets: bool) -> None:
         self.tester = tester
-        self._with_client = with_client
+        self._octets = octets
         self._over = False
+
+    async def say(self, *frames: Frame | bytes) -> None:
+        """Write frames: in one go, or in pieces that are read one by one."""
+        if not self._octets:
+            await self.tester.send(*frames)
+            return
+        data = self.tester.encode(*frames)
+        # It may have failed us already: what it said is in our buffer.
+        with suppress(trio.BrokenResourceError):
+            # Byte by byte as far as that is bearable.
+            await self.tester.send_slowly(data, size=1 if len(data) < 2048 else 997)
 
     async def run(self, steps: list[Step]) -> None:
         for step in steps:
             await step(self)
         if not self._over:
-            await self.tester.say(close(1000))
+            await self.say(close(1000))
             await self.closes(close(1000).payload)
 
     async def hears(self, expected: Frame) -> None:
-        frame = await self.tester.hear()
+        frame = await self.tester.read_frame()
         assert frame == expected, f"{_short(frame)} instead of {_short(expected)}"
 
     async def closes(self, payload: bytes) -> None:
         """Expect the answer to our Close, then the end of TCP in good order."""
         await self.hears(Frame(CLOSE, payload))
-        if self._with_client:
+        if not self.tester.client:
             # RFC 6455 7.1.1: a client waits for the server to close.
             await trio.testing.wait_all_tasks_blocked()
             assert self.tester.is_open(), "the client did not wait"
-            self.tester.close_sending()
+            await self.tester.send_eof()
         await self._ends()
 
     async def fails(self, code: int) -> None:
         """Expect to be failed with this code."""
-        frame = await self.tester.hear()
+        frame = await self.tester.read_frame()
         assert frame is not None, "the connection just ended"
         assert frame.opcode == CLOSE, _short(frame)
         assert frame.fin, "a Close without FIN"
@@ -87,7 +95,7 @@ class Play:
 
     async def _ends(self) -> None:
         self._over = True
-        frame = await self.tester.hear()
+        frame = await self.tester.read_frame()
         assert frame is None, f"{_short(frame)} after a Close"
         await self.tester.stream.aclose()
 
@@ -96,8 +104,8 @@ def _short(frame: Frame | None) -> str:
     return repr(frame)[:80]
 
 
-def say(*frames: Frame) -> Step:
-    return lambda play: play.tester.say(*frames)
+def say(*frames: Frame | bytes) -> Step:
+    return lambda play: play.say(*frames)
 
 
 def hear(*frames: Frame) -> Step:
@@ -137,22 +145,17 @@ async def echo(ws):
 @asynccontextmanager
 async def dialled(port: int, octets: bool):
     """Play on a connection to our server."""
-    sock = trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    await sock.connect(("127.0.0.1", port))
-    with sock:
-        tester = RawPeer(sock, True, octets)
-        await tester.shake_hands(REQUEST)
-        yield Play(tester, False)
+    async with await dial_raw(port) as tester:
+        assert (await tester.shake()).startswith(b"HTTP/1.1 101 ")
+        yield Play(tester, octets)
 
 
 @asynccontextmanager
-async def accepted(listener, octets: bool):
+async def accepted(listener: trio.SocketListener, octets: bool):
     """Play on the next connection of our client."""
-    sock, _ = await listener.accept()
-    with sock:
-        tester = RawPeer(sock, False, octets)
-        await tester.shake_hands(RESPONSE)
-        yield Play(tester, True)
+    async with await accept(listener) as tester:
+        await tester.welcome()
+        yield Play(tester, octets)
 
 
 async def serve(handler, task_status=trio.TASK_STATUS_IGNORED):
@@ -183,26 +186,18 @@ async def server_under_test(handler):
 
 
 @asynccontextmanager
-async def listening():
-    with trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-        await listener.bind(("127.0.0.1", 0))
-        listener.listen(8)
-        yield listener
-
-
-@asynccontextmanager
 async def client_under_test():
     """Give what has our client connect."""
 
     @asynccontextmanager
     async def connect(octets: bool):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(dial, listener.getsockname()[1])
+            nursery.start_soon(dial, port_of(listener))
             async with accepted(listener, octets) as play:
                 yield play
             # The client must end by itself now.
 
-    async with listening() as listener:
+    async with tcp_listener() as listener:
         yield connect
 
 

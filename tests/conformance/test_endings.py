@@ -9,10 +9,20 @@ import pytest
 import trio
 import trio.testing
 
+from tests.wire import (
+    CLOSE,
+    HEADERS,
+    Frame,
+    Peer,
+    binary,
+    close,
+    port_of,
+    tcp_listener,
+    text,
+)
 from trio_fastws import ConnectionBroken, Request, open_websocket, upgrade
 
-from .script import NO_PINGS, SUBJECTS, accepted, listening
-from .wire import CLOSE, Frame, RawPeer, binary, close, text
+from .script import NO_PINGS, SUBJECTS, accepted
 
 BAD = Frame(3)
 
@@ -38,23 +48,23 @@ class Client:
 async def failed(nursery, transport):
     """A client that has failed the connection, and its server."""
     client = Client()
-    async with listening() as listener:
-        nursery.start_soon(client.run, listener.getsockname()[1])
+    async with tcp_listener() as listener:
+        nursery.start_soon(client.run, port_of(listener))
         async with accepted(listener, octets=False) as play:
-            await play.tester.say(BAD)
+            await play.say(BAD)
             await trio.testing.wait_all_tasks_blocked()
             yield client, play.tester
 
 
 async def test_a_client_that_fails_waits_for_the_server_to_close(failed):
     client, tester = failed
-    await tester.say(binary(b"x" * 100_000))
+    await tester.send(binary(b"x" * 100_000))
     await trio.testing.wait_all_tasks_blocked()
     assert not client.left.is_set()
-    frame = await tester.hear()
+    frame = await tester.read_frame()
     assert frame.opcode == CLOSE
     assert frame.payload[:2] == b"\x03\xea"
-    assert await tester.hear() is None  # no reset
+    assert await tester.read_frame() is None  # no reset
     await tester.stream.aclose()
     await client.left.wait()
 
@@ -67,36 +77,29 @@ async def test_cancelled_it_does_not_wait(failed):
 
 async def test_an_upgraded_stream_gets_its_last_frame(nursery):
     ours, theirs = trio.testing.memory_stream_pair()
-    tester = RawPeer.over(theirs, is_client=True)
+    tester = Peer(theirs)
 
     async def run():
-        headers = [
-            ("Host", "localhost"),
-            ("Upgrade", "websocket"),
-            ("Connection", "Upgrade"),
-            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-            ("Sec-WebSocket-Version", "13"),
-        ]
-        async with upgrade(ours, Request("GET", "/", headers)) as ws:
+        async with upgrade(ours, Request("GET", "/", HEADERS)) as ws:
             with pytest.raises(ConnectionBroken) as caught:
                 await ws.receive()
             assert caught.value.close_code == 4000
             assert caught.value.close_reason == ""
 
     nursery.start_soon(run)
-    await tester.shake_hands(b"")
-    await tester.say(close(4000))
+    assert (await tester.read_response()).startswith(b"HTTP/1.1 101 ")
+    await tester.send(close(4000))
     await trio.testing.wait_all_tasks_blocked()
-    assert await tester.hear() == close(4000)
-    assert await tester.hear() is None
+    assert await tester.read_frame() == close(4000)
+    assert await tester.read_frame() is None
     await theirs.aclose()
 
 
 @pytest.mark.parametrize("subject", ["event-handler", "async-handler"])
 async def test_a_client_may_say_close_and_fin_at_once(subject, transport):
     async with SUBJECTS[subject]() as connect, connect(False) as play:
-        await play.tester.say(text("last words"), close(1000))
-        play.tester.close_sending()
+        await play.say(text("last words"), close(1000))
+        await play.tester.send_eof()
         if subject == "event-handler":
             await play.hears(text("last words"))
-        assert (await play.tester.hear_last()).opcode == CLOSE
+        assert (await play.tester.read_frames())[-1].opcode == CLOSE

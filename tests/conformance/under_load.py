@@ -15,8 +15,10 @@ from functools import partial
 
 import trio
 
+from tests.wire import port_of, tcp_listener
+
 from .cases import closing, fragments, limits, opcodes, pings, reserved_bits
-from .script import Echo, accepted, dial, dialled, echo, listening, serve
+from .script import Echo, accepted, dial, dialled, echo, serve
 from .utf8 import fail_fast, invalid
 
 FAMILIES = [pings, reserved_bits, opcodes, fragments, fail_fast, invalid]
@@ -54,13 +56,13 @@ def running(*arguments):
 async def play_all(seconds):
     failures, played = [], 0
     module = ["-m", "tests.conformance.under_load"]
-    async with listening() as listener:
+    async with tcp_listener() as listener:
         with ExitStack() as stack:
             subjects = {}
             for kind in HANDLERS:
                 process = stack.enter_context(running(*module, "serve", kind))
                 subjects[kind] = partial(dialled, int(process.stdout.readline()))
-            port = listener.getsockname()[1]
+            port = port_of(listener)
             stack.enter_context(running(*module, "dial", str(port)))
             subjects["client"] = partial(accepted, listener)
             for _ in range(BURNERS):

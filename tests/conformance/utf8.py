@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from tests.wire import MASKING_KEY, Frame, binary, continuation, text, xor
+
 from .script import Case, echoes, fails, hear, say
-from .wire import KEY, Frame, binary, more, text, xor
 
 GREEK = "κόσμε".encode()
 SURROGATE = b"\xed\xa0\x80"
@@ -52,8 +53,8 @@ INVALID = [
 def _in_bytes(payload: bytes) -> list[Frame]:
     # One frame for every byte.
     frames = [text(b"", False)]
-    frames += [more(payload[i : i + 1], False) for i in range(len(payload))]
-    return [*frames, more(b"")]
+    frames += [continuation(payload[i : i + 1], False) for i in range(len(payload))]
+    return [*frames, continuation(b"")]
 
 
 def valid() -> list[Case]:
@@ -67,7 +68,7 @@ def valid() -> list[Case]:
             ),
         ]
     for cut in range(1, len(MIXED)):
-        frames = text(MIXED[:cut], False), more(MIXED[cut:])
+        frames = text(MIXED[:cut], False), continuation(MIXED[cut:])
         cases.append((f"6.2 cut at {cut}", [say(*frames), H(MIXED)]))
     return cases
 
@@ -91,19 +92,22 @@ def invalid() -> list[Case]:
 def fail_fast() -> list[Case]:
     bad = fails(1007)
     over = b"\xf4\x90\x80\x80"
-    first, wrong = text(GREEK, False), more(over, False)
+    first, wrong = text(GREEK, False), continuation(over, False)
     whole = Frame(1, GREEK, length=1000)
 
     async def rest_of_frame(play) -> None:
         # More of the payload of the frame that `whole` began, still not its end.
-        masked = play.tester._is_client
-        data = xor(GREEK + over, KEY)[len(GREEK) :] if masked else over
-        await play.tester.stream.send_all(data)
+        masked = play.tester.client
+        data = xor(over, MASKING_KEY, len(GREEK)) if masked else over
+        await play.tester.send(data)
 
     return [
         # Nothing follows: only who looks at once can fail it.
         ("6.4.1 wrong in the second fragment", [say(first, wrong), bad]),
-        ("6.4.2 its second byte is enough", [say(first, more(over[:2], False)), bad]),
+        (
+            "6.4.2 its second byte is enough",
+            [say(first, continuation(over[:2], False)), bad],
+        ),
         ("6.4.3 wrong within a frame", [say(whole), rest_of_frame, bad]),
         ("6.4.4 first byte of a frame", [say(Frame(1, b"\xff", length=1000)), bad]),
         ("6.4.5 surrogate, two bytes", [say(text(SURROGATE[:2], False)), bad]),
@@ -111,11 +115,11 @@ def fail_fast() -> list[Case]:
         ("6.4.7 over all, within", [say(Frame(1, over[:2], length=9)), bad]),
         (
             "6.4.8 half a character may come",
-            [say(first), say(more(b"\xc3", False)), END],
+            [say(first), say(continuation(b"\xc3", False)), END],
         ),
     ]
 
 
 async def END(play) -> None:  # noqa: N802 - a step like the others
-    await play.tester.say(more(b"\x9f"))
+    await play.say(continuation(b"\x9f"))
     await play.hears(text(GREEK + "ß".encode()))
