@@ -30,13 +30,13 @@ async def main(url: str, texts: Sequence[str]) -> None:
     except trio.EndOfChannel:
         print("the server has closed the connection")
     except ConnectionBroken as error:
-        print(f"the server is gone: {error}")
+        print(f"connection lost: {error}")
     except HandshakeRefused as error:
-        print(f"this is no WebSocket: {error}")
+        print(f"not accepted: {error}")
     except OSError as error:
-        print(f"nobody there: {error}")
+        print(f"cannot connect: {error}")
     except trio.TooSlowError:
-        print("it takes too long")
+        print("timed out")
 
 
 if __name__ == "__main__":

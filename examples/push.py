@@ -20,9 +20,9 @@ import trio
 
 from trio_fastws import ConnectionBroken, EventHandler, Sending, Server, serve_websocket
 
-# Nobody wants an old price: for a receiver that is too slow, or pauses, a newer
-# one takes the place of what still waits. Little is out of reach in the kernel, too:
-# see `Sending.unsent_limit`.
+# An old price is of no use: for a receiver that is too slow, or pauses, a newer one
+# replaces the one that waits. The kernel holds little then, too: see
+# `Sending.unsent_limit`.
 LATEST = Sending(policy="drop_oldest", max_messages=1)
 
 
@@ -39,7 +39,7 @@ async def push(server: Server) -> None:
 
 
 async def main(port: int) -> None:
-    # No hooks: what the watchers say is of no interest. No task for each of them.
+    # Without hooks: messages of clients are ignored. There is no task for each client.
     handler = EventHandler()
     serve = partial(serve_websocket, handler, port, host="127.0.0.1", sending=LATEST)
     async with trio.open_nursery() as nursery:

@@ -26,8 +26,8 @@ from trio_fastws import (
     serve_websocket,
 )
 
-# A window, not a compressor for each connection: so all are given the same frame.
-DEFLATE = PerMessageDeflate(context="window")
+# With its default context, a window, all connections are sent the same frame.
+DEFLATE = PerMessageDeflate()
 
 
 async def push(server: Server) -> None:

@@ -169,7 +169,7 @@ async def test_a_handler_of_the_readme_lives(
 async def test_a_conversation_of_a_page_lives(
     serve, monkeypatch, no_errors_logged
 ) -> None:
-    names, _ = run_block(blocks("server.md")[3], monkeypatch)
+    names, _ = run_block(blocks("server.md")[4], monkeypatch)
     server = await serve(names["store"], listeners=[small_listener()])
 
     async def ask(*peers: Peer) -> None:

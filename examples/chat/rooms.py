@@ -11,26 +11,27 @@ from trio_fastws import ConnectionBroken, EventHandler, PreparedMessage, WebSock
 
 
 class Rooms(EventHandler):
-    """A room for each path, as long as somebody is in it."""
+    """A room for each name, as long as somebody is in it.
+
+    The session of a connection is the name of its room.
+    """
 
     def __init__(self) -> None:
-        self._rooms: defaultdict[str, set[WebSocket]] = defaultdict(set)
+        self._rooms: defaultdict[object, set[WebSocket]] = defaultdict(set)
 
     def on_open(self, ws: WebSocket) -> None:
-        """Let it into the room that its URL names."""
-        assert ws.request is not None  # it is there as long as `on_open` runs
-        ws.session = ws.request.path
+        """Join the room."""
         self._rooms[ws.session].add(ws)
 
     def on_message(self, ws: WebSocket, message: str | bytes) -> None:
-        """Pass it on to everybody in the room, its sender too."""
+        """Send it to all in the room, its sender too."""
         prepared = PreparedMessage(message)  # encoded once for the whole room
         for member in self._rooms[ws.session]:
             with suppress(ConnectionBroken, trio.ClosedResourceError):
                 member.send_nowait(prepared)
 
     def on_close(self, ws: WebSocket) -> None:
-        """Leave; an empty room goes."""
+        """Leave the room; an empty one is deleted."""
         room = self._rooms[ws.session]
         room.discard(ws)
         if not room:

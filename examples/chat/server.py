@@ -16,7 +16,7 @@ from pathlib import Path
 import trio
 from rooms import Rooms
 
-from trio_fastws import Request, Response, Sending, serve_websocket
+from trio_fastws import Accept, Request, Response, Sending, serve_websocket
 
 PAGE = Response(
     200,
@@ -25,11 +25,11 @@ PAGE = Response(
 )
 
 
-def on_request(request: Request) -> Response | None:
+def on_request(request: Request) -> Accept | Response:
     if request.path == "/":
         return PAGE
     if request.path.startswith("/rooms/"):
-        return None  # let it in
+        return Accept(session=request.path.removeprefix("/rooms/"))
     return Response(404, body="Not found. The page is at /.\n")
 
 
