@@ -96,7 +96,7 @@ def test_marked_twice_is_called_once(plain_dispatcher) -> None:
     assert owner.log == ["mark"]
 
 
-def test_put_off_twice_is_continued_once(plain_dispatcher) -> None:
+def test_deferred_twice_is_called_once(plain_dispatcher) -> None:
     owner = Recorder()
     plain_dispatcher.defer(owner)
     plain_dispatcher.defer(owner)
@@ -175,7 +175,7 @@ def test_tick_calls_the_timers_that_are_due(plain_dispatcher) -> None:
 
 
 @pytest.mark.parametrize("how", ["mark", "defer"])
-def test_asking_to_be_looked_at_unparks(plain_dispatcher, how) -> None:
+def test_marking_and_deferring_unpark(plain_dispatcher, how) -> None:
     unparked: list[str] = []
     plain_dispatcher.unpark = lambda: unparked.append(how)
     owner = Owner()

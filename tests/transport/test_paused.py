@@ -27,7 +27,7 @@ def paused(dispatcher, connect, tcp_pair):
     return owner, link, peer
 
 
-def look(dispatcher) -> int:
+def poll(dispatcher) -> int:
     """Return how many events the next looks at the kernel bring."""
     return sum(len(events_of(dispatcher)) for _ in range(LOOKS))
 
@@ -35,7 +35,7 @@ def look(dispatcher) -> int:
 def test_data_does_not_wake(dispatcher, paused) -> None:
     owner, link, peer = paused
     peer.send(b"waits")
-    assert look(dispatcher) == 0
+    assert poll(dispatcher) == 0
     link.want(True, False)
     dispatcher.turn()
     assert owner.data == b"waits"
@@ -44,24 +44,24 @@ def test_data_does_not_wake(dispatcher, paused) -> None:
 def test_fin_wakes_once(dispatcher, paused) -> None:
     _owner, _link, peer = paused
     peer.shutdown(socket.SHUT_WR)
-    assert look(dispatcher) == 1
+    assert poll(dispatcher) == 1
 
 
 def test_reset_wakes_once(dispatcher, paused) -> None:
     _owner, _link, peer = paused
     reset(peer)
-    assert look(dispatcher) == 1
+    assert poll(dispatcher) == 1
 
 
 def test_reset_after_fin_wakes_once_more(dispatcher, paused) -> None:
     owner, link, peer = paused
     peer.send(b"unread")
     peer.shutdown(socket.SHUT_WR)
-    assert look(dispatcher) == 1
+    assert poll(dispatcher) == 1
     link.write([b"nobody reads this"], 17)
     # Unread input makes the kernel reset at close.
     peer.close()
-    assert look(dispatcher) == 1
+    assert poll(dispatcher) == 1
     assert owner.log == []
 
 
@@ -85,7 +85,7 @@ def test_reset_is_reported_at_once_and_only_once(dispatcher, paused) -> None:
         assert dispatcher.turn() is False
     assert owner.log == ["hangup"]
     assert link.broken
-    assert look(dispatcher) == 0
+    assert poll(dispatcher) == 0
 
 
 def test_bytes_that_came_before_a_reset_are_still_readable(dispatcher, paused) -> None:
@@ -101,7 +101,7 @@ def test_bytes_that_came_before_a_reset_are_still_readable(dispatcher, paused) -
         dispatcher.turn()
     assert owner.data == b"before"
     assert len(owner.log) == 2
-    assert look(dispatcher) == 0
+    assert poll(dispatcher) == 0
 
 
 def test_a_fin_from_both_sides_is_no_reset(dispatcher, paused) -> None:
@@ -113,7 +113,7 @@ def test_a_fin_from_both_sides_is_no_reset(dispatcher, paused) -> None:
         dispatcher.turn()
     assert owner.log == []
     assert not link.broken
-    assert look(dispatcher) == 0
+    assert poll(dispatcher) == 0
 
 
 def test_after_the_end_nothing_wakes_any_more(dispatcher, connect, tcp_pair) -> None:
@@ -121,9 +121,9 @@ def test_after_the_end_nothing_wakes_any_more(dispatcher, connect, tcp_pair) -> 
     peer.shutdown(socket.SHUT_WR)
     dispatcher.turn()
     assert owner.log == ["eof"]
-    assert look(dispatcher) == 0
+    assert poll(dispatcher) == 0
     reset(peer)
-    assert look(dispatcher) <= 1
+    assert poll(dispatcher) <= 1
 
 
 def test_writing_after_a_hangup_forgets(dispatcher, paused) -> None:

@@ -110,7 +110,7 @@ def test_edge_triggered_events_survive_the_end_of_a_turn(
     assert events_of(dispatcher) == []
 
 
-def test_more_links_than_one_look_brings_are_all_served(dispatcher, connect) -> None:
+def test_more_links_than_one_poll_brings_are_all_served(dispatcher, connect) -> None:
     owners = []
     for _ in range(MAX_EVENTS + 10):
         owner, _link, peer = connect()
@@ -124,7 +124,7 @@ def test_more_links_than_one_look_brings_are_all_served(dispatcher, connect) -> 
     assert all((owner.data, owner.log) == (b"x", ["eof"]) for owner in owners)
 
 
-def test_a_turn_looks_again_until_nothing_comes(
+def test_a_turn_polls_until_nothing_comes(
     dispatcher, connect, unix_pair, stopwatch
 ) -> None:
     ours, theirs = unix_pair()
@@ -159,7 +159,7 @@ def test_a_turn_that_woke_a_task_ends_to_let_it_run(
     assert dispatcher.woken is False
 
 
-def test_input_that_was_put_off_ends_the_turn(dispatcher, connect, stopwatch) -> None:
+def test_deferred_input_ends_the_turn(dispatcher, connect, stopwatch) -> None:
     # The stopwatch stands still: a link with more to read, which nobody may
     # read now, would keep this turn busy for ever.
     class Slow(Recorder):

@@ -64,7 +64,7 @@ class Owner(Timer):
         self._init_timer()
         # The context variables that the user's functions have set; None: none.
         self._context: Context | None = None
-        # Where it stands in the list of whoever keeps it; -1: in none.
+        # Its index in the list of all connections; -1: it is in none.
         self._place: int = -1
         self._link: Link | None = None
         # Whether `_get_buffer` is to be asked before the next read.
@@ -151,7 +151,7 @@ class Link:
 
         Args:
             parts: Bytes in order, which together are ``size`` long.
-            size: The sum of the lengths, so that nobody counts twice.
+            size: The sum of their lengths, which the caller knows already.
 
         Returns:
             Fewer than ``size`` when the peer does not read fast enough (backpressure):
@@ -199,7 +199,7 @@ class Link:
         return 0
 
     def is_lost(self) -> bool:
-        """Return whether what is not acknowledged seems to reach nobody."""
+        """Return whether the system retransmits in vain what is unacknowledged."""
         return self.unacknowledged() > 0
 
     def acknowledged(self, on_the_way: bool = False) -> int:

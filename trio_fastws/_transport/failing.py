@@ -1,6 +1,6 @@
 """What a bug or a broken stream costs: the connection in which it shows, and no more.
 
-Owns what happens when a method of an owner has raised what nobody expected. It is
+Owns what happens when a method of an owner raises an unexpected exception. It is
 logged with its traceback; the loop that serves all others goes on. What is not an
 `Exception` is never caught.
 """

@@ -130,7 +130,7 @@ class Loop:
 
     @enable_ki_protection
     def _wake(self) -> None:
-        # Whoever marks something calls it. A turn comes soon; to ask again is needless.
+        # Called when something is marked. A turn comes soon: no second call is needed.
         self._dispatcher.unpark = None
         if self._sleeper is not None:
             reschedule(self._sleeper, READY)
