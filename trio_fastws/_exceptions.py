@@ -1,9 +1,9 @@
 """What a caller can catch. Everything else is one of trio's own exceptions.
 
-A caller has few reactions: the connection is gone (`ConnectionBroken`), the
-server said no (`HandshakeRefused`), the URL is wrong (`InvalidURL`, from the
-protocol floor). A clean end is `trio.EndOfChannel`, our own close is
-`trio.ClosedResourceError`. All of ours can be pickled and copied, with what they say.
+One class for each thing that a caller can react to: the connection is lost
+(`ConnectionBroken`), the server refused (`HandshakeRefused`), the URL is wrong
+(`InvalidURL`, of the protocol). A clean end is `trio.EndOfChannel`, our own close is
+`trio.ClosedResourceError`. Ours can be pickled and copied with their attributes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from trio_fastws._protocol.handshake.response import Response
 
 Error = TypeVar("Error", bound=Exception)
-# Where an exception says which connection's end it tells.
+# Attribute of an exception that reports the end of a connection: its number.
 _ENDED = "_trio_fastws_ended"
 
 
@@ -54,25 +54,25 @@ class HandshakeRefused(Exception):  # noqa: N818 - it is the server's answer
         self.response = response
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Made anew from `args` alone it would lack the answer, in another process.
+        # Unpickled from `args` alone it would lack the response.
         message = self.args[0]
         return type(self), (message, self.response), vars(self)
 
 
 def telling_end(error: Error, connection: int) -> Error:
-    """Return ``error``, which from now on says which connection's end it tells."""
+    """Return ``error``, marked as the report of the end of that connection."""
     vars(error)[_ENDED] = connection
     return error
 
 
 def tells_end(error: BaseException, connection: int, gone: bool) -> bool:
-    """Return whether an exception only tells that a connection is over.
+    """Return whether an exception only reports that a connection is over.
 
     Args:
-        error: What user's code let pass; all members of a group must tell it.
+        error: What the user's code did not catch; of a group, all members must.
         connection: Its number.
-        gone: Whether the peer has ended it. Then what the user has tied to it
-            (a stream, a memory channel) ends with it, and says so in trio's words.
+        gone: Whether the peer has ended it. Then what the user has tied to it (a
+            stream, a memory channel) ends with it, and raises trio's exceptions.
     """
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)

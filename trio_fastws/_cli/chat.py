@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 NAME_LENGTH = 32
 TEXT_LENGTH = 2000
 
-# Nobody waits for a slow receiver: it is closed with 1008 once so many bytes wait,
+# A slow receiver holds up no one: it is closed with 1008 once so many bytes wait,
 # about a hundred messages of the greatest length. The page reconnects by itself.
 SENDING = Sending(policy="close", high_water=512 * 1024)
 

@@ -167,7 +167,7 @@ async def _listen_on_path(path: str) -> AsyncGenerator[trio.SocketListener, None
 
 
 def _is_left_over(path: str) -> bool:
-    # The socket file of a server that was killed: nobody listens behind it.
+    # The socket file of a server that was killed: connections are refused.
     if not stat.S_ISSOCK(os.stat(path).st_mode):
         return False
     with socket.socket(socket.AF_UNIX) as probe:

@@ -69,15 +69,15 @@ async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
         limits: What the server may make us hold; see `Limits`.
         timeouts: How long to wait for it; see `Timeouts`.
         sending: What happens to messages if it is slow; see `Sending`.
-        deflate: Offer to compress messages; see `PerMessageDeflate`. Whether
-            the server does so too, `WebSocket.deflate` tells.
+        deflate: Offer to compress messages; see `PerMessageDeflate`.
+            `WebSocket.deflate` is None if the server does not.
 
     Raises:
         InvalidURL: ``url`` is not a WebSocket URL.
         OSError: The host is unknown, or the server cannot be reached.
         ssl.SSLError: Its certificate is not trusted (as the cause of a
             `trio.BrokenResourceError`).
-        HandshakeRefused: It answered, but not with a good 101. Told at once when
+        HandshakeRefused: It answered, but not with a good 101. Raised as soon as
             the answer is complete, at the latest a second after its head.
         trio.TooSlowError: All that took more than `Timeouts.handshake`.
     """

@@ -73,7 +73,7 @@ class Connecting(Owner):
             handshake: Whose request is sent.
             negotiator: Of compression; None without it.
             target: What is asked for, for logs.
-            seconds: How long all of it may take; whoever waits for it has the deadline.
+            seconds: How long all of it may take; the caller has the deadline.
         """
         super().__init__()
         self._context = trio.lowlevel.current_task().context

@@ -77,7 +77,7 @@ class Negotiator:
         self._agreements = shared.agreements
         self._pools = shared.pools
         # Many servers, most of those in Go, cannot limit their window, and a client
-        # that asks for it has to refuse them: it asks only if it was told to.
+        # that asks for it has to refuse them: it asks only if the options say so.
         default_bits = DEFAULT_BITS if role == Role.SERVER else MAX_BITS
         self.wanted: DeflateParameters = DeflateParameters(
             not options.server_context_takeover,

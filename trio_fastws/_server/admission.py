@@ -71,7 +71,7 @@ class Admission:
         start_handler: Callable[[WebSocket], None] | None,
         spawn: Callable[..., None],
     ) -> None:
-        """Begin with nobody.
+        """Start without handshakes.
 
         Args:
             config: What the server was asked for.
@@ -93,7 +93,7 @@ class Admission:
         self.negotiator: Negotiator | None = negotiator
         self.start_handler: Callable[[WebSocket], None] | None = start_handler
         self.spawn: Callable[..., None] = spawn
-        # Ordered ones give their oldest without a search, however many left before it.
+        # Ordered: the oldest is found without a search, however many left before it.
         self.heads: OrderedDict[Any, None] = OrderedDict()
         self.deciding: OrderedDict[Any, None] = OrderedDict()
         self.answers: OrderedDict[Any, None] = OrderedDict()
@@ -103,15 +103,15 @@ class Admission:
         self.closed: bool = False
 
     def handshakes(self) -> list[Any]:
-        """Return the handshakes that nobody has decided."""
+        """Return the handshakes that are not decided yet."""
         return [*self.heads, *self.deciding]
 
     def enter(self, handshake: Any) -> None:
-        """Add a new connection; the oldest makes room if there are too many.
+        """Add a new connection; if there are too many, close the oldest.
 
-        So whoever comes is heard at once, however many others say nothing. The most
-        numerous kind loses one: of silent peers, or of those that had their answer. Who
-        waits for a decision is the last to go.
+        So a new client is served at once, however many others are silent. The longest
+        queue loses its oldest: of silent peers, or of those that had their answer.
+        Those that wait for a decision go last.
         """
         if self._count() >= self.most_pending:
             # Its request may be there already, on a server that is busy.

@@ -1,9 +1,9 @@
 # cython: annotation_typing=False
 """HTTP answers on their way: refused handshakes, and pages of `on_request`.
 
-Owns a connection from the decision to its end. Whoever reads steadily gets all of
-an answer, however long that takes; whose system takes nothing for
-`Timeouts.write_stall` is given up. Knows no request and no reason.
+Owns a connection from the decision to its end. A client that reads steadily gets all of
+an answer, however long that takes; one whose system acknowledges nothing for
+`Timeouts.write_stall` is given up. Does not know requests and reasons.
 """
 
 from __future__ import annotations

@@ -281,7 +281,7 @@ def open_socket(admission: Admission, fd: int) -> None:
         SocketLink(dispatcher, handshake, fd)
     except OSError as error:
         # This one connection is refused, the others live.
-        # The descriptor is closed, and nobody knows the peer any more.
+        # The descriptor is closed: the peer's address cannot be asked for any more.
         log(logging.ERROR, None, "cannot watch a connection: %s", error.strerror)
         handshake.close()
         return

@@ -1,9 +1,8 @@
 """The tasks of a server, in groups that are cancelled one after the other.
 
-To cancel thousands of tasks in one go keeps everybody else waiting: trio reschedules
-them all, and runs them all before it looks at anything else. So there is a nursery for
-every hundred or so, and others have their turn in between. A group ends with its last
-task.
+Cancelling thousands of tasks at once blocks all other tasks: trio reschedules them all,
+and runs them all in one batch. So there is a nursery for every hundred or so, and other
+tasks run in between. A group ends with its last task.
 """
 
 from __future__ import annotations
@@ -57,8 +56,8 @@ class Handlers:
                 group = _Group(nursery, scope)
                 group.keep()
                 task_status.started(group)
-                # Whoever is cancelled already does not get this group, and nobody
-                # would end it: no shield before that is known.
+                # If the caller is cancelled already, it does not get this group, and
+                # could not end it: so no shield before that is known.
                 await trio.lowlevel.checkpoint_if_cancelled()
                 scope.shield = True
                 self._groups.append(group)

@@ -177,7 +177,7 @@ class Server:
         try:
             await loop.run(self._links)
         finally:
-            # A hook raised SystemExit, or the like: nobody else ends that wait.
+            # A hook raised SystemExit, or the like: nothing else ends that wait.
             if self.shared.emptied is not None:
                 self.shared.emptied.set()
 
@@ -209,7 +209,7 @@ async def run_server(
                 server = Server(config, negotiator, dispatcher, nursery, links)
                 await server._serve(loop, listeners, task_status)  # noqa: SLF001 - no user's
             finally:
-                # Shielded: nobody else would end it.
+                # Shielded: nothing else would end it.
                 links_scope.cancel()
     finally:
         dispatcher.close()

@@ -83,8 +83,8 @@ async def upgrade(  # noqa: PLR0913 - one connection, its parts grouped
         deflate: As for `serve_websocket`.
 
     Raises:
-        HandshakeError: The request cannot be accepted. The client was told so
-            on the stream, which is closed.
+        HandshakeError: The request cannot be accepted. The refusal was sent on the
+            stream, which is closed.
         ValueError: ``early`` is larger than one read, or a header is malformed or one
             that the handshake writes itself.
     """
@@ -105,7 +105,7 @@ async def upgrade(  # noqa: PLR0913 - one connection, its parts grouped
             check_origin(request, origins)
     except HandshakeError as error:
         async with owning(stream):
-            # A client that is gone need not be told.
+            # The client may be gone.
             with suppress(trio.BrokenResourceError):
                 await stream.send_all(encode_response(refuse(error)))
         raise
