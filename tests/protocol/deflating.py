@@ -6,21 +6,25 @@ import zlib
 from collections.abc import Iterable
 from typing import Any
 
-from tests.protocol.wire import (
+from tests.protocol.support import COMPRESSED, ROOM, plain
+from tests.wire import (
     BINARY,
     CONTINUATION,
-    ROOM,
+    FULL,
+    MASKING_KEY,
+    RSV1,
     TEXT,
-    for_role,
-    plain,
+    Way,
+    fragments,
     three_ways,
 )
-from tests.protocol.zlib_peer import FULL, RSV1, Message, Way
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.deflate.agreement import Agreement
 from trio_fastws._protocol.deflate.negotiation import DeflateParameters
 from trio_fastws._protocol.endpoint import Endpoint
 from trio_fastws._protocol.events import WORKING
+
+Message = str | bytes
 
 
 def as_bytes(message: Message) -> bytes:
@@ -79,17 +83,8 @@ def cut(data: bytes, sizes: Iterable[int]) -> list[bytes]:
 
 def frames(role: Role, opcode: int, payloads: list[bytes]) -> list[bytes]:
     """Return a compressed message to ``role``, in as many frames as payloads."""
-    last = len(payloads) - 1
-    return [
-        for_role(
-            role,
-            CONTINUATION if i else opcode,
-            payload,
-            fin=i == last,
-            rsv=0 if i else 4,
-        )
-        for i, payload in enumerate(payloads)
-    ]
+    key = MASKING_KEY if role else None
+    return [part.encode(key) for part in fragments(opcode, payloads, RSV1)]
 
 
 def message_of(role: Role, opcode: int, payload: bytes, *sizes: int) -> bytes:
@@ -148,7 +143,7 @@ def send(
         opcode = CONTINUATION if i else opcode_of(message)
         size = sum(map(len, parts))
         added = endpoint.encode(
-            opcode | (RSV1 if compress else 0),
+            opcode | (COMPRESSED if compress else 0),
             payload,
             i == len(payloads) - 1,
             parts,

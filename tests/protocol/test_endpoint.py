@@ -6,22 +6,25 @@ from typing import Any
 
 import pytest
 
-from tests.protocol.wire import (
-    BINARY,
-    CLOSE,
-    CONTINUATION,
-    PING,
-    PONG,
-    TEXT,
+from tests.protocol.support import (
     check,
     events,
     failure,
     for_role,
     frame,
     lend,
-    parse,
     plain,
     receive,
+)
+from tests.wire import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    Frame,
+    parse,
     three_ways,
 )
 from trio_fastws._protocol.codes import Opcode, Role
@@ -70,9 +73,7 @@ def test_a_client_answers_with_a_masked_close() -> None:
         Endpoint(Role.CLIENT), for_role(Role.CLIENT, CLOSE, GOODBYE)
     )
     assert event == ["Close", 1000, "bye"]
-    ((opcode, fin, payload, key),) = parse(reply)
-    assert (opcode, fin, payload) == (CLOSE, True, GOODBYE)
-    assert key is not None
+    assert parse(reply, masked=True) == [Frame(CLOSE, GOODBYE)]
 
 
 def test_a_close_that_answers_ours_is_not_answered() -> None:
@@ -196,9 +197,8 @@ def test_a_pong_that_nobody_asked_for_is_no_error() -> None:
 def test_must_not_send_more_than_125_bytes(role: Role) -> None:
     endpoint = Endpoint(role)
     for encode, opcode in ((endpoint.encode_ping, PING), (endpoint.encode_pong, PONG)):
-        ((found, fin, payload, _),) = parse(encode(bytes(125)))
-        assert (found, fin, payload) == (opcode, True, bytes(125))
-        assert parse(encode())[0][2] == b""
+        assert parse(encode(bytes(125))) == [Frame(opcode, bytes(125))]
+        assert parse(encode()) == [Frame(opcode)]
         with pytest.raises(ValueError, match="126 bytes is over the 125"):
             encode(bytes(126))
 
@@ -258,7 +258,7 @@ def test_a_longest_reason_fits_into_the_close() -> None:
     second = frame(CONTINUATION, length=2**63 - 1)
     ((kind, code, reason, reply),) = receive(endpoint, first, second)
     assert (kind, code) == ("Failure", 1009)
-    assert parse(reply)[0][2][2:].decode() == reason
+    assert parse(reply)[0].payload[2:].decode() == reason
 
 
 # --- a pair without a network ------------------------------------------------

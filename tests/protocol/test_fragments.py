@@ -7,8 +7,15 @@ import random
 import pytest
 
 from tests.protocol.deflating import agreed
-from tests.protocol.wire import BINARY, CONTINUATION, TEXT, parse
-from tests.protocol.zlib_peer import RSV1, Reader, Way
+from tests.protocol.support import COMPRESSED, reader_of
+from tests.wire import (
+    BINARY,
+    CONTINUATION,
+    TEXT,
+    Way,
+    continuation,
+    parse,
+)
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.endpoint import Endpoint
 from trio_fastws._protocol.fragments import Fragments
@@ -38,15 +45,15 @@ def test_a_plain_message_step_by_step(role: Role, size: int, frame_size: int) ->
     endpoint = Endpoint(role)
     payload = NOISE[:size]
     steps = run(endpoint, Fragments(TEXT, payload, True, frame_size))
-    found = [frame for step in steps for frame in parse(step)]
+    found = parse(b"".join(steps))
     assert len(found) == len(steps) == (size - 1) // frame_size + 1
-    assert [opcode for opcode, *_ in found] == [
+    assert [frame.opcode for frame in found] == [
         TEXT,
         *[CONTINUATION] * (len(found) - 1),
     ]
-    assert [fin for _, fin, *_ in found] == [False] * (len(found) - 1) + [True]
-    assert b"".join(data for _, _, data, _ in found) == payload
-    assert max(len(data) for _, _, data, _ in found) <= frame_size
+    assert [frame.fin for frame in found] == [False] * (len(found) - 1) + [True]
+    assert b"".join(frame.payload for frame in found) == payload
+    assert max(len(frame.payload) for frame in found) <= frame_size
     assert (endpoint.messages_sent, endpoint.bytes_sent) == (1, size)
 
 
@@ -64,15 +71,17 @@ def test_a_server_copies_nothing_of_it() -> None:
 def test_a_piece_does_not_end_its_message() -> None:
     endpoint = Endpoint(Role.SERVER)
     fragments = Fragments(CONTINUATION, b"abcde", False, 2)
-    assert [parse(step) for step in run(endpoint, fragments)] == [
-        [(CONTINUATION, False, data, None)] for data in (b"ab", b"cd", b"e")
-    ]
+    assert [
+        parse(step, masked=False, within_message=True)
+        for step in run(endpoint, fragments)
+    ] == [[continuation(data, False)] for data in (b"ab", b"cd", b"e")]
     assert (endpoint.messages_sent, endpoint.bytes_sent) == (0, 5)
     # Whether it does may be known late.
     fragments = Fragments(CONTINUATION, b"abc", False, 2)
     fragments.step(endpoint, [])
     fragments.fin = True
-    assert parse(run(endpoint, fragments)[0]) == [(CONTINUATION, True, b"c", None)]
+    last = parse(run(endpoint, fragments)[0], masked=False, within_message=True)
+    assert last == [continuation(b"c")]
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -84,15 +93,15 @@ def test_a_compressed_message_is_one_frame(
     # However many steps it takes to compress it.
     way = Way(takeover=takeover)
     endpoint = agreed(role, way, persistent=persistent, level=level)
-    reader = Reader(role, way)
+    reader = reader_of(role, way)
     for message in (NOISE.hex(), NOISE.hex()[:50_000], "ab" * 500_000):
-        large = Fragments(TEXT | RSV1, message.encode(), True, 2**20)
+        large = Fragments(TEXT | COMPRESSED, message.encode(), True, 2**20)
         *before, last = run(endpoint, large)
         assert len(before) > 0
         assert set(before) == {b""}
         found = reader.read_one(last)
         assert (found.message, found.compressed) == (message, True)
-        assert len(found.payloads) == 1
+        assert len(found.parts) == 1
         assert not endpoint.dividing
 
 
@@ -104,9 +113,9 @@ def test_a_compressed_message_that_is_over_a_frame(
 ) -> None:
     way = Way(takeover=takeover)
     endpoint = agreed(role, way, persistent=persistent)
-    reader = Reader(role, way)
+    reader = reader_of(role, way)
     for _ in range(2):
-        large = Fragments(BINARY | RSV1, NOISE, True, frame_size)
+        large = Fragments(BINARY | COMPRESSED, NOISE, True, frame_size)
         data = b""
         while not large.done:
             parts: list[bytes] = []
@@ -115,14 +124,14 @@ def test_a_compressed_message_that_is_over_a_frame(
             assert endpoint.dividing == (data != b"" and not large.done)
         found = reader.read_one(data)
         assert found.message == NOISE
-        *full, last = map(len, found.payloads)
+        *full, last = map(len, found.parts)
         assert set(full) == {frame_size}
         assert 0 < last <= frame_size
 
 
 def test_what_is_gathered_counts() -> None:
     endpoint = agreed(Role.SERVER)
-    large = Fragments(BINARY | RSV1, NOISE, True, 2**20)
+    large = Fragments(BINARY | COMPRESSED, NOISE, True, 2**20)
     large.step(endpoint, [])
     # Noise gets no smaller.
     assert large.size() > len(NOISE) * 0.95
@@ -131,15 +140,15 @@ def test_what_is_gathered_counts() -> None:
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("compress", [True, False])
 def test_a_small_compressed_message_is_cut_too(role: Role, compress: bool) -> None:
-    endpoint, reader = agreed(role), Reader(role)
+    endpoint, reader = agreed(role), reader_of(role)
     for size in (100, 5000, 20_000):
         parts: list[bytes] = []
-        opcode = BINARY | RSV1 if compress else BINARY
+        opcode = BINARY | COMPRESSED if compress else BINARY
         endpoint.encode(opcode, NOISE[:size], True, parts, 1000)
         found = reader.read_one(b"".join(parts))
         assert found.message == NOISE[:size]
         assert found.compressed is compress
-        assert max(map(len, found.payloads)) <= 1000
+        assert max(map(len, found.parts)) <= 1000
         assert not endpoint.dividing
 
 
@@ -147,11 +156,11 @@ def test_a_message_in_pieces_is_divided_until_its_end() -> None:
     endpoint = agreed(Role.SERVER)
     parts: list[bytes] = []
     assert not endpoint.dividing
-    endpoint.encode(BINARY | RSV1, b"a" * 99, False, parts)
+    endpoint.encode(BINARY | COMPRESSED, b"a" * 99, False, parts)
     assert endpoint.dividing
-    endpoint.encode(CONTINUATION | RSV1, b"b" * 99, False, parts)
+    endpoint.encode(CONTINUATION | COMPRESSED, b"b" * 99, False, parts)
     assert endpoint.dividing
-    endpoint.encode(CONTINUATION | RSV1, b"", True, parts)
+    endpoint.encode(CONTINUATION | COMPRESSED, b"", True, parts)
     assert not endpoint.dividing
     # Plain, it may be.
     endpoint.encode(BINARY, b"a" * 99, False, parts)
@@ -170,7 +179,7 @@ def test_a_prepared_message_is_cut_once() -> None:
         large.step(endpoint, parts)
     made = [part for frame in shared for part in frame[0]]
     assert [*map(id, parts)] == [*map(id, made)]
-    assert [frame[:2] for frame in parse(b"".join(parts))] == [
+    assert [(frame.opcode, frame.fin) for frame in parse(b"".join(parts))] == [
         (BINARY, False),
         (CONTINUATION, False),
         (CONTINUATION, True),
@@ -193,13 +202,13 @@ def test_a_prepared_message_in_small_frames(role: Role, text: bool) -> None:
             size = endpoint.encode_prepared(prepared, True, parts, 125)
             assert size == sum(map(len, parts))
             way = Way(takeover=False)
-            found = Reader(role, way).read_one(b"".join(parts))
+            found = reader_of(role, way).read_one(b"".join(parts))
             assert found.message == message
-            assert max(map(len, found.payloads)) <= 125
+            assert max(map(len, found.parts)) <= 125
             assert endpoint.messages_sent == 1
 
 
-@pytest.mark.parametrize("opcode", [BINARY, BINARY | RSV1])
+@pytest.mark.parametrize("opcode", [BINARY, BINARY | COMPRESSED])
 def test_no_step_follows_our_close(opcode: int) -> None:
     endpoint = agreed(Role.SERVER)
     large = Fragments(opcode, NOISE, True, 1000)

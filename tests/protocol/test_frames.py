@@ -10,22 +10,19 @@ from typing import Any
 import pytest
 
 from tests.protocol.deflating import agreed
-from tests.protocol.wire import (
+from tests.protocol.support import check, failure, for_role, frame, receive
+from tests.wire import (
     BINARY,
     CLOSE,
     CONTINUATION,
-    KEY,
+    MASKING_KEY,
     PING,
     PONG,
     TEXT,
-    check,
-    failure,
-    for_role,
-    frame,
+    Frame,
     parse,
-    receive,
+    stored,
 )
-from tests.protocol.zlib_peer import stored
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.endpoint import Endpoint
 from trio_fastws._protocol.frames import MaskingKeys, encode_frame
@@ -75,10 +72,10 @@ def test_every_form_of_length_in_both_directions(role: Role, size: int) -> None:
     # A large one in two, header and payload, unless it has to be masked anyhow.
     assert len(parts) == (2 if role == Role.CLIENT and size >= COPY_BELOW else 1)
     written = b"".join(parts)
-    ((opcode, fin, back, key),) = parse(written)
-    assert (opcode, fin, back) == (BINARY, True, payload)
+    (found,) = parse(written)
+    assert found == Frame(BINARY, payload)
     # The very bytes, with the key that was drawn.
-    assert written == frame(BINARY, payload, key=key)
+    assert written == found.encode(found.key)
 
 
 @pytest.mark.parametrize("opcode", [CONTINUATION, TEXT, BINARY])
@@ -87,8 +84,8 @@ def test_every_form_of_length_in_both_directions(role: Role, size: int) -> None:
 def test_every_first_byte_that_is_sent(role: Role, fin: bool, opcode: int) -> None:
     parts: list[bytes] = []
     Endpoint(role).encode(opcode, b"ab", fin, parts)
-    ((found, ended, payload, _),) = parse(parts[0])
-    assert (found, ended, payload) == (opcode, fin, b"ab")
+    within = opcode == CONTINUATION
+    assert parse(parts[0], within_message=within) == [Frame(opcode, b"ab", fin)]
 
 
 def test_a_large_payload_of_a_server_is_not_copied() -> None:
@@ -139,9 +136,7 @@ def test_must_mask_every_frame_of_a_client() -> None:
     for size in SIZES:
         client.encode(BINARY, bytes(size), True, parts)
     parts.append(client.encode_close(1000))
-    frames = parse(b"".join(parts))
-    assert len(frames) == len(SIZES) + 3
-    assert all(key is not None for *_, key in frames)
+    assert len(parse(b"".join(parts), masked=True)) == len(SIZES) + 3
 
 
 def test_must_not_mask_a_frame_of_a_server() -> None:
@@ -150,7 +145,7 @@ def test_must_not_mask_a_frame_of_a_server() -> None:
     for size in SIZES:
         server.encode(BINARY, bytes(size), True, parts)
     parts.append(server.encode_close(1000))
-    assert all(key is None for *_, key in parse(b"".join(parts)))
+    assert parse(b"".join(parts), masked=False)
 
 
 def test_must_close_on_a_frame_of_a_client_that_is_not_masked() -> None:
@@ -165,7 +160,7 @@ def test_must_close_on_a_frame_of_a_server_that_is_masked() -> None:
         ((kind, code, reason, reply),) = receive(endpoint, frame(opcode))
         assert (kind, code) == ("Failure", 1002)
         assert reason == "server frame is masked (RFC 6455 5.1)"
-        assert parse(reply)[0][:3] == (CLOSE, True, b"\x03\xea" + reason.encode())
+        assert parse(reply) == [Frame(CLOSE, b"\x03\xea" + reason.encode())]
 
 
 def test_must_use_a_fresh_key_for_every_frame() -> None:
@@ -241,10 +236,11 @@ def test_must_fail_on_a_reserved_opcode(opcode: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "size"), [(3, 0), (3, 1), (3, 125), (9, 0), (9, 126), (9, 65535)]
+    ("bits", "size"),
+    [(16, 0), (16, 1), (16, 125), (64, 0), (64, 126), (64, 65535)],
 )
-def test_must_use_the_shortest_form_of_length(form: int, size: int) -> None:
-    data = frame(BINARY, bytes(size), form=form)
+def test_must_use_the_shortest_form_of_length(bits: int, size: int) -> None:
+    data = frame(BINARY, bytes(size), length_bits=bits)
     expected = failure(1002, f"length {size} is not minimally encoded")
     if size < 1000:
         check(Role.SERVER, data, [expected])
@@ -254,7 +250,7 @@ def test_must_use_the_shortest_form_of_length(form: int, size: int) -> None:
 
 def test_must_not_set_the_most_significant_bit_of_a_length() -> None:
     for length in (2**63, 2**64 - 1):
-        data = frame(BINARY, form=9, length=length)
+        data = frame(BINARY, length_bits=64, length=length)
         reason = "length has its most significant bit set"
         check(Role.SERVER, data, [failure(1002, reason)])
 
@@ -265,8 +261,8 @@ def test_must_not_set_the_most_significant_bit_of_a_length() -> None:
 @pytest.mark.parametrize("opcode", [CLOSE, PING, PONG])
 def test_must_not_have_a_control_frame_over_125_bytes(opcode: int) -> None:
     expected = failure(1002, "control frame is over 125 bytes")
-    for form in (3, 9):
-        check(Role.SERVER, frame(opcode, bytes(126), form=form), [expected])
+    for bits in (16, 64):
+        check(Role.SERVER, frame(opcode, bytes(126), length_bits=bits), [expected])
     largest = frame(opcode, b"\x03\xe8" + b"x" * 123)
     assert receive(Endpoint(Role.SERVER), largest)[0][0] != "Failure"
 
@@ -291,4 +287,4 @@ def test_a_key_of_zero_masks_nothing() -> None:
 
 def test_the_key_of_one_frame_is_not_that_of_the_next() -> None:
     data = frame(TEXT, b"one", fin=False) + frame(CONTINUATION, b"two", key=b"\1\2\3\4")
-    check(Role.SERVER, data + frame(TEXT, b"3", key=KEY[::-1]), ["onetwo", "3"])
+    check(Role.SERVER, data + frame(TEXT, b"3", key=MASKING_KEY[::-1]), ["onetwo", "3"])

@@ -6,16 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.protocol.wire import (
+from tests.protocol.support import events, failure, for_role, fragments, frame, receive
+from tests.wire import (
     BINARY,
     CONTINUATION,
     TEXT,
-    events,
-    failure,
-    for_role,
-    fragments,
-    frame,
-    receive,
 )
 from trio_fastws._protocol import store as module
 from trio_fastws._protocol.codes import Role

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.protocol.wire import KEY, xor
+from tests.wire import (
+    MASKING_KEY,
+    xor,
+)
 from trio_fastws._protocol.masking import (
     make_frame,
     make_header,
@@ -13,7 +16,7 @@ from trio_fastws._protocol.masking import (
     unmask_text,
 )
 
-NUMBER = int.from_bytes(KEY, "little")
+NUMBER = int.from_bytes(MASKING_KEY, "little")
 # Every length around the widths at which the C body changes its step.
 SIZES = [*range(35), 63, 64, 65, 71, 72, 73, 127, 128, 129, 191, 192, 193, 1000]
 DATA = bytes(range(7, 256)) * 5
@@ -39,9 +42,9 @@ def test_every_length_at_every_alignment(size: int) -> None:
     for start in range(9):
         data = bytearray(DATA)
         stop = start + size
-        assert unmask(data, start, stop, NUMBER) == xor(DATA[start:stop], KEY)
+        assert unmask(data, start, stop, NUMBER) == xor(DATA[start:stop], MASKING_KEY)
         assert data == DATA
-    assert mask(DATA[:size], NUMBER) == xor(DATA[:size], KEY)
+    assert mask(DATA[:size], NUMBER) == xor(DATA[:size], MASKING_KEY)
 
 
 @pytest.mark.parametrize("writable", [bytearray, lambda x: memoryview(bytearray(x))])
@@ -50,7 +53,7 @@ def test_in_place_every_length_at_every_phase(size: int, writable: type) -> None
     for phase in range(4):
         data = writable(DATA)
         unmask_in_place(data, 3, 3 + size, NUMBER, phase)
-        changed = xor(DATA[3 : 3 + size], KEY, phase)
+        changed = xor(DATA[3 : 3 + size], MASKING_KEY, phase)
         assert bytes(data) == DATA[:3] + changed + DATA[3 + size :]
 
 

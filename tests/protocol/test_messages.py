@@ -7,20 +7,14 @@ import tracemalloc
 import pytest
 
 from tests.protocol.deflating import agreed
-from tests.protocol.wire import (
+from tests.protocol.support import ROOM, check, failure, fragments, frame, lend, receive
+from tests.wire import (
     BINARY,
     CONTINUATION,
-    KEY,
+    MASKING_KEY,
     PING,
     PONG,
-    ROOM,
     TEXT,
-    check,
-    failure,
-    fragments,
-    frame,
-    lend,
-    receive,
     three_ways,
     xor,
 )
@@ -224,7 +218,7 @@ def test_messages_are_counted_when_they_are_whole() -> None:
 
 def test_an_endless_text_in_little_pieces_takes_little_memory() -> None:
     # As a list of parts it was forty times its size.
-    data = xor(b"xy" * 10_000, KEY)
+    data = xor(b"xy" * 10_000, MASKING_KEY)
     endpoint = Endpoint(Role.SERVER)
     receive(endpoint, frame(TEXT, length=100_000))
     buffer = bytearray(ROOM + 2)

@@ -6,18 +6,20 @@ from typing import Any
 
 import pytest
 
-from tests.protocol.wire import (
-    BINARY,
-    CONTINUATION,
-    PING,
+from tests.protocol.support import (
     ROOM,
-    TEXT,
     events,
     failure,
     fragments,
     frame,
     lend,
     receive,
+)
+from tests.wire import (
+    BINARY,
+    CONTINUATION,
+    PING,
+    TEXT,
 )
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.endpoint import Endpoint

@@ -12,7 +12,12 @@ from typing import Any
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.protocol.wire import BINARY, CONTINUATION, ROOM, TEXT
+from tests.protocol.support import ROOM
+from tests.wire import (
+    BINARY,
+    CONTINUATION,
+    TEXT,
+)
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.endpoint import Close, Endpoint, Piece, Ping, Pong
 

@@ -163,15 +163,23 @@ class FrameReader:
         masked: Whether all frames must be masked, or none; None: either will do.
         rsv: The reserved bits that an extension has given a meaning. RSV1 may stand
             in the first frame of a message only.
+        within_message: Whether a message has begun already; None: the order of
+            fragments is not looked at.
     """
 
-    def __init__(self, *, masked: bool | None = None, rsv: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        masked: bool | None = None,
+        rsv: int = 0,
+        within_message: bool | None = False,
+    ) -> None:
         self.masked = masked
         self.rsv = rsv
         # What is not a whole frame yet.
         self.buffer = bytearray()
         # Whether a message has begun and not ended.
-        self.within_message = False
+        self.within_message = within_message
         self._closed = False
 
     def feed(self, data: bytes) -> None:
@@ -240,12 +248,14 @@ class FrameReader:
             return
         # RFC 6455 5.5.1: MUST NOT send any more data frames after a Close
         _check(not self._closed, "a data frame behind a Close")
-        # RFC 6455 5.4: fragments MUST NOT be interleaved
-        _check((opcode == CONTINUATION) == self.within_message, "fragments are mixed")
-        if self.within_message:
+        if opcode == CONTINUATION:
             rsv &= ~RSV1  # RFC 7692 6.1: only the first fragment has it
         _check(not frame.rsv & ~rsv, f"reserved bits are set: {frame.rsv:03b}")
-        self.within_message = not frame.fin
+        if self.within_message is not None:
+            # RFC 6455 5.4: fragments MUST NOT be interleaved
+            right = (opcode == CONTINUATION) == self.within_message
+            _check(right, "fragments are mixed")
+            self.within_message = not frame.fin
 
 
 def _check(right: bool, problem: str) -> None:
@@ -253,14 +263,20 @@ def _check(right: bool, problem: str) -> None:
         raise WireError(problem)
 
 
-def parse(data: bytes, *, masked: bool | None = None, rsv: int = RSV1) -> list[Frame]:
-    """Return the frames that ``data`` is.
+def parse(
+    data: bytes,
+    *,
+    masked: bool | None = None,
+    rsv: int = RSV1,
+    within_message: bool | None = False,
+) -> list[Frame]:
+    """Return the frames that ``data`` is; for the rest see `FrameReader`.
 
     Raises:
         WireError: One of them breaks RFC 6455.
         TornError: The last one is not whole.
     """
-    reader = FrameReader(masked=masked, rsv=rsv)
+    reader = FrameReader(masked=masked, rsv=rsv, within_message=within_message)
     reader.feed(data)
     frames = list(reader)
     reader.end()

@@ -68,7 +68,7 @@ class Peer:
     @property
     def within_message(self) -> bool:
         """Whether a message was read in part."""
-        return self._messages.frames.within_message
+        return bool(self._messages.frames.within_message)
 
     async def __aenter__(self) -> Self:
         return self

@@ -22,9 +22,13 @@ from hypothesis.stateful import (
     rule,
 )
 
-from tests.protocol.deflating import as_bytes, for_side, send
-from tests.protocol.wire import PING
-from tests.protocol.zlib_peer import Message, Reader, Way
+from tests.protocol.deflating import Message, as_bytes, for_side, send
+from tests.protocol.support import reader_of
+from tests.wire import (
+    MessageReader,
+    Way,
+    ping,
+)
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.deflate.agreement import Agreement
 from trio_fastws._protocol.endpoint import Endpoint
@@ -50,7 +54,7 @@ class Receiver:
     """A connection: what sends to it, what reads there, and the model."""
 
     endpoint: Endpoint
-    reader: Reader
+    reader: MessageReader
     expected: list[Message] = field(default_factory=list)
     received: list[Message] = field(default_factory=list)
     payload: int = 0
@@ -59,7 +63,7 @@ class Receiver:
         self.expected.append(message)
         sent = self.reader.read_one(data)
         self.received.append(sent.message)
-        self.payload += sum(map(len, sent.payloads))
+        self.payload += sum(map(len, sent.parts))
 
 
 class Broadcast(RuleBasedStateMachine):
@@ -88,7 +92,7 @@ class Broadcast(RuleBasedStateMachine):
 
     def add(self, role: Role, way: Way, agreement: Agreement | None) -> None:
         endpoint = Endpoint(role, agreement=agreement)
-        reader = Reader(role, way, exact=True)
+        reader = reader_of(role, way, exact=True)
         self.receivers.append(Receiver(endpoint, reader))
 
     # --- for all -------------------------------------------------------------
@@ -153,7 +157,7 @@ class Broadcast(RuleBasedStateMachine):
         parts.append(receiver.endpoint.encode_ping(b"?"))
         receiver.endpoint.encode(0x40, data[half:], True, parts)
         receiver.take(b"".join(parts), message)
-        assert receiver.reader.control.pop() == (PING, b"?")
+        assert receiver.reader.control.pop() == ping(b"?")
 
     # --- what always holds ---------------------------------------------------
 

@@ -22,8 +22,14 @@ from tests.protocol.deflating import (
     message_of,
     receive,
 )
-from tests.protocol.wire import BINARY, TEXT, three_ways
-from tests.protocol.zlib_peer import TAIL, Deflater, stored
+from tests.wire import (
+    BINARY,
+    TAIL,
+    TEXT,
+    Deflater,
+    stored,
+    three_ways,
+)
 from tests.wire.rfc1951 import (
     DYNAMIC,
     FIXED,

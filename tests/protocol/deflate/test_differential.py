@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from tests.protocol.deflating import cut, for_side
+from tests.protocol.support import COMPRESSED
 from tests.protocol.test_differential import (
     ODD,
     PAYLOADS,
@@ -25,8 +26,16 @@ from tests.protocol.test_differential import (
     load_twin,
     trace,
 )
-from tests.protocol.wire import BINARY, CONTINUATION, PING, TEXT, parse
-from tests.protocol.zlib_peer import RSV1, STYLES, Deflater, Way
+from tests.wire import (
+    BINARY,
+    CONTINUATION,
+    PING,
+    STYLES,
+    TEXT,
+    Deflater,
+    Way,
+    parse,
+)
 from trio_fastws._protocol import deflate, endpoint, prepared
 from trio_fastws._protocol.codes import Role
 
@@ -145,7 +154,7 @@ def sent_by(
     seen: list[Any] = []
     for payload, how, compress, sizes in sends:
         parts: list[bytes] = []
-        bit = RSV1 if compress else 0
+        bit = COMPRESSED if compress else 0
         if how == "prepared":
             message = build.prepared.PreparedMessage(payload)
             seen.append(sender.encode_prepared(message, compress, parts))
@@ -157,7 +166,7 @@ def sent_by(
                 opcode = (CONTINUATION if i else BINARY) | bit
                 fin = i == len(pieces) - 1
                 seen.append(sender.encode(opcode, piece, fin, parts))
-        seen.append([found[:3] for found in parse(b"".join(parts))])
+        seen.append(parse(b"".join(parts), within_message=None))
         counted = (sender.messages_sent, sender.bytes_sent, sender.deflate.saved_sent)
         may = (sender.in_steps(len(payload)), sender.may_share(len(payload)))
         seen.append((len(parts), counted, may))

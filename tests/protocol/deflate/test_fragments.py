@@ -11,8 +11,16 @@ import pytest
 
 from tests.protocol.counting import Counting
 from tests.protocol.deflating import agreed, cut, send
-from tests.protocol.wire import BINARY, CONTINUATION, PING, TEXT, parse
-from tests.protocol.zlib_peer import RSV1, TAIL, Reader, Way
+from tests.protocol.support import COMPRESSED, reader_of
+from tests.wire import (
+    BINARY,
+    CONTINUATION,
+    TAIL,
+    TEXT,
+    Way,
+    parse,
+    ping,
+)
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.deflate.agreement import STEP
 from trio_fastws._protocol.endpoint import Endpoint
@@ -31,8 +39,8 @@ def test_only_the_first_fragment_has_rsv1(
     endpoint = agreed(role, Way(takeover=takeover), persistent=persistent)
     for _ in range(2):
         found = parse(send(endpoint, "Hello, Hello", 2, 0, 5, 0))
-        first, *rest = [(opcode, fin) for opcode, fin, _, _ in found]
-        assert first == (TEXT | RSV1, False)
+        first, *rest = [(frame.opcode, frame.fin) for frame in found]
+        assert (*first, found[0].rsv1) == (TEXT, False, True)
         assert rest == [(CONTINUATION, False)] * 3 + [(CONTINUATION, True)]
 
 
@@ -43,7 +51,7 @@ def test_fragments_of_no_bytes(
 ) -> None:
     way = Way(takeover=takeover)
     endpoint = agreed(Role.SERVER, way, persistent=persistent)
-    reader = Reader(Role.SERVER, way, exact=True)
+    reader = reader_of(Role.SERVER, way, exact=True)
     for message in ("", "Hello", "Hello, Hello", b"", b"Hello", b"Hello" * 9, ""):
         found = reader.read_one(send(endpoint, message, *sizes))
         assert found.message == message
@@ -59,10 +67,10 @@ def test_what_was_sent_can_be_read_at_once(takeover: bool, persistent: bool) -> 
     for _ in range(3):
         for i, payload in enumerate(payloads):
             parts: list[bytes] = []
-            opcode = RSV1 | (CONTINUATION if i else BINARY)
+            opcode = COMPRESSED | (CONTINUATION if i else BINARY)
             endpoint.encode(opcode, payload, i == len(payloads) - 1, parts)
-            ((_, _, data, _),) = parse(b"".join(parts))
-            assert inflater.decompress(data) == payload
+            (frame,) = parse(b"".join(parts), within_message=i > 0)
+            assert inflater.decompress(frame.payload) == payload
         inflater.decompress(TAIL)
         if not takeover:
             inflater = zlib.decompressobj(-15)
@@ -76,7 +84,7 @@ def test_whole_messages_and_fragmented_ones_in_turn(
 ) -> None:
     way = Way(bits, takeover)
     endpoint = agreed(role, way, persistent=persistent)
-    reader = Reader(role, way, exact=True)
+    reader = reader_of(role, way, exact=True)
     words = ["alpha " * 20, "beta " * 9, "alpha beta " * 5, "gamma", "gamma alpha"]
     for i, word in enumerate(words * 4):
         sizes = [(), (3,), (0, 30), (1, 1, 1)][i % 4]
@@ -86,15 +94,16 @@ def test_whole_messages_and_fragmented_ones_in_turn(
 
 def test_the_first_fragment_decides() -> None:
     endpoint = agreed(Role.SERVER)
-    reader = Reader(Role.SERVER)
+    reader = reader_of(Role.SERVER)
     assert reader.read_one(send(endpoint, "before " * 9, 10)).compressed
     parts: list[bytes] = []
     endpoint.encode(TEXT, b"plain, ", False, parts)
-    endpoint.encode(CONTINUATION | RSV1, b"whatever ", False, parts)
-    endpoint.encode(CONTINUATION | RSV1, b"comes", True, parts)
+    endpoint.encode(CONTINUATION | COMPRESSED, b"whatever ", False, parts)
+    endpoint.encode(CONTINUATION | COMPRESSED, b"comes", True, parts)
     found = reader.read_one(b"".join(parts))
     assert found == (
-        "plain, whatever comes",
+        TEXT,
+        b"plain, whatever comes",
         False,
         [b"plain, ", b"whatever ", b"comes"],
     )
@@ -103,16 +112,18 @@ def test_the_first_fragment_decides() -> None:
 
 def test_control_frames_between_our_fragments() -> None:
     endpoint = agreed(Role.SERVER)
-    reader = Reader(Role.SERVER)
+    reader = reader_of(Role.SERVER)
     data, parts = b"", cut(b"Hello, Hello, Hello", [6, 6])
     for i, payload in enumerate(parts):
         if i:
             data += endpoint.encode_ping(bytes([i]))
         out: list[bytes] = []
-        endpoint.encode(RSV1 | (CONTINUATION if i else TEXT), payload, i == 2, out)
+        endpoint.encode(
+            COMPRESSED | (CONTINUATION if i else TEXT), payload, i == 2, out
+        )
         data += b"".join(out)
     assert reader.read_one(data).message == "Hello, Hello, Hello"
-    assert reader.control == [(PING, b"\1"), (PING, b"\2")]
+    assert reader.control == [ping(b"\1"), ping(b"\2")]
 
 
 # --- in steps -------------------------------------------------------------------
@@ -127,14 +138,14 @@ def in_steps(size: int) -> list[int]:
 def test_large_messages_in_steps(takeover: bool, persistent: bool, kind: str) -> None:
     way = Way(12, takeover)
     endpoint = agreed(Role.SERVER, way, persistent=persistent)
-    reader = Reader(Role.SERVER, way)
+    reader = reader_of(Role.SERVER, way)
     large = NOISE if kind == "noise" else b"large " * 30_000
     for message in (large, b"small", large[:50_000], large[:STEP]):
         steps = in_steps(len(message))
         assert endpoint.in_steps(len(message)) == (len(steps) > 0)
         found = reader.read_one(send(endpoint, message, *steps))
         assert found.message == message
-        for payload in found.payloads:
+        for payload in found.parts:
             # Incompressible, it grows by the heads of its stored blocks.
             assert len(payload) < STEP + 100
 
@@ -156,7 +167,7 @@ def test_a_step_costs_no_more_than_a_step(compress: bool) -> None:
     for size in (STEP, STEP, 100):
         parts: list[bytes] = []
         opcode = CONTINUATION if len(compressed) > 1 else BINARY
-        endpoint.encode(opcode | RSV1 * compress, bytes(size), size == 100, parts)
+        endpoint.encode(opcode | COMPRESSED * compress, bytes(size), size == 100, parts)
         compressed.append(module.compressed)
     steps = [after - before for before, after in pairwise(compressed)]
     assert steps == ([STEP, STEP, 100] if compress else [0, 0, 0])
@@ -170,9 +181,9 @@ def test_a_step_costs_no_more_than_a_step(compress: bool) -> None:
 def test_without_negotiation_nothing_is_compressed(
     role: Role, sizes: tuple[int, ...]
 ) -> None:
-    # RFC 6455 5.2: RSV1 MUST be 0 unless an extension is negotiated
-    found = Reader(role).read_one(send(Endpoint(role), "Hello" * 20, *sizes))
-    assert found[:2] == ("Hello" * 20, False)
+    # RFC 6455 5.2: COMPRESSED MUST be 0 unless an extension is negotiated
+    found = reader_of(role).read_one(send(Endpoint(role), "Hello" * 20, *sizes))
+    assert found[:3] == (TEXT, b"Hello" * 20, False)
 
 
 def test_a_closed_endpoint_compresses_nothing() -> None:
@@ -180,7 +191,7 @@ def test_a_closed_endpoint_compresses_nothing() -> None:
     endpoint = agreed(Role.SERVER, module=module)
     endpoint.encode_close()
     with pytest.raises(RuntimeError, match="cannot follow our Close"):
-        endpoint.encode(TEXT | RSV1, b"Hello", True, [])
+        endpoint.encode(TEXT | COMPRESSED, b"Hello", True, [])
     assert module.compressed == 0
 
 
@@ -210,7 +221,7 @@ def test_a_message_that_could_not_be_compressed(
     way = Way(takeover=takeover)
     module = NoMemory()
     endpoint = agreed(Role.SERVER, way, module=module, persistent=persistent)
-    reader = Reader(Role.SERVER, way, exact=True)
+    reader = reader_of(Role.SERVER, way, exact=True)
     for word in ("alpha " * 9, "beta " * 9):
         assert reader.read_one(send(endpoint, word)).message == word
         module.left = call

@@ -10,6 +10,7 @@ import pytest
 
 from tests.protocol.deflate.test_corrupt import PAYLOADS, delivered, judged
 from tests.protocol.deflating import (
+    Message,
     agreed,
     as_bytes,
     brief,
@@ -19,8 +20,15 @@ from tests.protocol.deflating import (
     receive,
     send,
 )
-from tests.protocol.wire import BINARY, ROOM, TEXT
-from tests.protocol.zlib_peer import STYLES, Deflater, Message, Reader, Way, stored
+from tests.protocol.support import ROOM, reader_of
+from tests.wire import (
+    BINARY,
+    STYLES,
+    TEXT,
+    Deflater,
+    Way,
+    stored,
+)
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.events import WORKING
 
@@ -56,7 +64,7 @@ def test_what_it_sends(
         for level in LEVELS[module.__name__]:
             options = {"module": module, "level": level, "persistent": persistent}
             endpoint = agreed(role, way, **options)
-            reader = Reader(role, way, exact=True)
+            reader = reader_of(role, way, exact=True)
             for i, message in enumerate(MESSAGES * 2):
                 for sizes in ((), (10, 0, 20), (0, 0)):
                     compress = i % 5 != 4
@@ -72,7 +80,7 @@ def test_what_it_sends(
 @pytest.mark.parametrize("persistent", [True, False])
 def test_it_uses_the_window(module: Any, persistent: bool) -> None:
     endpoint = agreed(Role.SERVER, module=module, persistent=persistent)
-    reader = Reader(Role.SERVER, exact=True)
+    reader = reader_of(Role.SERVER, exact=True)
     message = NOISE[:200] + bytes(100)
     sizes = []
     for _ in range(5):
@@ -86,7 +94,7 @@ def test_its_pooled_compressor_forgets(module: Any) -> None:
     way = Way(takeover=False)
     endpoint = agreed(Role.SERVER, way, module=module)
     for message in [b"secret " * 20, b"secret " * 21, bytes(3000), b"\0secret"] * 3:
-        reader = Reader(Role.SERVER, way, exact=True)
+        reader = reader_of(Role.SERVER, way, exact=True)
         assert reader.read_one(send(endpoint, message)).message == message
 
 

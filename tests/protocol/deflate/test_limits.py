@@ -17,8 +17,14 @@ from tests.protocol.deflating import (
     receive,
     send,
 )
-from tests.protocol.wire import BINARY, ROOM, TEXT, frame
-from tests.protocol.zlib_peer import STYLES, Deflater, Reader, stored
+from tests.protocol.support import ROOM, frame, reader_of
+from tests.wire import (
+    BINARY,
+    STYLES,
+    TEXT,
+    Deflater,
+    stored,
+)
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.endpoint import Piece
 
@@ -214,4 +220,4 @@ def test_a_streamed_bomb_gets_the_memory_of_a_piece() -> None:
 def test_what_is_sent_may_be_over_the_limit() -> None:
     # The limit is on what is received.
     sent = send(agreed(Role.SERVER, max_message=10), b"x" * 1000)
-    assert Reader(Role.SERVER).read_one(sent).message == b"x" * 1000
+    assert reader_of(Role.SERVER).read_one(sent).message == b"x" * 1000

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.protocol.deflating import (
+    Message,
     agreed,
     brief,
     cut,
@@ -17,8 +18,15 @@ from tests.protocol.deflating import (
     opcode_of,
     receive,
 )
-from tests.protocol.wire import BINARY, PING, TEXT, for_role, frame, lend, plain
-from tests.protocol.zlib_peer import STYLES, Deflater, Message, stored
+from tests.protocol.support import for_role, frame, lend, plain
+from tests.wire import (
+    BINARY,
+    PING,
+    STYLES,
+    TEXT,
+    Deflater,
+    stored,
+)
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.events import WORKING
 

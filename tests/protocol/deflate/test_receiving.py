@@ -7,8 +7,17 @@ from typing import Any
 import pytest
 
 from tests.protocol.deflating import agreed, brief, check, frames, message_of, receive
-from tests.protocol.wire import BINARY, TEXT, for_role, three_ways
-from tests.protocol.zlib_peer import STYLES, TAIL, Deflater, Way, stored
+from tests.protocol.support import for_role
+from tests.wire import (
+    BINARY,
+    STYLES,
+    TAIL,
+    TEXT,
+    Deflater,
+    Way,
+    stored,
+    three_ways,
+)
 from trio_fastws._protocol.codes import Role
 
 ROLES = list(Role)

@@ -7,7 +7,14 @@ import zlib
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from tests.protocol.zlib_peer import STYLES, TAIL, Deflater, Inflater, Way, stored
+from tests.wire import (
+    STYLES,
+    TAIL,
+    Deflater,
+    Inflater,
+    Way,
+    stored,
+)
 from tests.wire.rfc1951 import (
     DYNAMIC,
     FIXED,

@@ -17,11 +17,11 @@ from tests.protocol.deflating import (
     receive,
     send,
 )
-from tests.protocol.wire import BINARY, frame
-from tests.protocol.zlib_peer import (
+from tests.protocol.support import frame, reader_of
+from tests.wire import (
+    BINARY,
     TAIL,
     Deflater,
-    Reader,
     Way,
 )
 from trio_fastws._protocol.codes import Role
@@ -57,7 +57,7 @@ def test_every_combination_can_be_read(
     way = Way(bits, takeover)
     for sizes in ((), (10,), (0, 3, 0), (1000, 30)):
         endpoint = agreed(role, way, persistent=persistent)
-        reader = Reader(role, way, exact=True)
+        reader = reader_of(role, way, exact=True)
         sent = total = 0
         for i, message in enumerate(MESSAGES * 2):
             compress = i % 5 != 4
@@ -67,7 +67,7 @@ def test_every_combination_can_be_read(
                 assert not found.compressed
             if sizes:
                 assert found.compressed == compress
-                assert len(found.payloads) == len(sizes) + 1
+                assert len(found.parts) == len(sizes) + 1
             sent += 1
             total += len(as_bytes(message))
         assert (endpoint.messages_sent, endpoint.bytes_sent) == (sent, total)
@@ -80,7 +80,7 @@ def test_every_option_of_zlib_can_be_read(level: int, memory_level: int) -> None
     for takeover, persistent in WAYS:
         way = Way(10, takeover)
         endpoint = agreed(Role.SERVER, way, persistent=persistent, **options)
-        reader = Reader(Role.SERVER, way, exact=True)
+        reader = reader_of(Role.SERVER, way, exact=True)
         for message in MESSAGES * 2:
             assert reader.read_one(send(endpoint, message)).message == message
             assert reader.read_one(send(endpoint, message, 20)).message == message
@@ -99,7 +99,7 @@ def test_no_reference_goes_further_than_agreed(
     endpoint = agreed(
         Role.SERVER, Way(bits, takeover), persistent=persistent, level=level
     )
-    reader = Reader(Role.SERVER, Way(bits, takeover), exact=True)
+    reader = reader_of(Role.SERVER, Way(bits, takeover), exact=True)
     for message in (unit * 2, unit, unit, unit[: window // 2] * 2 + unit):
         for sizes in ((), (window // 3, window)):
             found = reader.read_one(send(endpoint, message, *sizes))
@@ -113,7 +113,7 @@ def test_the_window_is_used(bits: int, persistent: bool) -> None:
     way = Way(bits)
     message = NOISE[:100] + bytes(100)
     endpoint = agreed(Role.SERVER, way, persistent=persistent)
-    reader = Reader(Role.SERVER, way, exact=True)
+    reader = reader_of(Role.SERVER, way, exact=True)
     sizes = []
     for _ in range(20):
         data = send(endpoint, message)
@@ -131,7 +131,7 @@ def test_the_whole_window_is_used(bits: int, persistent: bool) -> None:
     start = NOISE[:100]
     first = start + bytes(2**bits - 262 - 100 - 3)
     endpoint = agreed(Role.SERVER, way, persistent=persistent)
-    reader = Reader(Role.SERVER, way, exact=True)
+    reader = reader_of(Role.SERVER, way, exact=True)
     assert reader.read_one(send(endpoint, first)).message == first
     data = send(endpoint, start)
     assert len(data) < 20
@@ -157,7 +157,7 @@ def test_without_takeover_every_message_stands_alone(persistent: bool) -> None:
         at = i % len(messages)
         data = send(endpoints[i % 3], messages[at])
         assert data == expected[at]
-        reader = Reader(Role.SERVER, way, exact=True)
+        reader = reader_of(Role.SERVER, way, exact=True)
         assert reader.read_one(data).message == messages[at]
 
 
@@ -167,7 +167,7 @@ def test_with_takeover_connections_do_not_meet() -> None:
             Role.SERVER, for_side(Role.SERVER), zlib, persistent=persistent
         )
         endpoints = [Endpoint(Role.SERVER, agreement=agreement) for _ in range(2)]
-        readers = [Reader(Role.SERVER), Reader(Role.SERVER)]
+        readers = [reader_of(Role.SERVER), reader_of(Role.SERVER)]
         for i, message in enumerate(MESSAGES * 4):
             side = i * i % 3 % 2
             data = send(endpoints[side], message)
@@ -183,7 +183,7 @@ def test_what_does_not_get_smaller_goes_plain(
     role: Role, takeover: bool, persistent: bool
 ) -> None:
     endpoint = agreed(role, Way(takeover=takeover), persistent=persistent)
-    reader = Reader(role, Way(takeover=takeover))
+    reader = reader_of(role, Way(takeover=takeover))
     for size in (1, 2, 10, 1000, 30_000):
         # Twice: a plain message enters no window, so nothing refers to it.
         for _ in range(2):
@@ -213,7 +213,7 @@ def test_what_stays_as_large_goes_plain() -> None:
 
 def test_a_persistent_compressor_has_seen_it_and_sends_it() -> None:
     endpoint = agreed(Role.SERVER)
-    reader = Reader(Role.SERVER)
+    reader = reader_of(Role.SERVER)
     sizes = []
     for _ in range(3):
         data = send(endpoint, NOISE[:1000])
@@ -228,20 +228,21 @@ def test_a_persistent_compressor_has_seen_it_and_sends_it() -> None:
 @pytest.mark.parametrize(("takeover", "persistent"), WAYS)
 def test_an_empty_message_goes_plain(takeover: bool, persistent: bool) -> None:
     endpoint = agreed(Role.SERVER, Way(takeover=takeover), persistent=persistent)
-    reader = Reader(Role.SERVER)
+    reader = reader_of(Role.SERVER)
     for message in ("", b""):
         found = reader.read_one(send(endpoint, message))
-        assert found == (message, False, [b""])
+        assert found[1:] == (b"", False, [b""])
+        assert found.message == message
 
 
 @pytest.mark.parametrize("persistent", [True, False])
 def test_a_message_that_goes_plain_enters_no_window(persistent: bool) -> None:
     endpoint = agreed(Role.SERVER, persistent=persistent)
-    reader = Reader(Role.SERVER)
+    reader = reader_of(Role.SERVER)
     for sizes in ((), (20,)):
         found = reader.read_one(send(endpoint, NOISE[:500], *sizes, compress=False))
         assert not found.compressed
-        assert b"".join(found.payloads) == NOISE[:500]
+        assert b"".join(found.parts) == NOISE[:500]
     data = send(endpoint, NOISE[:500] + bytes(500))
     assert len(data) > 500
     assert reader.read_one(data).message == NOISE[:500] + bytes(500)
@@ -252,7 +253,7 @@ def test_a_window_of_8_bits_is_not_compressed_for(role: Role) -> None:
     # zlib cannot; but it reads what a peer compresses so.
     way = Way(8)
     endpoint = agreed(role, way, way)
-    reader = Reader(role, way)
+    reader = reader_of(role, way)
     for message in MESSAGES:
         for sizes in ((), (3, 0)):
             found = reader.read_one(send(endpoint, message, *sizes))

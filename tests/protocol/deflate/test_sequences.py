@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from tests.protocol.deflating import (
+    Message,
     agreed,
     as_bytes,
     cut,
@@ -15,8 +16,14 @@ from tests.protocol.deflating import (
     opcode_of,
     send,
 )
-from tests.protocol.wire import CONTINUATION, PING, ROOM, for_role, plain
-from tests.protocol.zlib_peer import STYLES, Deflater, Message, Reader, Way
+from tests.protocol.support import ROOM, for_role, plain, reader_of
+from tests.wire import (
+    CONTINUATION,
+    PING,
+    STYLES,
+    Deflater,
+    Way,
+)
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.endpoint import Endpoint
 from trio_fastws._protocol.events import WORKING
@@ -149,7 +156,7 @@ def test_between_two_endpoints(
     endpoints = [
         agreed(role, ways[role], ways[1 - role], **options[role]) for role in Role
     ]
-    readers = [Reader(role, ways[role]) for role in Role]
+    readers = [reader_of(role, ways[role]) for role in Role]
     wires = [b"", b""]
     expected: list[list[Any]] = [[], []]
     for number, (side, message, compress, sizes, ping) in enumerate(steps):

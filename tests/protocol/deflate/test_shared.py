@@ -9,9 +9,14 @@ from typing import Any
 import pytest
 
 from tests.protocol.counting import Counting
-from tests.protocol.deflating import agreed, as_bytes, for_side, receive, send
-from tests.protocol.wire import BINARY, TEXT, frame
-from tests.protocol.zlib_peer import FULL, Message, Reader, Way
+from tests.protocol.deflating import Message, agreed, as_bytes, for_side, receive, send
+from tests.protocol.support import frame, reader_of
+from tests.wire import (
+    BINARY,
+    FULL,
+    TEXT,
+    Way,
+)
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.deflate.agreement import SHARED_STEPS, STEP, Agreement
 from trio_fastws._protocol.endpoint import Endpoint
@@ -62,8 +67,8 @@ def test_it_is_compressed_once_for_all_that_are_alike(
     for data, parts in found:
         assert data == first_data
         assert all(a is b for a, b in zip(parts, first_parts, strict=True))
-        sent = Reader(Role.SERVER, way, exact=True).read_one(data)
-        assert sent[:2] == (NEWS, True)
+        sent = reader_of(Role.SERVER, way, exact=True).read_one(data)
+        assert sent[:3] == (TEXT, NEWS.encode(), True)
 
 
 def test_other_parameters_get_other_frames() -> None:
@@ -74,7 +79,7 @@ def test_other_parameters_get_other_frames() -> None:
         for way in ways:
             (endpoint,) = servers(1, way, module=module)
             data, _ = encode(endpoint, prepared)
-            sent = Reader(Role.SERVER, way, exact=True).read_one(data)
+            sent = reader_of(Role.SERVER, way, exact=True).read_one(data)
             assert sent.message == NOISE[:3000] * 2
     # Once for each size of the window; whether it is kept makes no difference.
     assert module.compressed == 7 * 6000
@@ -116,7 +121,7 @@ def test_a_persistent_compressor_gets_it_too() -> None:
     first, second = servers(2, module=module, persistent=True)
     prepared = PreparedMessage(NEWS)
     for endpoint in (first, second):
-        reader = Reader(Role.SERVER, exact=True)
+        reader = reader_of(Role.SERVER, exact=True)
         sizes = []
         for _ in range(3):
             assert reader.read_one(send(endpoint, "hello " * 5)).message == "hello " * 5
@@ -138,8 +143,8 @@ def test_clients_mask_their_own(compress: bool, agreeing: bool) -> None:
         if agreeing:
             client = agreed(Role.CLIENT, persistent=False)
         data, _ = encode(client, prepared, compress=compress)
-        sent = Reader(Role.CLIENT).read_one(data)
-        assert sent[:2] == (NEWS, compress and agreeing)
+        sent = reader_of(Role.CLIENT).read_one(data)
+        assert sent[:3] == (TEXT, NEWS.encode(), compress and agreeing)
         found.append(data)
     assert len(set(found)) == 3
 
@@ -153,7 +158,11 @@ def test_what_is_very_large_is_not_shared() -> None:
         for endpoint in endpoints:
             assert endpoint.may_share(size) == (size == SHARED_SIZE)
             data, _ = encode(endpoint, prepared)
-            assert Reader(Role.SERVER).read_one(data)[:2] == (bytes(size), True)
+            assert reader_of(Role.SERVER).read_one(data)[:3] == (
+                BINARY,
+                bytes(size),
+                True,
+            )
         assert module.compressed - before == size * (1 if size == SHARED_SIZE else 2)
 
 
@@ -171,7 +180,7 @@ def test_a_window_of_8_bits_gets_it_plain() -> None:
     for takeover in (True, False):
         (endpoint,) = servers(1, Way(8, takeover))
         data, _ = encode(endpoint, PreparedMessage(NEWS))
-        assert data == frame(TEXT, NEWS.encode(), key=None, form=3)
+        assert data == frame(TEXT, NEWS.encode(), key=None, length_bits=16)
 
 
 # --- between other messages -----------------------------------------------------
@@ -185,7 +194,7 @@ def test_shared_messages_among_others(
     # What comes next may refer to the shared one; it refers to nothing.
     way = Way(bits, takeover)
     (endpoint,) = servers(1, way, persistent=persistent)
-    reader = Reader(Role.SERVER, way, exact=True)
+    reader = reader_of(Role.SERVER, way, exact=True)
     words: list[Message] = ["alpha " * 9, b"beta " * 9, NOISE[:90], NOISE[:2000], ""]
     sent: list[int] = []
     for i in range(60):
@@ -204,17 +213,17 @@ def test_shared_messages_among_others(
 def test_a_later_message_refers_to_a_shared_one() -> None:
     (endpoint,) = servers(1)
     word = NOISE[:300] + bytes(100)
-    reader = Reader(Role.SERVER, exact=True)
+    reader = reader_of(Role.SERVER, exact=True)
     data, _ = encode(endpoint, PreparedMessage(word))
-    assert reader.read_one(data)[:2] == (word, True)
+    assert reader.read_one(data)[:3] == (BINARY, word, True)
     data = send(endpoint, word)
     assert len(data) < 40
     assert reader.read_one(data).message == word
     # One that went plain, because it got no smaller, is in no window.
     data, _ = encode(endpoint, PreparedMessage(NOISE[1000:2000]))
-    assert reader.read_one(data)[:2] == (NOISE[1000:2000], False)
+    assert reader.read_one(data)[:3] == (BINARY, NOISE[1000:2000], False)
     data = send(endpoint, NOISE[1000:2000])
-    assert reader.read_one(data)[:2] == (NOISE[1000:2000], False)
+    assert reader.read_one(data)[:3] == (BINARY, NOISE[1000:2000], False)
 
 
 # --- what it is -----------------------------------------------------------------

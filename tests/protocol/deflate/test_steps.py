@@ -9,6 +9,7 @@ import pytest
 
 from tests.protocol.counting import Counting
 from tests.protocol.deflating import (
+    Message,
     agreed,
     cut,
     frames,
@@ -16,8 +17,15 @@ from tests.protocol.deflating import (
     opcode_of,
     receive,
 )
-from tests.protocol.wire import BINARY, PING, TEXT, for_role, lend, plain
-from tests.protocol.zlib_peer import TAIL, Deflater, Message, stored
+from tests.protocol.support import for_role, lend, plain
+from tests.wire import (
+    BINARY,
+    PING,
+    TAIL,
+    TEXT,
+    Deflater,
+    stored,
+)
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.events import WORKING
 

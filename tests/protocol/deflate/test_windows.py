@@ -7,8 +7,15 @@ import zlib
 import pytest
 
 from tests.protocol.deflating import agreed, check, message_of, receive
-from tests.protocol.wire import BINARY, TEXT, for_role
-from tests.protocol.zlib_peer import STYLES, Deflater, Way, stored
+from tests.protocol.support import for_role
+from tests.wire import (
+    BINARY,
+    STYLES,
+    TEXT,
+    Deflater,
+    Way,
+    stored,
+)
 from trio_fastws._protocol.codes import Role
 
 ROLES = list(Role)

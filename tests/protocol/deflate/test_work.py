@@ -6,8 +6,11 @@ import pytest
 
 from tests.protocol.counting import Counting
 from tests.protocol.deflating import agreed, brief, check, message_of, receive
-from tests.protocol.wire import BINARY
-from tests.protocol.zlib_peer import Way, stored
+from tests.wire import (
+    BINARY,
+    Way,
+    stored,
+)
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.endpoint import Endpoint
 
