@@ -27,7 +27,7 @@ ERRORS = (
     InvalidURL(""),
 )
 # Public names that only the library is to use, by class. It only ever shrinks.
-LEFTOVERS = {"Request": {"checked", "fields"}}
+LEFTOVERS: dict[str, set[str]] = {}
 # What of a WebSocket can be set and should not. It only ever shrinks.
 STILL_WRITABLE = {"close_code", "close_reason", "response", "subprotocol"}
 

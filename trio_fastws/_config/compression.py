@@ -93,7 +93,7 @@ class Negotiator:
             The value of Sec-WebSocket-Extensions and what is agreed by it; None
             and None if there was no offer that is acceptable.
         """
-        offers = request.fields.index.get(b"sec-websocket-extensions")
+        offers = request._fields.index.get(b"sec-websocket-extensions")
         if offers is None:
             return None, None
         if offers not in self._accepted:

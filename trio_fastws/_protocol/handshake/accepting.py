@@ -158,7 +158,7 @@ class ServerHandshake:
         """Return the refusal of a plain request where an upgrade would do: 426."""
         request = self.request
         assert request is not None
-        there = b"upgrade" in request.fields.index
+        there = b"upgrade" in request._fields.index
         wrong = "is not 'websocket'" if there else "is missing"
         reason = f"Upgrade header {wrong}; {request.path} is for WebSockets"
         return HandshakeError(426, reason, UPGRADE_REQUIRED)

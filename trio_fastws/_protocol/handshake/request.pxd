@@ -8,8 +8,8 @@ cdef class Request:
     cdef readonly str target
     cdef readonly str http_version
     cdef readonly bytes raw
-    cdef readonly Fields fields
-    cdef readonly bint checked
+    cdef readonly Fields _fields
+    cdef readonly bint _checked
     cdef object _headers
 
     cdef tuple _list(self, bytes name)

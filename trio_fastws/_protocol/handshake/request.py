@@ -79,17 +79,15 @@ class Request:
         http_version: ``"1.1"`` or ``"1.0"``.
         raw: The whole head, up to and with the blank line; `parse_request` of it
             gives an equal request.
-        fields: The fields before decoding, for the handshake.
-        checked: Whether `check_fields` has passed them.
 
     Raises:
         ValueError: A part cannot stand in a request head. The message names it.
     """
 
     __slots__ = (
+        "_checked",
+        "_fields",
         "_headers",
-        "checked",
-        "fields",
         "http_version",
         "method",
         "raw",
@@ -115,14 +113,14 @@ class Request:
         self.target: str = target
         self.http_version: str = http_version
         self._headers: Headers | None = Headers(headers)
-        self.fields: Fields = Fields()
-        self.checked: bool = False
+        self._fields: Fields = Fields()
+        self._checked: bool = False
         lines = [f"{method} {target} HTTP/{http_version}"]
         for name, value in self._headers.items():
             check_field(name, value)
-            self.fields.on_header(name.encode("ascii"), value.encode("latin-1"))
+            self._fields.on_header(name.encode("ascii"), value.encode("latin-1"))
             lines.append(f"{name}: {value}")
-        self.fields.on_headers_complete()
+        self._fields.on_headers_complete()
         self.raw: bytes = "\r\n".join([*lines, "", ""]).encode("latin-1")
 
     @property
@@ -130,7 +128,7 @@ class Request:
         """The header fields, decoded as Latin-1."""
         headers = self._headers
         if headers is None:
-            headers = self._headers = self.fields.headers()
+            headers = self._headers = self._fields.headers()
         return headers
 
     @property
@@ -152,12 +150,12 @@ class Request:
         """Host name and port the client asked for, as it wrote them."""
         # RFC 9112 3.2.2: a Host field MUST be ignored beside an absolute target
         host = _split_target(self.target)[0]
-        return host or self.fields.index.get(b"host", b"").decode("latin-1")
+        return host or self._fields.index.get(b"host", b"").decode("latin-1")
 
     @property
     def origin(self) -> str | None:
         """The page a browser sent this for; None from most other clients."""
-        origin = self.fields.index.get(b"origin")
+        origin = self._fields.index.get(b"origin")
         return None if origin is None else origin.decode("latin-1")
 
     @property
@@ -173,7 +171,7 @@ class Request:
 
     def _list(self, name: bytes) -> tuple[str, ...]:
         # not from `headers`: decoding all of them costs more than the handshake
-        value = self.fields.index.get(name)
+        value = self._fields.index.get(name)
         return () if value is None else tuple(split_list(value.decode("latin-1")))
 
     def __repr__(self) -> str:
@@ -211,7 +209,7 @@ def read_request(head: bytes) -> Request:
     request.method = parts[0].decode("ascii")
     request.target = target = parts[1].decode("latin-1")
     request.http_version = _VERSIONS[parts[2]]
-    request.fields = fields
+    request._fields = fields
     request._headers = None  # noqa: SLF001 - decoded when they are asked for
     # llhttp has seen to visible ASCII; of a path only a fragment is left to refuse
     if target[0] != "/" or "#" in target:
@@ -221,7 +219,7 @@ def read_request(head: bytes) -> Request:
             reason = "request target is not a path or an absolute URL"
             raise HandshakeError(400, reason) from None
     check_fields(fields, request.http_version)
-    request.checked = True
+    request._checked = True
     return request
 
 

@@ -42,7 +42,7 @@ def is_upgrade(request: Request) -> bool:
     True also if only the key is there: then a proxy has removed Upgrade, and
     `check_upgrade` says so, where a plain HTTP answer would puzzle.
     """
-    index = request.fields.index
+    index = request._fields.index
     return b"sec-websocket-key" in index or has_token(
         index.get(b"upgrade"), b"websocket"
     )
@@ -68,12 +68,12 @@ def check_upgrade(request: Request) -> None:
     Raises:
         HandshakeError: 400, 405, 426 or 431, with a reason for the client.
     """
-    fields = request.fields
+    fields = request._fields
     index = fields.index
     if request.method != "GET":
         # RFC 6455 4.1: the method of the request MUST be GET
         raise HandshakeError(405, "a WebSocket needs GET", (("Allow", "GET"),))
-    if not request.checked:  # made by hand
+    if not request._checked:  # made by hand
         check_fields(fields, request.http_version)
     if request.http_version != "1.1":
         # RFC 6455 4.2.1: an HTTP/1.1 or higher GET request. RFC 9110 7.8: MUST ignore
@@ -114,7 +114,7 @@ def _upgrade_required(
 
 def _check_offers(request: Request) -> None:
     """Check the grammar of what is offered, so that choosing need not."""
-    index = request.fields.index
+    index = request._fields.index
     value = index.get(b"sec-websocket-protocol")
     if value is not None:
         _check_size("Sec-WebSocket-Protocol", value)
@@ -154,7 +154,7 @@ def check_origin(
     Raises:
         HandshakeError: 403, the origin is none of these; 400, there are several.
     """
-    request.fields.check_single((b"origin",))
+    request._fields.check_single((b"origin",))
     origin = request.origin
     for allowed in origins:
         if isinstance(allowed, re.Pattern):
@@ -201,7 +201,7 @@ def build_accept(
         b"HTTP/1.1 101 Switching Protocols\r\n"
         b"Upgrade: websocket\r\n"
         b"Connection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: " + accept(request.fields.index[b"sec-websocket-key"])
+        b"Sec-WebSocket-Accept: " + accept(request._fields.index[b"sec-websocket-key"])
     )
     if subprotocol is None and extensions is None and not headers:
         return head + b"\r\n\r\n"
