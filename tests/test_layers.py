@@ -75,8 +75,6 @@ CIRCLES: dict[str, set[str]] = {
         "websocket",
         "writing",
     },
-    "_protocol": {"deflate", "handshake"},
-    "_server": {"decision", "handshake"},
 }
 
 

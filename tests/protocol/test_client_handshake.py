@@ -10,7 +10,6 @@ from hypothesis import given, strategies as st
 from trio_fastws._protocol.errors import HandshakeError
 from trio_fastws._protocol.handshake.accept_key import accept_key, generate_key
 from trio_fastws._protocol.handshake.client import build_request, check_accept
-from trio_fastws._protocol.handshake.headers import MAX_ELEMENTS
 from trio_fastws._protocol.handshake.request import parse_request
 from trio_fastws._protocol.handshake.response import Response, parse_response
 from trio_fastws._protocol.handshake.server import (
@@ -18,6 +17,7 @@ from trio_fastws._protocol.handshake.server import (
     check_upgrade,
     choose_subprotocol,
 )
+from trio_fastws._protocol.tokens import MAX_ELEMENTS
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = {

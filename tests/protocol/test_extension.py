@@ -15,7 +15,7 @@ from trio_fastws._protocol.deflate.negotiation import (
     check_answer,
 )
 from trio_fastws._protocol.errors import HandshakeError
-from trio_fastws._protocol.handshake.headers import is_extension_list, split_list
+from trio_fastws._protocol.tokens import is_extension_list, split_list
 
 PMD = "permessage-deflate"
 SERVER_FRESH = "server_no_context_takeover"

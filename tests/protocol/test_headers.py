@@ -9,13 +9,15 @@ from trio_fastws._protocol.handshake.accept_key import generate_key
 from trio_fastws._protocol.handshake.client import build_request
 from trio_fastws._protocol.handshake.headers import (
     Headers,
-    is_extension_list,
-    is_token_list,
-    split_list,
 )
 from trio_fastws._protocol.handshake.request import Request
 from trio_fastws._protocol.handshake.response import Response
 from trio_fastws._protocol.handshake.server import build_accept, has_token
+from trio_fastws._protocol.tokens import (
+    is_extension_list,
+    is_token_list,
+    split_list,
+)
 
 PAIRS = (("Host", "a"), ("Set-Cookie", "x=1"), ("set-cookie", "y=2"))
 

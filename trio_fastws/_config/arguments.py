@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
 
-from trio_fastws._protocol.handshake.headers import is_token
+from trio_fastws._protocol.tokens import is_token
 
 from .options import Limits, PerMessageDeflate, Sending, Timeouts
 

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     import trio
 
-    from .handshake import PendingHandshake
     from .on_request import Answer
 
 
+class Undecided(Protocol):
+    """A handshake that waits for a decision.
+
+    Attributes:
+        scope: Of the task that waits, while there is one.
+    """
+
+    scope: trio.CancelScope | None
+
+    def on_decided(self, answer: object) -> None:
+        """Go on with what the user's own code has answered."""
+
+    def on_failed(self, error: Exception) -> None:
+        """Refuse: the user's own code has raised."""
+
+    def _on_failure(self, error: Exception) -> None:
+        """See `Owner._on_failure`."""
+
+
 async def wait_for_decision(
-    handshake: PendingHandshake,
+    handshake: Undecided,
     answer: Awaitable[Answer],
     scope: trio.CancelScope,
 ) -> None:

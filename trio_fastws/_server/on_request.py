@@ -9,11 +9,11 @@ from trio_fastws._protocol.handshake.headers import (
     Headers,
     HeaderSource,
     check_str,
-    is_token,
     write_handshake_fields,
 )
 from trio_fastws._protocol.handshake.request import Request
 from trio_fastws._protocol.handshake.response import Response
+from trio_fastws._protocol.tokens import is_token
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from trio_fastws._protocol.errors import HandshakeError
-from trio_fastws._protocol.handshake.headers import split_list
+from trio_fastws._protocol.tokens import split_list
 
 # Neither RFC 6455 9.1 nor RFC 7692 says that these names ignore case, and common peers
 # compare them exactly: a peer that writes them otherwise would not read our answer.

@@ -13,8 +13,8 @@ import re
 from typing import TYPE_CHECKING
 
 from trio_fastws._protocol.errors import HandshakeError
+from trio_fastws._protocol.tokens import is_token
 
-from .headers import HeaderSource, is_token
 from .http_head import (
     BARE_LF,
     MAX_FIELDS,
@@ -36,6 +36,7 @@ from .server import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .headers import HeaderSource
     from .request import Request
     from .response import Response
 

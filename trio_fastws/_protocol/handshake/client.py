@@ -9,6 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trio_fastws._protocol.errors import HandshakeError
+from trio_fastws._protocol.tokens import (
+    find_excess,
+    is_extension_list,
+    is_token,
+    split_list,
+)
 
 from .accept_key import accept_key
 from .headers import (
@@ -16,10 +22,6 @@ from .headers import (
     HeaderSource,
     check_field,
     check_str,
-    find_excess,
-    is_extension_list,
-    is_token,
-    split_list,
     write_handshake_fields,
 )
 from .request import Request

@@ -1,8 +1,8 @@
 # cython: annotation_typing=False
 """Header fields: the grammar of names and values, and the map users read.
 
-Owns what RFC 9110 5 says about one field and about lists in a field. Refuses to
-know which fields a handshake needs, and never sees the bytes of a whole head.
+Owns what RFC 9110 5 says about one field. Refuses to know which fields a handshake
+needs, and never sees the bytes of a whole head.
 """
 
 from __future__ import annotations
@@ -11,34 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
-# RFC 9110 5.6.2: token = 1*tchar
-_TCHAR = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
-
-_TOKEN = re.compile(rf"{_TCHAR}+")
-
-# RFC 9110 5.6.1.2: a recipient MUST accept empty elements in a list
-_LIST = r"[ \t,]*{0}(?:[ \t]*,[ \t,]*{0})*[ \t,]*"
-
-_TOKEN_LIST = re.compile(_LIST.format(rf"{_TCHAR}+").encode())
-
-# RFC 6455 9.1: extension = token *( ";" token [ "=" ( token | quoted-string ) ] ),
-# where the quoted string, once unquoted, MUST be a token
-# No part may match the same text in two ways: the text is an attacker's.
-_EXTENSION = (
-    rf"{_TCHAR}+(?:[ \t]*;[ \t]*{_TCHAR}+"
-    rf'(?:[ \t]*=[ \t]*(?:{_TCHAR}+|"(?:\\?{_TCHAR})+"))?)*'
-)
-_EXTENSION_LIST = re.compile(_LIST.format(_EXTENSION).encode())
-
-# Who sends a head chooses what reading it costs: 60 KB of offers took 10 ms, where a
-# cookie of that size takes 0.03. So what is looked at of a list is bounded. One may
-# carry a token to log in with, as browsers can send no other field of their own; and
-# proxies rarely pass a line of more than 8 KiB.
-MAX_LIST = 8192
-# Nobody is known to offer more than ten.
-MAX_ELEMENTS = 32
-# Of all extensions together; RFC 7692 has four.
-MAX_PARAMETERS = 64
+from trio_fastws._protocol.tokens import is_token, split_list
 
 # RFC 9110 5.5: "Field values containing CR, LF, or NUL characters are invalid and
 # dangerous". The other controls are refused with them, as llhttp refuses them when
@@ -59,36 +32,6 @@ _OWNED = frozenset(
         "upgrade",
     }
 )
-
-
-def is_token(text: str) -> bool:
-    """Return whether ``text`` is a token: a name that needs no quotes."""
-    return _TOKEN.fullmatch(text) is not None
-
-
-def is_token_list(value: bytes) -> bool:
-    """Return whether a field value is a list of one or more tokens."""
-    return _TOKEN_LIST.fullmatch(value) is not None
-
-
-def is_extension_list(value: bytes) -> bool:
-    """Return whether a field value is a list of extensions with their parameters."""
-    return _EXTENSION_LIST.fullmatch(value) is not None
-
-
-def find_excess(value: bytes) -> str | None:
-    """Return how a list passes the bounds on what is looked at, None if it does not.
-
-    In words that follow the name of the field. To be asked before `is_token_list` and
-    `is_extension_list`, whose cost depends on the list.
-    """
-    if len(value) > MAX_LIST:
-        return f"has {len(value)} bytes, which is over the limit of {MAX_LIST}"
-    if value.count(b",") >= MAX_ELEMENTS:
-        return f"has more than {MAX_ELEMENTS} elements"
-    if value.count(b";") > MAX_PARAMETERS:
-        return f"has more than {MAX_PARAMETERS} parameters"
-    return None
 
 
 def check_field(name: str, value: str) -> None:
@@ -135,14 +78,6 @@ def check_text(what: str, text: str) -> None:
             "and text outside Latin-1 are not allowed (RFC 9110 5.5)"
         )
         raise ValueError(msg)
-
-
-def split_list(value: str) -> list[str]:
-    """Split a comma-separated field value into its elements, in their order.
-
-    RFC 9110 5.6.1.2: a recipient MUST parse and ignore empty list elements.
-    """
-    return [element for part in value.split(",") if (element := part.strip(" \t"))]
 
 
 class Headers:

@@ -13,8 +13,9 @@ import re
 from httptools import HttpParserError
 
 from trio_fastws._protocol.errors import HandshakeError
+from trio_fastws._protocol.tokens import is_token, split_list
 
-from .headers import Headers, HeaderSource, check_field, is_token, split_list
+from .headers import Headers, HeaderSource, check_field
 from .http_head import (
     BARE_LF,
     MAX_FIELDS,

@@ -11,15 +11,17 @@ import re
 from typing import TYPE_CHECKING
 
 from trio_fastws._protocol.errors import HandshakeError
-
-from .accept_key import accept, is_key
-from .headers import (
+from trio_fastws._protocol.tokens import (
     MAX_ELEMENTS,
-    HeaderSource,
-    check_field,
     find_excess,
     is_extension_list,
     is_token_list,
+)
+
+from .accept_key import accept, is_key
+from .headers import (
+    HeaderSource,
+    check_field,
     write_handshake_fields,
 )
 from .request import check_fields
