@@ -19,6 +19,7 @@ import trustme
 import trio_fastws._transport.loop as loops
 from tests.measuring import check_zlib
 from tests.wire import (
+    MemoryListener,
     Peer,
     dial,
 )
@@ -138,35 +139,6 @@ async def connect(serve: Serve) -> AsyncIterator[Connect]:
     yield start
     for peer in peers:
         await trio.aclose_forcefully(peer.stream)
-
-
-class MemoryListener(trio.abc.Listener[trio.abc.Stream]):
-    """A listener whose connections need neither a kernel nor a real clock."""
-
-    def __init__(self) -> None:
-        self._send, self._receive = trio.open_memory_channel[trio.abc.Stream](1000)
-        self.closed = False
-
-    def connect(
-        self, make_pair: Callable[[], Any] = trio.testing.memory_stream_pair
-    ) -> Any:
-        """Return the client's end of a new connection."""
-        client, server = make_pair()
-        self._send.send_nowait(server)
-        return client
-
-    def waiting(self) -> int:
-        """Return how many connections have not been accepted."""
-        return self._receive.statistics().current_buffer_used
-
-    async def accept(self) -> trio.abc.Stream:
-        return await self._receive.receive()
-
-    async def aclose(self) -> None:
-        self.closed = True
-        self._send.close()
-        self._receive.close()
-        await trio.lowlevel.checkpoint()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import Any
 import trio
 import trio.testing
 
+from tests.handlers import Keeper
 from tests.wire import (
     Frame,
     Peer,
@@ -63,21 +64,6 @@ async def serving(
             for peer in site.peers:
                 await peer.aclose()
             nursery.cancel_scope.cancel()
-
-
-class Keeper:
-    """A handler that hands its WebSockets out, and keeps them open."""
-
-    def __init__(self) -> None:
-        self._send, self._receive = trio.open_memory_channel[WebSocket](100)
-        self.release = trio.Event()
-
-    async def __call__(self, ws: WebSocket) -> None:
-        self._send.send_nowait(ws)
-        await self.release.wait()
-
-    async def next(self) -> WebSocket:
-        return await self._receive.receive()
 
 
 @contextlib.asynccontextmanager

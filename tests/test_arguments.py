@@ -9,6 +9,7 @@ import trio
 from trio.testing import memory_stream_pair
 
 import trio_fastws
+from tests.handlers import echo
 from trio_fastws import (
     EventHandler,
     PerMessageDeflate,
@@ -19,11 +20,6 @@ from trio_fastws import (
     serve_websocket,
     upgrade,
 )
-
-
-async def echo(ws: WebSocket) -> None:
-    async for message in ws:
-        await ws.send(message)
 
 
 async def generator(ws: WebSocket):

@@ -11,11 +11,12 @@ import pytest
 import trio
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
-from tests.conftest import MemoryListener
+from tests.handlers import Echo, echo
 from tests.wire import (
     CLOSE,
     TEXT,
     Frame,
+    MemoryListener,
     Peer,
     close,
     dial,
@@ -25,7 +26,6 @@ from tests.wire import (
 )
 from trio_fastws import (
     ConnectionBroken,
-    EventHandler,
     Request,
     Response,
     WebSocket,
@@ -33,16 +33,6 @@ from trio_fastws import (
     serve_websocket,
     upgrade,
 )
-
-
-async def echo(ws: WebSocket) -> None:
-    async for message in ws:
-        await ws.send(message)
-
-
-class Echo(EventHandler):
-    def on_message(self, ws, message) -> None:
-        ws.send_nowait(message)
 
 
 class Odd(trio.abc.HalfCloseableStream):

@@ -10,6 +10,7 @@ import trio
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
 import trio_fastws
+from tests.handlers import echo
 from tests.wire import (
     TEXT,
     Frame,
@@ -38,11 +39,6 @@ class Pair:
 @pytest.fixture
 def pair() -> Pair:
     return Pair()
-
-
-async def echo(ws: WebSocket) -> None:
-    async for message in ws:
-        await ws.send(message)
 
 
 async def goodbye(peer: Peer) -> tuple[int, str]:

@@ -8,6 +8,7 @@ from contextvars import ContextVar, copy_context
 import pytest
 import trio
 
+from tests.handlers import echo
 from tests.wire import (
     PING,
     PONG,
@@ -311,11 +312,7 @@ async def test_subprotocols_and_a_failing_hook_have_it_too(serve, caplog) -> Non
 
 
 async def test_a_clients_tasks_begin_with_the_context_of_its_block(serve) -> None:
-    async def handler(ws) -> None:
-        async for message in ws:
-            await ws.send(message)
-
-    server = await serve(handler)
+    server = await serve(echo)
     async with open_websocket(f"ws://127.0.0.1:{server.port}") as ws:
         user.set("ada")
         ws.start_soon(tell_user, ws)

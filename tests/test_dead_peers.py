@@ -11,7 +11,8 @@ import pytest
 import trio
 from trio.testing import lockstep_stream_pair, wait_all_tasks_blocked
 
-from tests.serving import Keeper, pair, serving
+from tests.handlers import Keeper
+from tests.serving import pair, serving
 from tests.wire import (
     BINARY,
     PING,

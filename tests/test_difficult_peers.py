@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import socket
 import sys
 from functools import partial
 from typing import Any
@@ -30,6 +29,7 @@ from tests.wire import (
     Frame,
     Peer,
     masked,
+    tcp_listener,
 )
 from trio_fastws import EventHandler, PerMessageDeflate, WebSocket
 
@@ -122,15 +122,6 @@ async def live(manners: Manners, command: list[Any]) -> None:
 # --- what the pages show -----------------------------------------------------
 
 
-def small_listener() -> trio.SocketListener:
-    """Return a listener whose connections have buffers that are soon full."""
-    sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)
-    sock.bind(("127.0.0.1", 0))
-    sock.listen(64)
-    return trio.SocketListener(trio.socket.from_stdlib_socket(sock))
-
-
 ECHOES = [("deflate.md", 0), ("performance.md", 0), ("server.md", 0), ("server.md", 1)]
 
 
@@ -151,7 +142,7 @@ async def test_an_echo_of_a_page_lives(
 ) -> None:
     _, (program, *rest) = run_block(blocks(page)[number], monkeypatch)
     handler, keywords = (rest or program.args)[0], getattr(program, "keywords", {})
-    server = await serve(handler, listeners=[small_listener()], **keywords)
+    server = await serve(handler, listeners=[tcp_listener(16 * 1024)], **keywords)
     await stand(server.port, ECHO)
 
 
@@ -162,7 +153,7 @@ async def test_a_handler_of_the_readme_lives(
     (program,) = PYTHON.findall((ROOT / "README.md").read_text(encoding="utf-8"))
     names, _ = run_block(program, monkeypatch)
     handler = names[name]() if isinstance(names[name], type) else names[name]
-    server = await serve(handler, listeners=[small_listener()])
+    server = await serve(handler, listeners=[tcp_listener(16 * 1024)])
     await stand(server.port, manners)
 
 
@@ -170,7 +161,7 @@ async def test_a_conversation_of_a_page_lives(
     serve, monkeypatch, no_errors_logged
 ) -> None:
     names, _ = run_block(blocks("server.md")[4], monkeypatch)
-    server = await serve(names["store"], listeners=[small_listener()])
+    server = await serve(names["store"], listeners=[tcp_listener(16 * 1024)])
 
     async def ask(*peers: Peer) -> None:
         for peer in peers:
@@ -184,7 +175,7 @@ async def test_the_broadcast_of_a_page_lives(
     serve, monkeypatch, no_errors_logged
 ) -> None:
     names, _ = run_block(blocks("deflate.md")[4], monkeypatch)
-    listener = small_listener()
+    listener = tcp_listener(16 * 1024)
     server = await serve(
         EventHandler(), listeners=[listener], deflate=PerMessageDeflate()
     )
@@ -208,7 +199,7 @@ async def test_answers_of_a_page_wait_for_a_slow_peer(
         async for _ in ws:
             await names["answer"](ws, bytes(50_000), "token" * 10_000)
 
-    server = await serve(handler, listeners=[small_listener()])
+    server = await serve(handler, listeners=[tcp_listener(16 * 1024)])
 
     async def ask(*peers: Peer) -> None:
         for peer in peers:

@@ -9,6 +9,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from tests.handlers import echo
 from tests.wire import (
     TEXT,
     Frame,
@@ -337,10 +338,6 @@ async def test_a_hook_may_pass_on_the_end(transport, serve, no_errors_logged) ->
 
 @pytest.mark.parametrize("how", ["close", "kick"])
 async def test_a_clients_loop_ends_when_it_closes(serve, how) -> None:
-    async def echo(ws) -> None:
-        async for message in ws:
-            await ws.send(message)
-
     server = await serve(echo)
     async with open_websocket(f"ws://127.0.0.1:{server.port}") as ws:
         if how == "kick":

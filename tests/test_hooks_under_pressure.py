@@ -8,6 +8,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from tests.handlers import Echo
 from tests.serving import serving
 from tests.wire import (
     PING,
@@ -273,10 +274,6 @@ async def test_a_policy_counts_in_hooks_too():
 
 
 async def test_a_delay_does_not_hold_back_what_a_hook_answers(autojump_clock):
-    class Echo(EventHandler):
-        def on_message(self, ws, message):
-            ws.send_nowait(message)
-
     async with serving(Echo(), sending=Sending(delay=2)) as site:
         peer = await site.dial()
         start = trio.current_time()

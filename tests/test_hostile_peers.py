@@ -10,13 +10,14 @@ import trio
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
 import trio_fastws._connection.input as inputs
-from tests.conftest import MemoryListener
+from tests.handlers import Echo
 from tests.serving import serving
 from tests.wire import (
     PING,
     PONG,
     TEXT,
     Frame,
+    MemoryListener,
     Peer,
     plain_request,
     text,
@@ -31,11 +32,6 @@ from trio_fastws import (
     open_websocket,
     serve_websocket,
 )
-
-
-class Echo(EventHandler):
-    def on_message(self, ws, message) -> None:
-        ws.send_nowait(message)
 
 
 async def refused_by(data: bytes) -> HandshakeRefused:

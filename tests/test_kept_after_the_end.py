@@ -9,6 +9,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from tests.handlers import echo
 from tests.wire import (
     BINARY,
     TEXT,
@@ -104,10 +105,6 @@ async def test_what_was_received_whole_is_kept_and_the_rest_is_not(connect) -> N
 
 
 async def test_windows_are_let_go_and_counters_stay(serve) -> None:
-    async def echo(ws) -> None:
-        async for message in ws:
-            await ws.send(message)
-
     deflate = PerMessageDeflate(threshold=0)
     server = await serve(echo, deflate=deflate)
     kept = []

@@ -9,6 +9,7 @@ import pytest
 import trio
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
+from tests.handlers import hold
 from tests.wire import (
     BINARY,
     WEBSOCKET_KEY,
@@ -32,14 +33,10 @@ from trio_fastws import (
 )
 
 
-async def park(ws: WebSocket) -> None:
-    await ws.wait_closed()
-
-
 async def test_one_connection_too_many_is_a_503(
     transport, serve, no_errors_logged
 ) -> None:
-    server = await serve(park, limits=Limits(connections=2))
+    server = await serve(hold, limits=Limits(connections=2))
     async with await dial(server.port) as first, await dial(server.port) as second:
         await first.shake()
         await second.shake()
@@ -55,7 +52,7 @@ async def test_one_connection_too_many_is_a_503(
 
 
 async def test_limit_of_none_at_all(transport, serve) -> None:
-    server = await serve(park, limits=Limits(connections=0))
+    server = await serve(hold, limits=Limits(connections=0))
     async with await dial(server.port) as peer:
         assert (await peer.shake()).startswith(b"HTTP/1.1 503 ")
 
@@ -98,7 +95,7 @@ class Failing(trio.abc.Listener[trio.abc.Stream]):
 async def test_listener_out_of_descriptors_tries_again(
     transport, serve, memory, autojump_clock, caplog
 ) -> None:
-    await serve(park, listeners=[Failing(memory)])
+    await serve(hold, listeners=[Failing(memory)])
     async with Peer(memory.connect()) as peer:
         assert b" 101 " in await peer.shake()
     assert trio.current_time() < 1
@@ -112,7 +109,7 @@ async def test_refused_peer_that_does_not_leave_is_dropped(
     transport, serve, memory, autojump_clock
 ) -> None:
     options = {"limits": Limits(connections=0), "timeouts": Timeouts(close=2)}
-    await serve(park, listeners=[memory], **options)
+    await serve(hold, listeners=[memory], **options)
     async with Peer(memory.connect()) as peer:
         assert b" 503 " in await peer.shake()
 

@@ -9,6 +9,7 @@ import pytest
 import trio
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
+from tests.handlers import echo
 from tests.wire import (
     TEXT,
     Frame,
@@ -170,10 +171,6 @@ async def test_a_failing_on_request_names_its_peer(serve, caplog) -> None:
 
 
 async def test_ids_are_of_the_process_and_a_client_has_one(serve) -> None:
-    async def echo(ws) -> None:
-        async for message in ws:
-            await ws.send(message)
-
     server = await serve(echo)
     async with open_websocket(f"ws://127.0.0.1:{server.port}/feed?key=1") as ws:
         await ws.send("a")

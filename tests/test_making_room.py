@@ -6,17 +6,14 @@ import pytest
 import trio
 from trio.testing import lockstep_stream_pair, wait_all_tasks_blocked
 
+from tests.handlers import hold
 from tests.wire import (
     Peer,
     dial,
     plain_request,
     upgrade_request,
 )
-from trio_fastws import Limits, Request, Response, WebSocket
-
-
-async def park(ws: WebSocket) -> None:
-    await ws.wait_closed()
+from trio_fastws import Limits, Request, Response
 
 
 async def entered(server, count: int) -> None:
@@ -36,7 +33,7 @@ async def ended(peer: Peer) -> bool:
 async def test_the_oldest_silent_handshake_makes_room(
     transport, serve, no_errors_logged
 ) -> None:
-    server = await serve(park, limits=Limits(pending_handshakes=2))
+    server = await serve(hold, limits=Limits(pending_handshakes=2))
     async with await dial(server.port) as one, await dial(server.port) as two:
         await entered(server, 1)
         await two.send(upgrade_request()[:20])
@@ -55,7 +52,7 @@ async def test_the_oldest_silent_handshake_makes_room(
 async def test_a_newcomer_is_served_at_once_however_many_are_silent(
     transport, serve, memory, autojump_clock, no_errors_logged
 ) -> None:
-    server = await serve(park, listeners=[memory], limits=Limits(pending_handshakes=10))
+    server = await serve(hold, listeners=[memory], limits=Limits(pending_handshakes=10))
     silent = [Peer(memory.connect()) for _ in range(100)]
     for _ in range(3):
         await wait_all_tasks_blocked()
@@ -72,7 +69,7 @@ async def test_a_newcomer_is_served_at_once_however_many_are_silent(
 
 async def test_a_request_that_is_there_is_read_before_its_peer_goes(serve) -> None:
     # One batch of accepts, in front of all reads: none of these is silent.
-    server = await serve(park, limits=Limits(pending_handshakes=1))
+    server = await serve(hold, limits=Limits(pending_handshakes=1))
     peers = []
     for _ in range(20):
         peer = await dial(server.port)
@@ -88,7 +85,7 @@ async def test_tls_handshakes_make_room_too(
     transport, serve, memory, server_tls, client_tls, no_errors_logged
 ) -> None:
     server = await serve(
-        park, listeners=[memory], tls=server_tls, limits=Limits(pending_handshakes=3)
+        hold, listeners=[memory], tls=server_tls, limits=Limits(pending_handshakes=3)
     )
     silent = [Peer(memory.connect()) for _ in range(9)]
     await wait_all_tasks_blocked()
@@ -118,7 +115,7 @@ async def test_who_waits_for_a_decision_is_the_last_to_make_room(
                 raise
 
     options = {"listeners": [memory], "limits": Limits(pending_handshakes=2)}
-    server = await serve(park, on_request=on_request, **options)
+    server = await serve(hold, on_request=on_request, **options)
     async with Peer(memory.connect()) as slow, Peer(memory.connect()) as silent:
         await slow.send(upgrade_request(target="/slow"))
         await wait_all_tasks_blocked()
@@ -144,7 +141,7 @@ async def test_refused_handshakes_and_pages_that_linger_are_bounded(
     transport, serve, memory, no_errors_logged, on_request
 ) -> None:
     options = {"listeners": [memory], "limits": Limits(pending_handshakes=5)}
-    server = await serve(park, on_request=on_request, **options)
+    server = await serve(hold, on_request=on_request, **options)
     peers = []
     for _ in range(50):
         peer = Peer(memory.connect())
@@ -171,7 +168,7 @@ async def test_pages_that_nobody_reads_make_room(
 ) -> None:
     options = {"listeners": [memory], "limits": Limits(pending_handshakes=3)}
     body = bytes(1_000_000)
-    server = await serve(park, on_request=lambda _: Response(200, (), body), **options)
+    server = await serve(hold, on_request=lambda _: Response(200, (), body), **options)
     peers = []
     for _ in range(9):
         peer = Peer(memory.connect(lockstep_stream_pair))

@@ -8,6 +8,7 @@ import pytest
 import trio
 from trio.testing import lockstep_stream_pair, wait_all_tasks_blocked
 
+from tests.handlers import echo
 from tests.wire import (
     TEXT,
     Frame,
@@ -17,14 +18,9 @@ from tests.wire import (
     plain_request,
     upgrade_request,
 )
-from trio_fastws import Request, Response, Timeouts, WebSocket
+from trio_fastws import Request, Response, Timeouts
 
 PAGE = Response(200, [("Content-Type", "text/html")], b"<h1>hello</h1>")
-
-
-async def echo(ws: WebSocket) -> None:
-    async for message in ws:
-        await ws.send(message)
 
 
 def page(request: Request) -> Response | None:

@@ -9,6 +9,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from tests.handlers import echo
 from tests.wire import (
     TEXT,
     WEBSOCKET_ACCEPT,
@@ -19,11 +20,6 @@ from tests.wire import (
     upgrade_request,
 )
 from trio_fastws import Limits, Timeouts, WebSocket
-
-
-async def echo(ws: WebSocket) -> None:
-    async for message in ws:
-        await ws.send(message)
 
 
 async def answer_to(port: int, request: bytes) -> tuple[int, bytes, bytes]:

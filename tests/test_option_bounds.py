@@ -9,18 +9,17 @@ from functools import partial
 import pytest
 import trio
 
+from tests.handlers import Echo, echo
 from tests.wire import (
     TEXT,
     Frame,
     dial,
 )
 from trio_fastws import (
-    EventHandler,
     Limits,
     PerMessageDeflate,
     Sending,
     Timeouts,
-    WebSocket,
     open_websocket,
     serve_websocket,
 )
@@ -87,16 +86,6 @@ def test_one_more_than_the_most_is_refused(group, name) -> None:
     more = value * (1 + 1e-15) if type(value) is float else value + 1
     with pytest.raises(ValueError, match=f"{name} is "):
         GROUPS[group](**{name: more})
-
-
-class Echo(EventHandler):
-    def on_message(self, ws, message) -> None:
-        ws.send_nowait(message)
-
-
-async def echo(ws: WebSocket) -> None:
-    async for message in ws:
-        await ws.send(message)
 
 
 @pytest.mark.parametrize("handler", [echo, Echo()], ids=["async", "hooks"])

@@ -9,13 +9,13 @@ import pytest
 import trio
 
 import trio_fastws
+from tests.handlers import Echo, echo
 from tests.wire import (
     close,
     dial,
     upgrade_request,
 )
 from trio_fastws import (
-    EventHandler,
     Limits,
     Sending,
     Timeouts,
@@ -23,16 +23,6 @@ from trio_fastws import (
     open_websocket,
     serve_websocket,
 )
-
-
-async def echo(ws: WebSocket) -> None:
-    async for message in ws:
-        await ws.send(message)
-
-
-class Echo(EventHandler):
-    def on_message(self, ws: WebSocket, message: str | bytes) -> None:
-        ws.send_nowait(message)
 
 
 @pytest.mark.parametrize("handler", [echo, Echo()], ids=["async", "events"])

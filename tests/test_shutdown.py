@@ -11,6 +11,7 @@ import trio
 import trio.lowlevel
 from trio.testing import wait_all_tasks_blocked
 
+from tests.handlers import echo
 from tests.wire import (
     BINARY,
     CONTINUATION,
@@ -274,11 +275,7 @@ async def test_on_close_is_called_for_all(transport, memory, autojump_clock) -> 
 async def test_messages_of_a_handler_before_it_is_cancelled_are_sent(
     transport,
 ) -> None:
-    async def handler(ws: WebSocket) -> None:
-        async for message in ws:
-            await ws.send(message)
-
-    async with running(handler) as run, await dial_and_shake(run.server.port) as peer:
+    async with running(echo) as run, await dial_and_shake(run.server.port) as peer:
         await peer.send(Frame(TEXT, b"hello"))
         assert await peer.read_frame() == Frame(TEXT, b"hello")
         run.stop()

@@ -9,7 +9,8 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.deflate.cases import linked
-from tests.serving import Keeper, pair, serving
+from tests.handlers import Keeper
+from tests.serving import pair, serving
 from tests.wire import (
     Frame,
     Peer,

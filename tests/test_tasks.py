@@ -6,7 +6,8 @@ import pytest
 import trio
 from trio.testing import assert_no_checkpoints, wait_all_tasks_blocked
 
-from tests.serving import Keeper, pair, serving
+from tests.handlers import Keeper
+from tests.serving import pair, serving
 from tests.wire import (
     TEXT,
     Frame,

@@ -7,6 +7,7 @@ import threading
 import pytest
 import trio
 
+from tests.handlers import echo
 from tests.wire import (
     CLOSE,
     TEXT,
@@ -31,10 +32,6 @@ ACTIONS = {
 async def test_every_call_from_another_thread_is_refused(
     transport, serve, action, tls, server_tls, client_tls
 ) -> None:
-    async def echo(ws) -> None:
-        async for message in ws:
-            await ws.send(message)
-
     server = await serve(echo, tls=server_tls if tls else None)
     url = f"{'wss' if tls else 'ws'}://127.0.0.1:{server.port}"
     async with open_websocket(url, tls=client_tls if tls else None) as ws:

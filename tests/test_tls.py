@@ -11,6 +11,7 @@ import trio
 import trustme
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
+from tests.handlers import echo
 from tests.wire import (
     TEXT,
     WEBSOCKET_KEY,
@@ -31,11 +32,6 @@ from trio_fastws import (
     open_websocket,
     upgrade,
 )
-
-
-async def echo(ws: WebSocket) -> None:
-    async for message in ws:
-        await ws.send(message)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])

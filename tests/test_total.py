@@ -9,6 +9,7 @@ import trio
 import trio.testing
 from trio.testing import wait_all_tasks_blocked
 
+from tests.handlers import Echo, echo, hold
 from tests.wire import (
     BINARY,
     CLOSE,
@@ -37,20 +38,6 @@ SMALL = Limits(total=MiB)
 # And a time that is soon over: pressure is looked at 16 times a second.
 QUIET = Timeouts(ping_interval=None, slow_consumer=3)
 WHY = "out of memory for all connections (Limits.total): this one held"
-
-
-class Echo(EventHandler):
-    def on_message(self, ws, message):
-        ws.send_nowait(message)
-
-
-async def echo(ws):
-    async for message in ws:
-        await ws.send(message)
-
-
-async def unread(ws):
-    await ws.wait_closed()
 
 
 def part(size: int) -> bytes:
@@ -142,7 +129,7 @@ async def test_what_waits_to_be_written_is_counted(
         assert server.statistics().bytes_held == 0
 
 
-@pytest.mark.parametrize("handler", [Echo(), unread, echo])
+@pytest.mark.parametrize("handler", [Echo(), hold, echo])
 @pytest.mark.parametrize("how", ["close", "eof", "fail", "kick", "abort"])
 async def test_nothing_is_counted_after_the_end(
     transport, serve, memory, autojump_clock, handler, how
@@ -365,7 +352,7 @@ async def test_a_peer_that_reads_is_not_closed_for_what_is_on_its_way(
         assert server.statistics().connections >= 1
 
 
-@pytest.mark.parametrize("handler", [Echo(), unread])
+@pytest.mark.parametrize("handler", [Echo(), hold])
 async def test_nothing_is_held_for_peers_that_are_gone(
     transport, serve, autojump_clock, handler
 ) -> None:
@@ -393,7 +380,7 @@ async def test_who_is_gone_while_favoured_is_not_held_back(
 ) -> None:
     # The first ones are read from; then they are reset, with bytes left that nobody
     # has received, and it is the others' turn.
-    server = await serve(unread, limits=Limits(total=MiB, receive_buffer=1000))
+    server = await serve(hold, limits=Limits(total=MiB, receive_buffer=1000))
     peers = []
     for _ in range(12):
         peers.append(await dial(server.port))

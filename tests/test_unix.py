@@ -7,22 +7,18 @@ import socket
 import pytest
 import trio
 
+from tests.handlers import echo
 from tests.wire import (
     TEXT,
     Frame,
     Peer,
     close,
 )
-from trio_fastws import WebSocket, open_websocket
+from trio_fastws import open_websocket
 
 pytestmark = pytest.mark.skipif(
     not hasattr(socket, "AF_UNIX"), reason="no Unix sockets here"
 )
-
-
-async def echo(ws: WebSocket) -> None:
-    async for message in ws:
-        await ws.send(message)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from functools import partial
 import trio
 import trio.testing
 
+from tests.handlers import Echo, echo
 from tests.wire import (
     CLOSE,
     Frame,
@@ -27,7 +28,6 @@ from tests.wire import (
 )
 from trio_fastws import (
     ConnectionBroken,
-    EventHandler,
     Limits,
     Timeouts,
     open_websocket,
@@ -129,19 +129,6 @@ def echoes(*frames: Frame) -> list[Step]:
     return [say(*frames), hear(*frames)]
 
 
-class Echo(EventHandler):
-    def on_message(self, ws, message):
-        ws.send_nowait(message)
-
-
-async def echo(ws):
-    try:
-        async for message in ws:
-            await ws.send(message)
-    except ConnectionBroken:
-        pass
-
-
 @asynccontextmanager
 async def dialled(port: int, octets: bool):
     """Play on a connection to our server."""
@@ -172,7 +159,8 @@ async def serve(handler, task_status=trio.TASK_STATUS_IGNORED):
 async def dial(port):
     url = f"ws://127.0.0.1:{port}/"
     async with open_websocket(url, limits=LIMITS, timeouts=NO_PINGS) as ws:
-        await echo(ws)
+        with suppress(ConnectionBroken):
+            await echo(ws)
         await ws.wait_closed()
 
 

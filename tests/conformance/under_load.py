@@ -15,10 +15,11 @@ from functools import partial
 
 import trio
 
+from tests.handlers import Echo, echo
 from tests.wire import port_of, tcp_listener
 
 from .cases import closing, fragments, limits, opcodes, pings, reserved_bits
-from .script import Echo, accepted, dial, dialled, echo, serve
+from .script import accepted, dial, dialled, serve
 from .utf8 import fail_fast, invalid
 
 FAMILIES = [pings, reserved_bits, opcodes, fragments, fail_fast, invalid]

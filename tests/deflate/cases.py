@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import trio
 
-from tests.serving import Keeper, Site, serving
+from tests.handlers import Keeper
+from tests.serving import Site, serving
 from tests.wire import (
     Peer,
     socket_pair,

@@ -8,7 +8,6 @@ from random import Random
 import pytest
 import trio
 
-from tests.conftest import MemoryListener
 from tests.deflate.cases import (
     MODES,
     OFFER,
@@ -18,10 +17,12 @@ from tests.deflate.cases import (
     epoll_only,
     offering,
 )
-from tests.serving import Keeper, serving
+from tests.handlers import Keeper
+from tests.serving import serving
 from tests.wire import (
     BINARY,
     TEXT,
+    MemoryListener,
     Peer,
 )
 from trio_fastws import EventHandler, PreparedMessage, serve_websocket

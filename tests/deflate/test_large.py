@@ -11,7 +11,8 @@ from trio.testing import wait_all_tasks_blocked
 from tests.cutting import cut
 from tests.deflate.cases import Story, deflating, dial, each_way, linked
 from tests.deflate.large import DENSE, JSON, Hooks, both_handlers
-from tests.serving import Keeper, serving
+from tests.handlers import Keeper
+from tests.serving import serving
 from tests.wire import (
     TEXT,
     Peer,

@@ -11,6 +11,7 @@ import pytest
 import trio
 from trio.testing import memory_stream_pair
 
+from tests.handlers import echo
 from tests.wire import (
     BINARY,
     TEXT,
@@ -50,11 +51,6 @@ def extensions(data: bytes) -> list[str]:
     """Return the values of Sec-WebSocket-Extensions in a head."""
     found = re.findall(rb"(?i)\r\nSec-WebSocket-Extensions:[ ]*([^\r]*)", data)
     return [value.decode() for value in found]
-
-
-async def echo(ws: WebSocket) -> None:
-    async for message in ws:
-        await ws.send(message)
 
 
 # --- servers -----------------------------------------------------------------

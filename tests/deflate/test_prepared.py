@@ -7,7 +7,8 @@ import trio
 from trio.testing import assert_checkpoints, wait_all_tasks_blocked
 
 from tests.deflate.cases import MODES, Story, deflating, dial, linked
-from tests.serving import Keeper, serving
+from tests.handlers import Keeper
+from tests.serving import serving
 from tests.wire import (
     BINARY,
     TEXT,

@@ -25,6 +25,7 @@ from wsproto.events import (
 )
 from wsproto.extensions import PerMessageDeflate as Extension
 
+from tests.handlers import echo
 from tests.serving import serving
 from tests.wire import (
     socket_pair,
@@ -163,10 +164,6 @@ async def test_a_compressed_message_in_pieces_among_pings(side: str):
 
 
 async def test_echoes_while_our_keepalive_pings_a_lot():
-    async def echo(ws: WebSocket) -> None:
-        async for message in ws:
-            await ws.send(message)
-
     timeouts = Timeouts(ping_interval=0.001)
     limits = Limits(message_size=2**23)
     async with linked("server", echo, timeouts=timeouts, limits=limits) as peer:

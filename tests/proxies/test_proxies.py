@@ -6,6 +6,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from tests.handlers import Echo, echo
 from tests.wire import (
     PING,
     PONG,
@@ -32,16 +33,6 @@ pytestmark = pytest.mark.slow
 
 CLOSE = b"\r\nConnection: close\r\n\r\n"
 LARGE = bytes(range(256)) * (4 * 2**20 // 256)
-
-
-async def echo(ws: WebSocket) -> None:
-    async for message in ws:
-        await ws.send(message)
-
-
-class Echo(EventHandler):
-    def on_message(self, ws: WebSocket, message: str | bytes) -> None:
-        ws.send_nowait(message)
 
 
 @pytest.fixture(params=["async", "hooks"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-
 import trio
 
 from trio_fastws._connection.outbox import Outbox
@@ -112,25 +110,6 @@ class Sink(Link):
         self.written += data[:taken]
         self.room -= taken
         return taken
-
-
-def read_all(sock: socket.socket) -> bytes:
-    """Return what a non-blocking socket holds now."""
-    data = bytearray()
-    while True:
-        try:
-            piece = sock.recv(1 << 20)
-        except BlockingIOError:
-            return bytes(data)
-        if not piece:
-            return bytes(data)
-        data += piece
-
-
-def reset(sock: socket.socket) -> None:
-    """Close a TCP socket with a reset."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    sock.close()
 
 
 def pattern(size: int) -> bytes:

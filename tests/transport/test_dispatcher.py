@@ -6,14 +6,8 @@ import contextlib
 import errno
 import socket
 
-from tests.transport.support import (
-    Recorder,
-    Sender,
-    events_of,
-    pattern,
-    read_all,
-    reset,
-)
+from tests.transport.support import Recorder, Sender, events_of, pattern
+from tests.wire import read_now, reset
 from trio_fastws._transport.contract import READ_SIZE
 from trio_fastws._transport.syscalls import EPOLLIN, EPOLLOUT
 
@@ -122,7 +116,7 @@ def test_a_half_closed_peer_can_still_be_written_to(
         dispatcher.turn()
     assert owner.log == ["eof"]
     assert link.write([b"still here"], 10) == 10
-    assert read_all(peer) == b"still here"
+    assert read_now(peer) == b"still here"
 
 
 def test_a_reset_comes_as_its_error(dispatcher, connect, tcp_pair) -> None:
@@ -172,11 +166,11 @@ def test_epollout_is_registered_only_while_blocked(dispatcher, connect) -> None:
     owner.outbox.commit([bytes(1 << 22)], 1 << 22)
     assert owner.flush() is False
     assert events_of(dispatcher) == []
-    received = len(read_all(peer))
+    received = len(read_now(peer))
     assert [mask for _fd, mask in events_of(dispatcher)] == [EPOLLOUT]
     while received < 1 << 22:
         dispatcher.turn()
-        received += len(read_all(peer))
+        received += len(read_now(peer))
     dispatcher.turn()
     assert set(owner.log) == {"writable"}
     assert events_of(dispatcher) == []
@@ -197,7 +191,7 @@ def test_a_paused_link_still_writes(dispatcher, connect) -> None:
     flush()
     peer.send(b"unread")
     while len(received) < size:
-        received += read_all(peer)
+        received += read_now(peer)
         dispatcher.turn()
     assert received == pattern(size)
     assert owner.data == b""

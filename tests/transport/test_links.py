@@ -8,7 +8,8 @@ import os
 
 import pytest
 
-from tests.transport.support import Clock, Recorder, Sink, read_all, reset
+from tests.transport.support import Clock, Recorder, Sink
+from tests.wire import read_now, reset
 from trio_fastws._layout import HEADROOM
 from trio_fastws._transport.contract import Dispatcher, Link, Owner
 from trio_fastws._transport.epoll import SocketLink
@@ -229,7 +230,7 @@ def test_lingering_ends_output_and_discards_until_the_peer_closes(
     theirs.send(b"more")
     dispatcher.turn()
     assert is_open(ours)
-    assert read_all(theirs) == b"last words"
+    assert read_now(theirs) == b"last words"
     assert theirs.recv(1) == b""
     theirs.close()
     dispatcher.turn()

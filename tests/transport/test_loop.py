@@ -9,7 +9,8 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.transport.support import Recorder, Sender, Signal, pattern, read_all
+from tests.transport.support import Recorder, Sender, Signal, pattern
+from tests.wire import read_now
 from trio_fastws._transport import loop as loops
 from trio_fastws._transport.contract import Dispatcher
 from trio_fastws._transport.epoll import EpollDispatcher, SocketLink
@@ -349,7 +350,7 @@ async def test_cancelled_it_has_finished_its_turn(unix_pair, nursery) -> None:
         await loop.run(nursery)
     assert scope.cancelled_caught
     assert loop.ended
-    assert read_all(theirs) == pattern(100)
+    assert read_now(theirs) == pattern(100)
     assert dispatcher.unpark is None
     dispatcher.close()
 

@@ -10,7 +10,8 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.transport.support import Sender, Signal, read_all
+from tests.transport.support import Sender, Signal
+from tests.wire import read_now
 from trio_fastws._transport.epoll import SocketLink
 
 
@@ -72,7 +73,7 @@ async def test_nothing_is_left_unflushed_in_either_order(
     expected = b"".join(b"%04d" % number for number in range(200))
     for sender, (_ours, theirs) in zip(senders, ends, strict=True):
         assert sender.outbox.size() == 0
-        assert read_all(theirs) == expected
+        assert read_now(theirs) == expected
     assert dispatcher.idle()
 
 

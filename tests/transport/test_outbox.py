@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.transport.support import Sender, Sink, pattern, read_all
+from tests.transport.support import Sender, Sink, pattern
+from tests.wire import read_now
 from trio_fastws._connection.outbox import ITEM_OVERHEAD, WIRE_SIZE
 from trio_fastws._transport.epoll import SocketLink
 from trio_fastws._transport.syscalls import JOIN_BELOW, MAX_PARTS
@@ -192,9 +193,9 @@ def drain(dispatcher, sender, peer) -> bytes:
     """Turn and read until the sender's outbox is empty."""
     received = bytearray()
     while not sender.flush():
-        received += read_all(peer)
+        received += read_now(peer)
         dispatcher.turn()
-    return bytes(received + read_all(peer))
+    return bytes(received + read_now(peer))
 
 
 @pytest.mark.parametrize(
@@ -244,5 +245,5 @@ def test_a_write_is_short_only_if_the_socket_is_full(
     link = SocketLink(dispatcher, Sender(), ours.detach())
     parts = [bytes([number & 0xFF]) * size for number in range(count)]
     taken = link.write(parts, size * count)
-    received = read_all(theirs)
+    received = read_now(theirs)
     assert (taken, received) == (size * count, b"".join(parts))

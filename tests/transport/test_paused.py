@@ -11,7 +11,8 @@ import socket
 
 import pytest
 
-from tests.transport.support import events_of, read_all, reset
+from tests.transport.support import events_of
+from tests.wire import read_now, reset
 
 LOOKS = 20
 
@@ -107,7 +108,7 @@ def test_bytes_that_came_before_a_reset_are_still_readable(dispatcher, paused) -
 def test_a_fin_from_both_sides_is_no_reset(dispatcher, paused) -> None:
     owner, link, peer = paused
     link.end_output()
-    assert read_all(peer) == b""
+    assert read_now(peer) == b""
     peer.close()
     for _ in range(3):
         dispatcher.turn()

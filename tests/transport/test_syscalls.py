@@ -6,11 +6,13 @@ import errno
 import os
 import select
 import socket
-import struct
 
 import pytest
 
-from tests.transport.support import read_all, reset
+from tests.wire import (
+    read_now,
+    reset,
+)
 from trio_fastws._transport import syscalls
 from trio_fastws._transport.syscalls import JOIN_BELOW, MAX_PARTS
 
@@ -92,7 +94,7 @@ def test_what_is_sent_arrives(pair, parts) -> None:
     fd, peer = pair
     whole = b"".join(parts)
     assert syscalls.send(fd, parts, len(whole)) == len(whole)
-    assert read_all(peer) == whole
+    assert read_now(peer) == whole
 
 
 @pytest.mark.parametrize("size", [100, JOIN_BELOW])
@@ -103,7 +105,7 @@ def test_a_full_socket_takes_a_part_and_then_nothing(unix_pair, size) -> None:
     assert 0 < taken < size * len(parts)
     while syscalls.send(ours.fileno(), [b"?"], 1):
         pass
-    assert read_all(theirs).rstrip(b"?") == b"".join(parts)[:taken].rstrip(b"?")
+    assert read_now(theirs).rstrip(b"?") == b"".join(parts)[:taken].rstrip(b"?")
 
 
 def test_sending_to_nobody_is_an_os_error(pair) -> None:
@@ -122,8 +124,7 @@ def test_the_end_of_output_is_the_peers_end_of_input(pair) -> None:
 def test_a_reset_is_told_once(tcp_pair) -> None:
     ours, theirs = tcp_pair()
     assert not syscalls.has_failed(ours.fileno())
-    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    theirs.close()
+    reset(theirs)
     assert [syscalls.has_failed(ours.fileno()) for _ in range(2)] == [True, False]
 
 

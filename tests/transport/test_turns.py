@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from tests.transport.support import Recorder, events_of, reset
+from tests.transport.support import Recorder, events_of
+from tests.wire import reset
 from trio_fastws._transport import (
     contract as links,
     epoll as dispatchers,

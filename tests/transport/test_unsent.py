@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from tests.transport.support import Sender, Sink, pattern, read_all
+from tests.transport.support import Sender, Sink, pattern
+from tests.wire import read_now
 from trio_fastws._connection.outbox import Outbox
 from trio_fastws._transport.epoll import SocketLink
 from trio_fastws._transport.stream_link import WRITE_SIZE
@@ -42,7 +43,7 @@ def test_no_more_is_held_unsent_than_the_limit(dispatcher, tcp_pair, size) -> No
         assert 5000 <= total < 500_000
         # When it is sent, there is room again.
         while unsent(seen) > 0:
-            read_all(theirs)
+            read_now(theirs)
         assert fill(link, size) >= 5000
         assert unsent(seen) <= 5000
 
@@ -78,7 +79,7 @@ def test_who_waits_for_room_is_woken(dispatcher, tcp_pair, reading) -> None:
     sender._on_writable = _on_writable
     received = bytearray()
     while len(received) < len(whole):
-        received += read_all(theirs)
+        received += read_now(theirs)
         dispatcher.turn()
     assert received == whole
 
@@ -88,7 +89,7 @@ def test_on_another_socket_it_has_no_effect(dispatcher, unix_pair) -> None:
     link = SocketLink(dispatcher, Sender(), ours.detach())
     link.limit_unsent(1024)
     assert link.write([bytes(50_000)], 50_000) == 50_000
-    assert len(read_all(theirs)) == 50_000
+    assert len(read_now(theirs)) == 50_000
     link.close()
     link.limit_unsent(1024)
 
