@@ -27,7 +27,7 @@ cdef class PendingHandshake(Owner):
     cpdef on_decided(self, answer)
     cpdef on_failed(self, error)
     @cython.locals(admission=Admission, link=Link, agreed=Agreed)
-    cdef _decide(self, answer, bint later=*)
+    cdef _decide(self, answer, bint check)
     @cython.locals(
         admission=Admission, handshake=ServerHandshake, request=Request, head=bytes
     )

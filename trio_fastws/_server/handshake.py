@@ -37,14 +37,12 @@ from .on_request import Accept
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from trio_fastws._protocol.handshake.headers import HeaderSource
     from trio_fastws._protocol.handshake.request import Request
 
     from .admission import Admission
 
 Result = TypeVar("Result")
-
-# What None from on_request means, and what goes without on_request.
-_AS_USUAL = Accept()
 
 
 class PendingHandshake(Owner):
@@ -72,13 +70,14 @@ class PendingHandshake(Owner):
         assert link is not None
         try:
             complete = handshake.receive(link.dispatcher.buffer, start, stop)
-            if complete:
+            if complete and admission.on_request is not None:
+                # Before anybody is asked.
                 admission.check(handshake.upgrade)
         except HandshakeError as error:
             self._refuse(error)
             return
         if complete and admission.on_request is None:
-            self._decide(None)
+            self._decide(None, True)
         elif complete:
             self._ask()
         elif handshake.early:
@@ -94,7 +93,7 @@ class PendingHandshake(Owner):
             self.on_failed(error)
             return
         if not isinstance(answer, Awaitable):
-            self._decide(answer)
+            self._decide(answer, False)
             return
         link = self._link
         assert link is not None
@@ -137,19 +136,19 @@ class PendingHandshake(Owner):
 
     # --- the decision -------------------------------------------------------
 
-    def _decide(self, answer: object, later: bool = False) -> None:
+    def _decide(self, answer: object, check: bool) -> None:
+        # With `check`, whether there is room was not asked in this turn.
         admission, link = self._admission, self._link
         if link is None:  # the peer has gone meanwhile
             return
         self._leave()
         try:
-            accept = _AS_USUAL if answer is None else answer
-            if not isinstance(accept, Accept):
-                self._answer(self._handshake.answer(_check_response(accept)))
+            if answer is not None and not isinstance(answer, Accept):
+                self._answer(self._handshake.answer(_check_response(answer)))
                 return
-            if later:  # and others have come
+            if check:
                 admission.check(self._handshake.upgrade)
-            agreed = self._accept(accept)
+            agreed = self._accept(answer)
         except HandshakeError as error:
             self._refuse(error)
             return
@@ -161,21 +160,26 @@ class PendingHandshake(Owner):
         start = admission.start_handler
         open_connection(admission.shared, link, agreed, self._handshake.early, start)
 
-    def _accept(self, accept: Accept) -> Agreed:
+    def _accept(self, accept: Accept | None) -> Agreed:
         # What was agreed upon, and the 101 that says so.
         admission, handshake = self._admission, self._handshake
         request = handshake.request
         assert request is not None
         if not handshake.upgrade:
             raise handshake.require_upgrade()
-        subprotocol = accept.subprotocol
+        subprotocol: str | None = None
+        headers: HeaderSource = ()
+        session: object = None
+        if accept is not None:
+            subprotocol, session = accept.subprotocol, accept.session
+            headers = accept.headers
         if subprotocol is None:
             subprotocol = self._choose(request)
         extensions = agreement = None
         if admission.negotiator is not None:
             extensions, agreement = admission.negotiator.accept(request)
-        head = handshake.accept(subprotocol, extensions, accept.headers)
-        return Agreed(request, subprotocol, agreement, head, None, accept.session)
+        head = handshake.accept(subprotocol, extensions, headers)
+        return Agreed(request, subprotocol, agreement, head, None, session)
 
     def _choose(self, request: Request) -> str | None:
         choose = self._admission.subprotocols
