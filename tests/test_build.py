@@ -103,6 +103,45 @@ def test_the_build_compiles_what_the_package_calls_hot():
     assert all(extension["optional"] for extension in extensions)
 
 
+def test_an_extension_asks_for_a_level_and_nothing_else():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    extensions = project["tool"]["setuptools"]["ext-modules"]
+    assert {
+        argument
+        for extension in extensions
+        for argument in extension.get("extra-compile-args", ())
+    } == {"-O0", "-O3"}
+    assert all(
+        (ROOT / source).exists()
+        for extension in extensions
+        for source in extension["sources"]
+    )
+
+
+def test_ci_names_only_tests_that_exist():
+    # What it leaves out would be run again, without a word, when it has moved.
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    named = set(re.findall(r"(?<!/)tests/[\w./]+", script))
+    assert named
+    assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
+def test_ci_knows_its_parts_and_no_other():
+    done = subprocess.run(
+        [ROOT / ".ci" / "run", "fast", "fats"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    parts = "readme fast suite peers package versions bench"
+    assert f"no part 'fats'; there are: {parts}\n" in done.stderr
+    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for part in parts.split():
+        assert f"`{part}`" in guide
+
+
 @pytest.mark.parametrize("value", ["1", "yes"])
 def test_the_pure_switch_ignores_extensions(value: str):
     program = (
