@@ -122,6 +122,8 @@ class DeflatePeer:
     def __init__(self, name: str, script: str) -> None:
         self.name = name
         environment = dict(os.environ, PYTHONDONTWRITEBYTECODE="1")
+        # Where `tests.wire` is.
+        environment["PYTHONPATH"] = str(PEERS.parents[2])
         command = [sys.executable]
         if script.endswith(".js"):
             environment["NODE_PACKAGE"] = require(name)

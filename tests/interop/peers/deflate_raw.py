@@ -1,4 +1,4 @@
-"""A compressing peer of our own: sockets, zlib, and RFC 6455 and 7692 once more.
+"""A compressing peer of our own: a socket, zlib, and the frames of `tests.wire`.
 
 Shares nothing with the package, so that both cannot err alike. It compresses in one
 of the styles of `deflate_styles`, and is strict with what it receives. In the end it
@@ -6,18 +6,31 @@ says which extension was agreed on, and how many messages came compressed.
 """
 
 import base64
-import hashlib
 import os
 import random
-import re
 import socket
 
 import deflate_common as common
 import deflate_styles as styles
 
-GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-CONTINUATION, TEXT, CLOSE, PING, PONG = 0, 1, 8, 9, 10
-RSV1, FIN = 0x40, 0x80
+from tests.wire import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PONG,
+    RSV1,
+    TEXT,
+    Frame,
+    FrameReader,
+    accept_value,
+    field,
+    fragments,
+    ping,
+    upgrade_request,
+    upgrade_response,
+)
+
+EXTENSIONS = "Sec-WebSocket-Extensions"
 
 
 class Connection:
@@ -26,98 +39,75 @@ class Connection:
     def __init__(self, sock, server):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock = sock
-        self.file = sock.makefile("rb")
         self.server = server
-        self.head = b""
+        self.frames = FrameReader(masked=server, rsv=RSV1)
         self.agreed = {}
 
-    def _read_head(self):
-        self.head = b""
-        while not self.head.endswith(b"\r\n\r\n"):
-            line = self.file.readline()
-            assert line, self.head
-            self.head += line
+    def _receive(self):
+        data = self.sock.recv(65536)
+        assert data, "the stream ended"
+        self.frames.feed(data)
 
-    def _field(self, name):
-        found = re.search(rb"(?im)^%s: *(.*?) *\r$" % name, self.head)
-        assert found, self.head
-        return found[1]
+    def _read_head(self):
+        while (end := self.frames.buffer.find(b"\r\n\r\n")) < 0:
+            self._receive()
+        head = bytes(self.frames.buffer[: end + 4])
+        del self.frames.buffer[: end + 4]
+        return head
 
     def accept(self, answer):
         """Shake hands as a server: answer this, whatever was offered."""
-        self._read_head()
-        assert b"permessage-deflate" in self._field(b"Sec-WebSocket-Extensions")
-        digest = hashlib.sha1(self._field(b"Sec-WebSocket-Key") + GUID).digest()
-        self.sock.sendall(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-            b"Connection: Upgrade\r\nSec-WebSocket-Extensions: %s\r\n"
-            b"Sec-WebSocket-Accept: %s\r\n\r\n"
-            % (answer.encode(), base64.b64encode(digest))
-        )
+        head = self._read_head()
+        assert "permessage-deflate" in field(head, EXTENSIONS)
+        accept = accept_value(field(head, "Sec-WebSocket-Key"))
+        self.sock.sendall(upgrade_response(f"{EXTENSIONS}: {answer}", accept=accept))
         self.agreed = styles.read_parameters(answer)
 
     def ask(self, offer):
         """Shake hands as a client: offer this."""
+        key = base64.b64encode(os.urandom(16)).decode()
         self.sock.sendall(
-            b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
-            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            b"Sec-WebSocket-Key: %s\r\nSec-WebSocket-Extensions: %s\r\n\r\n"
-            % (base64.b64encode(os.urandom(16)), offer.encode())
+            upgrade_request(
+                f"{EXTENSIONS}: {offer}",
+                f"Sec-WebSocket-Key: {key}",
+                without=("Sec-WebSocket-Key",),
+            )
         )
-        self._read_head()
-        assert self.head.startswith(b"HTTP/1.1 101 "), self.head
-        answer = self._field(b"Sec-WebSocket-Extensions").decode()
+        head = self._read_head()
+        assert head.startswith(b"HTTP/1.1 101 "), head
+        assert field(head, "Sec-WebSocket-Accept") == accept_value(key), head
+        answer = field(head, EXTENSIONS)
         assert answer.startswith("permessage-deflate"), answer
         self.agreed = styles.read_parameters(answer)
 
     def read(self):
-        """Return the first byte of the next frame, and its payload."""
-        first, second = self.file.read(2)
-        assert first & 0x30 == 0, "RSV2 or RSV3 is set"
-        assert first & 8 == 0 or first & RSV1 == 0, "a control frame is compressed"
-        assert (second >= 128) is self.server, "masked by a server, or not by a client"
-        size = second & 127
-        if size > 125:
-            size = int.from_bytes(self.file.read(2 if size == 126 else 8), "big")
-        key = self.file.read(4) if self.server else b""
-        payload = self.file.read(size)
-        assert len(payload) == size
-        return first, mask(payload, key) if self.server else payload
+        """Return the next frame."""
+        while (frame := self.frames.next_frame()) is None:
+            self._receive()
+        return frame
 
-    def write(self, first, payload=b""):
-        """Write a frame."""
-        size = len(payload)
-        bit = 0 if self.server else 128
-        if size < 126:
-            head = bytes([first, bit | size])
-        elif size < 65536:
-            head = bytes([first, bit | 126]) + size.to_bytes(2, "big")
-        else:
-            head = bytes([first, bit | 127]) + size.to_bytes(8, "big")
-        if bit:
-            key = os.urandom(4)
-            head, payload = head + key, mask(payload, key)
-        self.sock.sendall(head + payload)
+    def read_end(self):
+        """Check that nothing comes before the end of the stream."""
+        assert not self.frames.buffer, "something behind the Close"
+        assert self.sock.recv(1) == b"", "something behind the Close"
+
+    def write(self, *frames):
+        """Write frames, each with a key of its own."""
+        for frame in frames:
+            self.sock.sendall(frame.encode(None if self.server else os.urandom(4)))
 
     def read_message(self):
         """Return opcode, payload and whether it is compressed; None after a Close."""
-        opcode, compressed, parts = None, False, []
-        while True:
-            first, payload = self.read()
-            kind = first & 15
-            if kind == CLOSE:
-                return None, payload, False
-            if kind == PONG:
-                continue
-            assert (kind == CONTINUATION) is (opcode is not None), "fragments are mixed"
-            if opcode is None:
-                opcode, compressed = kind, bool(first & RSV1)
-            else:
-                # RFC 7692 6.1: only the first fragment has the bit
-                assert not first & RSV1, "RSV1 in a continuation"
-            parts.append(payload)
-            if first & FIN:
-                return opcode, b"".join(parts), compressed
+        frames = []
+        while not frames or not frames[-1].fin:
+            frame = self.read()
+            if frame.opcode == CLOSE:
+                return None, frame.payload, False
+            if frame.opcode != PONG:
+                assert frame.opcode in (TEXT, BINARY, CONTINUATION), frame
+                frames.append(frame)
+        payload = b"".join(frame.payload for frame in frames)
+        return frames[0].opcode, payload, frames[0].rsv1
 
     def write_message(self, number, opcode, payload, compressed):
         """Write a message, some of them in fragments cut anywhere, even in nothing."""
@@ -126,20 +116,11 @@ class Connection:
         if number % 3 == 1:
             cuts = sorted(chance.randrange(len(payload) + 1) for _ in range(4))
             cuts[1] = cuts[0]
-        opcode |= RSV1 * compressed
-        start = 0
-        for cut in cuts:
-            self.write(opcode, payload[start:cut])
-            self.write(PING | FIN, b"between")
-            opcode, start = CONTINUATION, cut
-        self.write(opcode | FIN, payload[start:])
-
-
-def mask(payload, key):
-    size = len(payload)
-    stream = (key * (size // 4 + 1))[:size]
-    mixed = int.from_bytes(payload, "big") ^ int.from_bytes(stream, "big")
-    return mixed.to_bytes(size, "big")
+        parts = [payload[a:b] for a, b in zip([0, *cuts], [*cuts, None], strict=True)]
+        *first, last = fragments(opcode, parts, RSV1 * compressed)
+        for frame in first:
+            self.write(frame, ping(b"between"))
+        self.write(last)
 
 
 def echo(connection, style):
@@ -148,7 +129,8 @@ def echo(connection, style):
     while True:
         opcode, payload, packed = connection.read_message()
         if opcode is None:
-            connection.write(CLOSE | FIN, payload[:2])
+            code = int.from_bytes(payload[:2], "big")
+            connection.write(Frame(CLOSE, payload[:2]))
             break
         if packed:
             compressed += 1
@@ -163,9 +145,9 @@ def echo(connection, style):
         connection.write_message(number, opcode, payload, pack)
         number += 1
     connection.sock.shutdown(socket.SHUT_WR)
-    assert connection.file.read() == b"", "something behind the Close"
+    connection.read_end()
     common.say(
-        code=int.from_bytes(payload[:2], "big"),
+        code=code,
         agreed=connection.agreed,
         compressed=compressed,
         plain=plain,
