@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
-import trio_fastws._connection.input as inputs
+import trio_fastws._connection.connection as inputs
 from tests.handlers import Echo
 from tests.serving import serving
 from tests.wire import (

@@ -121,24 +121,24 @@ def test_a_buffer_takes_no_more_than_it_has() -> None:
 def test_an_announced_message_gets_room_as_it_comes() -> None:
     endpoint = Endpoint(Role.SERVER)
     assert receive(endpoint, frame(BINARY, b"x", length=2**20)) == []
-    assert endpoint.held() == 16 * 1024
+    assert endpoint.memory_size() == 16 * 1024
     held = []
     for size in (999, 19_000, STAGE - 20_001):
         assert receive(endpoint, bytes(size)) == []
-        held.append(endpoint.held())
+        held.append(endpoint.memory_size())
         assert endpoint.get_buffer() is None
     assert held == [16 * 1024, 40_000, 40_000]
     assert receive(endpoint, b"x") == []
     view = endpoint.get_buffer()
     assert view is not None
     assert len(view) == 2**20 - STAGE
-    assert endpoint.held() == 2**20
+    assert endpoint.memory_size() == 2**20
 
 
 def test_a_message_of_unknown_size_gets_room_as_it_comes() -> None:
     endpoint = Endpoint(Role.SERVER, max_message=None)
     assert receive(endpoint, frame(BINARY, bytes(STAGE), length=2**40)) == []
-    assert endpoint.held() == 32 * STAGE
+    assert endpoint.memory_size() == 32 * STAGE
     step = bytes(5 * 2**20)
     lengths = []
     for _ in range(5):
@@ -150,7 +150,7 @@ def test_a_message_of_unknown_size_gets_room_as_it_comes() -> None:
     assert lengths[0] == 31 * STAGE
     assert max(lengths) <= TRUSTED
     assert endpoint.buffered == sum(min(n, len(step)) for n in lengths) + STAGE
-    assert endpoint.held() <= 2 * endpoint.buffered
+    assert endpoint.memory_size() <= 2 * endpoint.buffered
 
 
 def test_what_was_given_away_in_pieces_counts_as_zeros() -> None:
@@ -159,14 +159,14 @@ def test_what_was_given_away_in_pieces_counts_as_zeros() -> None:
 
 def test_what_is_held_is_counted_and_let_go() -> None:
     endpoint = Endpoint(Role.SERVER)
-    assert endpoint.held() == 0
+    assert endpoint.memory_size() == 0
     assert receive(endpoint, frame(BINARY, b"x" * 1000, fin=False)) == []
-    assert endpoint.held() == 1000
+    assert endpoint.memory_size() == 1000
     assert receive(endpoint, frame(CONTINUATION, b"x" * 500)) == [b"x" * 1500]
-    assert endpoint.held() == 0
+    assert endpoint.memory_size() == 0
     receive(endpoint, frame(BINARY, b"x" * 1000, fin=False))
     assert receive(endpoint, frame(8)) != []
-    assert endpoint.held() == 0
+    assert endpoint.memory_size() == 0
 
 
 @pytest.mark.parametrize(("character", "width"), [("x", 1), ("\xe9", 1), ("\u20ac", 2)])
@@ -174,7 +174,7 @@ def test_text_is_counted_as_it_lies_in_memory(character: str, width: int) -> Non
     endpoint = Endpoint(Role.SERVER)
     text = character * 700
     assert receive(endpoint, frame(TEXT, text.encode(), fin=False)) == []
-    assert endpoint.held() == 700 * width
+    assert endpoint.memory_size() == 700 * width
 
 
 def test_one_wide_character_makes_all_that_is_joined_with_it_wide() -> None:
@@ -182,10 +182,10 @@ def test_one_wide_character_makes_all_that_is_joined_with_it_wide() -> None:
     assert receive(endpoint, frame(TEXT, b"x" * 100, fin=False)) == []
     for _ in range(254):
         assert receive(endpoint, frame(CONTINUATION, b"x" * 100, fin=False)) == []
-    assert endpoint.held() == 255 * 100
+    assert endpoint.memory_size() == 255 * 100
     emoji = "\N{PILE OF POO}".encode()
     assert receive(endpoint, frame(CONTINUATION, emoji, fin=False)) == []
-    assert endpoint.held() == 4 * (255 * 100 + 1)
+    assert endpoint.memory_size() == 4 * (255 * 100 + 1)
 
 
 def test_a_large_message_without_a_limit_is_right() -> None:

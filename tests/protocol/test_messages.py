@@ -166,7 +166,7 @@ def test_a_length_alone_takes_no_memory() -> None:
     # What has none when it comes is refused: see `test_large_messages`.
     endpoint = Endpoint(Role.SERVER, max_message=2**61)
     assert receive(endpoint, frame(BINARY, length=2**61)) == []
-    assert endpoint.held() == 0
+    assert endpoint.memory_size() == 0
 
 
 @pytest.mark.parametrize(

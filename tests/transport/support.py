@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import trio
 
-from trio_fastws._connection.outbox import Outbox
 from trio_fastws._transport.contract import Dispatcher, Link, Owner
 from trio_fastws._transport.loop import plain_loop
 from trio_fastws._transport.stream_link import StreamLink
@@ -49,11 +48,6 @@ class Recorder(Owner):
     def _on_deferred(self) -> None:
         self.log.append("continue")
 
-    def _encode_item(self, item: object, parts: list[bytes]) -> int:
-        self.log.append(item)
-        parts.append(item)
-        return len(item)
-
 
 class Signal(Recorder):
     """Lets tasks wait until some hook was called."""
@@ -76,16 +70,21 @@ class Signal(Recorder):
 
 
 class Sender(Recorder):
-    """Has an outbox, and asks for room as long as it needs some."""
+    """Has parts to write, and asks for room as long as some are left."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.outbox = Outbox(self, 0.0)
+        self.parts: list[bytes] = []
 
-    def flush(self) -> bool:
-        done = self.outbox.flush(self._link, self._link.dispatcher.now)
-        self._link.want(True, not done)
-        return done
+    def flush(self, read: bool = True) -> bool:
+        while self.parts:
+            taken = self._link.write(self.parts, sum(map(len, self.parts)))
+            rest = b"".join(self.parts)[taken:]
+            self.parts = [rest] if rest else []
+            if taken == 0:
+                break
+        self._link.want(read, len(self.parts) > 0)
+        return not self.parts
 
     def _on_writable(self) -> None:
         super()._on_writable()

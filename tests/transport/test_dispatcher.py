@@ -163,7 +163,7 @@ def test_a_paused_link_that_cannot_be_written_to_is_marked(
 def test_epollout_is_registered_only_while_blocked(dispatcher, connect) -> None:
     owner, _link, peer = connect(Sender())
     assert events_of(dispatcher) == []
-    owner.outbox.commit([bytes(1 << 22)], 1 << 22)
+    owner.parts.append(bytes(1 << 22))
     assert owner.flush() is False
     assert events_of(dispatcher) == []
     received = len(read_now(peer))
@@ -181,14 +181,9 @@ def test_a_paused_link_still_writes(dispatcher, connect) -> None:
     size = 1 << 21
     link.want(False, True)
     received = bytearray()
-    owner.outbox.commit([pattern(size)], size)
-
-    def flush() -> None:
-        done = owner.outbox.flush(link, 0.0)
-        link.want(False, not done)
-
-    owner._on_writable = flush
-    flush()
+    owner.parts.append(pattern(size))
+    owner._on_writable = lambda: owner.flush(False)
+    owner.flush(False)
     peer.send(b"unread")
     while len(received) < size:
         received += read_now(peer)

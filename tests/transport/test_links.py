@@ -48,8 +48,6 @@ def test_an_owner_ignores_what_it_does_not_override(plain_dispatcher) -> None:
     owner._on_mark()
     owner._on_deferred()
     assert owner._on_deadline(1.0) == math.inf
-    with pytest.raises(NotImplementedError):
-        owner._encode_item(b"", [])
 
 
 def test_a_bare_link_can_do_nothing_and_has_no_address(plain_dispatcher) -> None:

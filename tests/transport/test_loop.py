@@ -336,7 +336,7 @@ async def test_cancelled_it_has_finished_its_turn(unix_pair, nursery) -> None:
     class Canceller(Sender):
         def _on_data(self, start: int, stop: int) -> None:
             scope.cancel()
-            self.outbox.commit([pattern(100)], 100)
+            self.parts.append(pattern(100))
             self._link.dispatcher.mark(self)
 
         def _on_mark(self) -> None:

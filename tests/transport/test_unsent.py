@@ -8,9 +8,8 @@ import sys
 
 import pytest
 
-from tests.transport.support import Sender, Sink, pattern
+from tests.transport.support import Sender, pattern
 from tests.wire import read_now
-from trio_fastws._connection.outbox import Outbox
 from trio_fastws._transport.epoll import SocketLink
 from trio_fastws._transport.stream_link import WRITE_SIZE
 
@@ -67,16 +66,9 @@ def test_who_waits_for_room_is_woken(dispatcher, tcp_pair, reading) -> None:
     link = SocketLink(dispatcher, sender, ours.detach())
     link.limit_unsent(2000)
     whole = pattern(300_000)
-    sender.outbox.commit([whole], len(whole))
-
-    def _on_writable() -> None:
-        done = sender.outbox.flush(link, 1.0)
-        if done:
-            link.want(reading, False)
-
-    sender.outbox.flush(link, 1.0)
-    link.want(reading, True)
-    sender._on_writable = _on_writable
+    sender.parts.append(whole)
+    sender._on_writable = lambda: sender.flush(reading)
+    sender.flush(reading)
     received = bytearray()
     while len(received) < len(whole):
         received += read_now(theirs)
@@ -100,60 +92,3 @@ async def test_a_pump_takes_no_more_than_the_limit(pump) -> None:
     assert pumped.link.write([bytes(5000)], 5000) == 1024
     pumped.link.limit_unsent(2**30)
     assert pumped.link.write([bytes(10**6)], 10**6) == WRITE_SIZE - 1024
-
-
-def sparing(wire_limit: int = 10) -> tuple[Sender, Sink]:
-    sender = Sender()
-    sender.outbox = Outbox(sender, 0.0, wire_limit, True)
-    return sender, Sink(sender)
-
-
-def test_behind_a_short_write_nothing_more_is_promoted() -> None:
-    sender, sink = sparing()
-    outbox = sender.outbox
-    for item in (b"1234", b"5678", b"9abc", b"defg"):
-        outbox.put(item, 4)
-    sink.room = 2
-    assert outbox.flush(sink, 1.0) is False
-    # As much as the wire may have, since nobody knew.
-    assert sender.log == [b"1234", b"5678", b"9abc"]
-    sink.room = 9
-    assert outbox.flush(sink, 1.0) is False
-    assert len(sender.log) == 3
-    assert not outbox.takes()
-    assert outbox.drop_oldest()
-    outbox.put(b"latest", 6)
-    sink.room = 2
-    assert outbox.flush(sink, 1.0) is False
-    assert sender.log[3:] == [b"latest"]
-    sink.room = 100
-    assert outbox.flush(sink, 1.0) is True
-    assert sink.written == b"123456789abclatest"
-
-
-def test_from_then_on_one_item_at_a_time() -> None:
-    sender, sink = sparing()
-    outbox = sender.outbox
-    outbox.commit([b"wire"], 4)
-    outbox.flush(sink, 1.0)
-    for item in (b"a", b"b", b"c", b"d"):
-        outbox.put(item, 1)
-    sink.room = 4
-    assert outbox.flush(sink, 1.0) is False
-    assert sender.log == [b"a"]
-    sink.room = 2
-    assert outbox.flush(sink, 1.0) is False
-    assert sender.log == [b"a", b"b", b"c"]
-    assert outbox.count() == 1
-
-
-def test_a_pong_is_spared_by_nobody() -> None:
-    sender, sink = sparing()
-    outbox = sender.outbox
-    outbox.commit([b"wire"], 4)
-    outbox.flush(sink, 1.0)
-    outbox.put(b"item", 4)
-    outbox.pong = b"pong"
-    sink.room = 8
-    assert outbox.flush(sink, 1.0) is False
-    assert sink.written == b"wirepong"

@@ -27,6 +27,8 @@ _DEFAULT_MESSAGE_SIZE = {Role.SERVER: 2**20, Role.CLIENT: 16 * 2**20}
 # A small machine has as much, and 64 messages of 1 MiB can still arrive when three
 # quarters of it are held.
 _DEFAULT_TOTAL = 256 * 2**20
+# What a queued message is charged besides its payload: tuple, deque cell, bytes head.
+ITEM_OVERHEAD = 64
 # About a segment of TCP: with less, every few bytes would be a write of their own.
 SMALLEST_UNSENT = 1024
 

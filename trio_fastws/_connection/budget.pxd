@@ -1,6 +1,6 @@
 cimport cython
 
-from trio_fastws._transport.contract cimport Owner, Dispatcher
+from trio_fastws._transport.contract cimport Dispatcher
 from trio_fastws._transport.peak cimport Peak
 from trio_fastws._transport.wheel cimport Timer
 
@@ -8,18 +8,6 @@ from trio_fastws._transport.wheel cimport Timer
 cdef Py_ssize_t WORTH_GIVING_BACK
 cdef Py_ssize_t MOST_FAVOURED, AT_ONCE, SCANNED, JUDGED
 cdef double FAVOUR_SECONDS, TICK_SECONDS
-
-
-cdef class Holder(Owner):
-    cdef public Py_ssize_t _charged
-
-    cdef _init_holder(self)
-    cdef _account(self)
-    cdef bint _hold_back(self) except? -1
-    cdef bint _let_go(self) except? -1
-    cdef bint _is_draining(self, double since) except? -1
-    cdef bint _is_one_message(self, Py_ssize_t size) except? -1
-    cdef _give_up(self, int code, str reason)
 
 
 @cython.final
@@ -53,27 +41,27 @@ cdef class Budget(Timer):
     cdef Peak _peak
 
     cpdef count_paused(self)
-    @cython.locals(before=Py_ssize_t, peak=Peak)
-    cdef charge(self, Holder holder, Py_ssize_t held)
+    @cython.locals(peak=Peak)
+    cdef charge(self, holder, Py_ssize_t before, Py_ssize_t held)
     @cython.locals(left=double)
     cdef Py_ssize_t get_share(self) except -1
-    cdef _judge(self, Holder holder, bint grew)
+    cdef _judge(self, holder, bint grew)
     @cython.locals(case=Case)
-    cdef _open_case(self, Holder holder)
-    cdef _close_case(self, Holder holder, bint good)
+    cdef _open_case(self, holder)
+    cdef _close_case(self, holder, bint good)
     cdef _count(self, bint good)
     @cython.locals(most=Py_ssize_t)
     cdef bint _may_favour(self) except? -1
-    @cython.locals(holder=Holder, case=Case)
+    @cython.locals(case=Case)
     cdef _favour_next(self)
-    @cython.locals(holder=Holder, case=Case)
+    @cython.locals(case=Case)
     cdef _end_favours(self, double now)
-    @cython.locals(share=Py_ssize_t, start=Py_ssize_t, holder=Holder)
+    @cython.locals(share=Py_ssize_t, start=Py_ssize_t)
     cdef _scan(self)
-    @cython.locals(holder=Holder, case=Case)
+    @cython.locals(case=Case)
     cdef _end_cases(self, double now)
     cdef bint _may_go_on(self, Case case) except? -1
-    cdef _close(self, Holder holder)
+    cdef _close(self, holder)
     cdef _relax(self)
     cdef _set_pressed(self, bint pressed)
     cpdef close(self)

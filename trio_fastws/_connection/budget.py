@@ -29,17 +29,24 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from trio_fastws._protocol.deflate.context import INFLATED_STEP
-from trio_fastws._transport.contract import Owner
 from trio_fastws._transport.logs import log
 from trio_fastws._transport.memory import give_back
 from trio_fastws._transport.peak import WORTH_GIVING_BACK, Peak
 from trio_fastws._transport.wheel import Timer
 
+from .holding import (
+    FLOOR,
+    Holder,
+    give_up,
+    hold_back,
+    is_draining,
+    is_one_message,
+    let_go,
+)
+
 if TYPE_CHECKING:
     from trio_fastws._transport.contract import Dispatcher
 
-# What a connection may always hold: small messages pass, whatever others do.
-FLOOR = 4 * 1024
 # How many are favoured at most, and for how long when others wait.
 MOST_FAVOURED = 64
 FAVOUR_SECONDS = 1.0
@@ -53,42 +60,6 @@ AT_ONCE = 64
 SCANNED = 1024
 # Whether most of those that were favoured made use of it is told by so many.
 JUDGED = 256
-
-
-class Holder(Owner):
-    """What holds memory for a peer. Subclass it.
-
-    Attributes:
-        charged: The bytes of which the budget was last told.
-    """
-
-    __slots__ = ("_charged",)
-
-    def _init_holder(self) -> None:
-        self._init_owner()
-        self._charged: int = 0
-
-    def _account(self) -> None:
-        """Charge the budget if it holds more or less than `charged`."""
-
-    def _hold_back(self) -> bool:
-        """Stop reading; False if that makes no sense any more."""
-        return False
-
-    def _let_go(self) -> bool:
-        """Read again; False if it was not held back."""
-        return False
-
-    def _is_draining(self, since: float) -> bool:
-        """Return whether it waits for nothing but a peer that has read since then."""
-        return False
-
-    def _is_one_message(self, size: int) -> bool:
-        """Return whether an unfinished message takes more than ``size`` bytes."""
-        return False
-
-    def _give_up(self, code: int, reason: str) -> None:
-        """Close the connection, and let go of what it holds."""
 
 
 class Case:
@@ -188,10 +159,8 @@ class Budget(Timer):
         """Return how many connections are not read from now."""
         return len(self._queue)
 
-    def charge(self, holder: Holder, held: int) -> None:
-        """Charge ``held`` bytes to ``holder``, more or fewer than before."""
-        before = holder._charged
-        holder._charged = held
+    def charge(self, holder: Any, before: int, held: int) -> None:
+        """Charge ``held`` bytes to a `Holder` that held ``before`` until now."""
         self.held += held - before
         if before == 0:
             self._holders += 1
@@ -220,9 +189,9 @@ class Budget(Timer):
     def _judge(self, holder: Holder, grew: bool) -> None:
         if not self._pressed:
             self._set_pressed(True)
-        if holder._charged > self.total and holder._is_one_message(self.total):
+        if holder._charged > self.total and is_one_message(holder, self.total):
             reason = f"message takes more than {self.total} bytes (Limits.total)"
-            holder._give_up(1009, reason)
+            give_up(holder, 1009, reason)
         elif holder._charged <= self.get_share():
             if holder in self._cases:
                 self._close_case(holder, True)
@@ -235,7 +204,7 @@ class Budget(Timer):
         if self._may_favour():
             case.favoured = case.since + FAVOUR_SECONDS
             self._favoured[holder] = case
-        elif holder._hold_back():
+        elif hold_back(holder):
             self._queue[holder] = case
         else:
             return
@@ -244,7 +213,7 @@ class Budget(Timer):
     def _close_case(self, holder: Holder, good: bool) -> None:
         del self._cases[holder]
         if self._queue.pop(holder, None) is not None:
-            holder._let_go()
+            let_go(holder)
         else:
             del self._favoured[holder]
             self._count(good)
@@ -268,7 +237,7 @@ class Budget(Timer):
             if not self._queue or not self._may_favour():
                 return
             holder, case = self._queue.popitem(last=False)
-            if holder._let_go():
+            if let_go(holder):
                 case.favoured = self._dispatcher.time() + FAVOUR_SECONDS
                 self._favoured[holder] = case
             else:  # it is closing, or over
@@ -285,7 +254,7 @@ class Budget(Timer):
             case.favoured = 0.0
             case.tried = True
             self._queue[holder] = case
-            if not holder._hold_back():
+            if not hold_back(holder):
                 # Its case may be closed already: to be held back ends what is gone.
                 self._queue.pop(holder, None)
                 self._cases.pop(holder, None)
@@ -308,7 +277,7 @@ class Budget(Timer):
             case = self._cases[holder]
             if now < case.since + self._seconds:
                 return
-            if self._may_go_on(case) or holder._is_draining(now - self._seconds):
+            if self._may_go_on(case) or is_draining(holder, now - self._seconds):
                 case.since = now
                 self._cases.move_to_end(holder)
             else:
@@ -336,7 +305,7 @@ class Budget(Timer):
             "out of memory for all connections (Limits.total): this one held "
             f"{holder._charged} bytes for {self._seconds:g} s"
         )
-        holder._give_up(1013, reason)
+        give_up(holder, 1013, reason)
 
     def _relax(self) -> None:
         # There is enough again: those that wait go on, some at a time.

@@ -1,41 +1,62 @@
 cimport cython
 
-from trio_fastws._layout cimport flag
-from trio_fastws._transport.linger cimport Linger
-from trio_fastws._transport.contract cimport Link, Dispatcher
+from trio_fastws._protocol.endpoint cimport Endpoint
+from trio_fastws._transport.contexts cimport Contexts
+from trio_fastws._transport.contract cimport Dispatcher, Link
+from .ending cimport abort, end, settle
+from .hooks cimport call_alone, call_on_drain, call_on_message, leave
+from .inbox cimport Inbox
 from .outbox cimport Outbox
-
-from .pressure cimport Pressure
+from .sending cimport Sender
 from .shared cimport Shared
 
 # Numbers of the module as C has them: not seen from Python.
-cdef int BY_OUTBOX, BY_BUDGET, CLOSE
+cdef int BY_BUDGET, BY_INBOX, BY_OUTBOX, WHEN_EMPTY
+cdef int OPEN, RESET, CLOSING, ENDING, CLOSED
 
 
-cdef class Connection(Pressure):
+cdef class Connection(Sender):
     cdef public object _request
-    cdef public object _remote_address
-    cdef public object response
-    cdef public object subprotocol
+    cdef public object _response
+    cdef public object _subprotocol
     cdef public object session
-    cdef public flag _peer_ended
 
     @cython.locals(shared=Shared, dispatcher=Dispatcher)
     cpdef _open(self, Py_ssize_t start, Py_ssize_t stop)
     cpdef _forget_request(self)
-    @cython.locals(outbox=Outbox, dispatcher=Dispatcher)
-    cpdef _start_close(self, code, str reason)
-    cpdef _set_result(self, code, reason)
     @cython.locals(dispatcher=Dispatcher)
-    cdef Dispatcher _begin_closing(self)
-    cdef _begin_ending(self)
-    @cython.locals(link=Link)
-    cpdef _on_eof(self, error)
+    cpdef _on_data(self, Py_ssize_t start, Py_ssize_t stop)
+    @cython.locals(dispatcher=Dispatcher)
+    cpdef _on_filled(self, Py_ssize_t size)
+    @cython.locals(dispatcher=Dispatcher)
+    cpdef _on_deferred(self)
+    @cython.locals(contexts=Contexts)
+    cdef _work(self, Dispatcher dispatcher)
+    @cython.locals(endpoint=Endpoint, checked="unsigned int")
+    cdef _drain(self, Dispatcher dispatcher)
+    cdef _on_event(self, event)
+    @cython.locals(inbox=Inbox)
+    cdef _on_piece(self, piece)
+    @cython.locals(inbox=Inbox, limit=Py_ssize_t)
+    cdef _deliver(self, message)
+    @cython.locals(shared=Shared, seconds=double)
+    cpdef _pause(self, int why)
+    @cython.locals(dispatcher=Dispatcher)
+    cpdef _resume(self, int why)
+    cdef _read_again(self, Dispatcher dispatcher)
+    @cython.locals(link=Link, outbox=Outbox)
+    cdef _update_interest(self)
+    @cython.locals(outbox=Outbox)
+    cpdef _on_writable(self)
+    @cython.locals(shared=Shared, outbox=Outbox, size=Py_ssize_t, blocked=bint)
+    cpdef _balance(self, bint was_blocked)
+    @cython.locals(link=Link, outbox=Outbox)
+    cpdef _on_mark(self)
+    cpdef _start_close(self, code, str reason, cause=*)
     cpdef _abort(self, reason)
-    @cython.locals(shared=Shared, dispatcher=Dispatcher, link=Link, left=double)
-    cdef _finish(self, bint lingering)
-    cdef _wake_all(self)
-    cdef _wake_senders(self)
-    cdef _disconnected(self)
-    cdef _say_closed(self, Dispatcher dispatcher)
+    cpdef _fail(self, int code, str reason)
+    cpdef _on_eof(self, error)
+    @cython.locals(shared=Shared, dispatcher=Dispatcher, seconds=double)
+    cpdef _on_hangup(self)
+    cpdef _on_half_closed(self)
     cpdef double _on_deadline(self, double now) except? -1

@@ -1,86 +1,90 @@
-# cython: annotation_typing=False
-"""What a connection holds for its peer, for the budget of all (`_budget`).
+"""What the budget of all connections may ask of one.
 
-Owns what is counted: of the endpoint, what came of an unfinished message and input
-that waits to be parsed; of the inbox, what nobody has received; of the outbox, what
-waits to be written. What a stream's pump has taken is not: 128 KiB at the most.
+Rare steps, for when memory is short: to stop reading from a peer, to read again, to see
+what it waits for, to close it.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from .budget import FLOOR
-from .inbox import BY_BUDGET, Inbox
-from .liveness import LOST
+from .closing import RESET, WITHOUT_CLOSE
+from .inbox import BY_BUDGET
+
+if TYPE_CHECKING:
+    from trio_fastws._protocol.endpoint import Endpoint
+    from trio_fastws._transport.contract import Link
+
+    from .inbox import Inbox
+
+# What a connection may always hold: small messages pass, whatever others do.
+FLOOR = 4 * 1024
 
 
-class Holding(Inbox):
-    """What is held. `Input` adds how it comes."""
+class Holder(Protocol):
+    """A connection, as the budget knows it.
 
-    __slots__ = ()
+    Attributes:
+        _charged: The bytes of which the budget was last told.
+    """
 
-    # --- what the other half does -------------------------------------------
+    _charged: int
+    _endpoint: Endpoint
+    _inbox: Inbox | None
+    _link: Link | None
+    _outbox: Any
+    _paused: int
+    _state: int
 
-    def _on_end(self, event: Any) -> None:
-        """End: a Close came, or the connection has failed."""
+    def _pause(self, why: int) -> None: ...
+    def _resume(self, why: int) -> None: ...
+    def _account(self) -> None: ...
+    def _abort(self, reason: str) -> None: ...
+    def _fail(self, code: int, reason: str) -> None: ...
 
-    def _settle(self) -> None:
-        """Finish, if that only waited for the last bytes to be written."""
 
-    def _abort(self, reason: str) -> None:
-        """Give the connection up without another word to the peer."""
+def hold_back(holder: Holder) -> bool:
+    """Stop reading; False if that makes no sense any more.
 
-    # --- the budget ---------------------------------------------------------
+    For a peer that is gone nothing is held.
+    """
+    if holder._state == RESET:
+        holder._abort(WITHOUT_CLOSE)
+        return False
+    holder._pause(BY_BUDGET)
+    return holder._paused & BY_BUDGET != 0
 
-    def _account(self) -> None:
-        """See `Holder._account`."""
-        held = self._inbox_size
-        if self._link is not None:  # it is not over
-            held += self._endpoint.held()
-            outbox = self._outbox
-            if outbox is not None:
-                held += outbox.size()
-        if held != self._charged:
-            self._shared.budget.charge(self, held)
 
-    def _hold_back(self) -> bool:
-        """See `Holder._hold_back`; for a peer that is gone nothing is held."""
-        if self._hung:
-            self._abort(LOST)
-            return False
-        self._pause(BY_BUDGET)
-        return self._paused & BY_BUDGET != 0
+def let_go(holder: Holder) -> bool:
+    """Read again; False if it was not held back."""
+    if not holder._paused & BY_BUDGET:
+        return False
+    holder._resume(BY_BUDGET)
+    return True
 
-    def _let_go(self) -> bool:
-        """See `Holder._let_go`."""
-        if not self._paused & BY_BUDGET:
-            return False
-        self._resume(BY_BUDGET)
-        return True
 
-    def _is_draining(self, since: float) -> bool:
-        """See `Holder._is_draining`."""
-        outbox = self._outbox
-        return (
-            outbox is not None
-            and outbox.since > since
-            and self._charged - outbox.size() <= FLOOR
-        )
+def is_draining(holder: Holder, since: float) -> bool:
+    """Return whether it waits for nothing but a peer that has read since then."""
+    outbox = holder._outbox
+    return (
+        outbox is not None
+        and outbox.since > since
+        and holder._charged - outbox.size() <= FLOOR
+    )
 
-    def _is_one_message(self, size: int) -> bool:
-        """See `Holder._is_one_message`."""
-        return self._endpoint.held() > size
 
-    def _give_up(self, code: int, reason: str) -> None:
-        """See `Holder._give_up`: fail the connection, and drop what waits.
+def is_one_message(holder: Holder, size: int) -> bool:
+    """Return whether an unfinished message takes more than ``size`` bytes."""
+    return holder._endpoint.memory_size() > size
 
-        What was not received is lost: that it takes memory is why it ends.
-        """
-        self._inbox = None
-        self._inbox_size = 0
-        if self._link is not None:
-            self._on_end(self._endpoint.fail(code, reason))
-            if self._shared.dispatcher.corked is not self:
-                self._settle()
-        self._account()
+
+def give_up(holder: Holder, code: int, reason: str) -> None:
+    """Close the connection, and let go of what it holds.
+
+    What was not received is lost: that it takes memory is why it ends.
+    """
+    if holder._inbox is not None:
+        holder._inbox.clear()
+    if holder._link is not None:
+        holder._fail(code, reason)
+    holder._account()

@@ -1,12 +1,8 @@
 """Who is given up, when, and what is said of it: the deadlines of a connection.
 
-Liveness is judged from both directions. Any byte of the peer is life, and so is
-any that its system takes of ours: a peer that reads a large message slowly cannot
-answer the Ping behind it. So before somebody is given up the system is asked what
-it holds still (`Link.unacknowledged`), and what has moved since it was asked last.
-
-While reading is paused the peer cannot be heard, and its acknowledgements are all
-there is. A peer that is gone answers our Ping with a reset.
+Liveness is judged from both directions; see `probe`. While reading is paused the peer
+cannot be heard, and its acknowledgements are all there is. A peer that is gone answers
+our Ping with a reset.
 
 Called at deadlines, not for messages: nothing here need be fast.
 """
@@ -16,128 +12,68 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from .closing import CLOSED, CLOSING, RESET, WITHOUT_CLOSE
 from .inbox import BY_BUDGET, BY_OUTBOX
+from .postponed import commit_control
+from .probe import Probe
 
 if TYPE_CHECKING:
-    from trio_fastws._transport.contract import Link
-
-    from .connection import Connection
     from .outbox import Outbox
+    from .sending import Sender
 
-# How often the system is asked before a deadline; a peer that takes its last byte
-# right after we asked has up to so much more time.
-LOOKS = 4
-# That deadline is long enough to be looked at in the middle only.
-STALL_LOOKS = 2
+# How often the system is polled before a deadline; a peer that takes its last byte
+# right after that has up to so much more time.
+POLLS = 4
+# That deadline is long enough to poll in the middle only.
+STALL_POLLS = 2
 # And once early, if it was not known at first where the peer was.
 EARLY = 16
-LOST = "the connection was lost without a Close frame"
 
 
-def first_look(outbox: Outbox, seconds: float) -> float:
-    """Return when to look at a stalled outbox that may stall for so long."""
-    return outbox.since + seconds / (EARLY if outbox.acknowledged < 0 else STALL_LOOKS)
+def watch_stall(ws: Sender, outbox: Outbox) -> None:
+    """Schedule the first poll of an outbox that is blocked from now on."""
+    seconds = ws._shared.write_stall
+    if seconds < math.inf:
+        progress = outbox.progress
+        early = progress is not None and progress.taken < 0
+        polls = EARLY if early else STALL_POLLS
+        ws._shared.dispatcher.schedule(ws, outbox.since + seconds / polls)
 
 
-class Probe:
-    """Pings that were not answered yet, made when the first of them is sent.
-
-    Attributes:
-        since: From when on the peer could have answered and has not, in seconds.
-        moved: Whether that is when it was last seen to take something, and not when
-            it was asked.
-    """
-
-    __slots__ = ("_behind", "_first", "_last", "_left", "_taken", "moved", "since")
-
-    def __init__(self, now: float) -> None:
-        self._first = self._last = self.since = now
-        self.moved = False
-        # Whether something stands before the Ping that the peer has yet to take.
-        self._behind = False
-        # What its system had taken when it was asked last.
-        self._taken = 0
-        # What our own side had not received of a peer that is gone.
-        self._left: object = None
-
-    def begin(self, link: Link, waiting: bool, now: float) -> None:
-        """Note that the peer is asked now, behind what was written before."""
-        self.since = now
-        self.moved = False
-        self._taken = link.acknowledged()
-        self._behind = waiting or link.unacknowledged() > 0
-
-    def next_ping(self, now: float) -> bytes:
-        """Return the payload of the next Ping, which leaves now.
-
-        Empty for the first; for others, when it leaves: a peer may answer only the
-        latest of several (RFC 6455 5.5.3).
-        """
-        self._last = now
-        return self._latest()
-
-    def _latest(self) -> bytes:
-        offset = round((self._last - self._first) * 1e6)
-        return b"+%d" % offset if offset > 0 else b""
-
-    def due(self, interval: float) -> float:
-        """Return when the next Ping should leave."""
-        return self._last + interval
-
-    def round_trip(self, payload: bytes, now: float) -> float:
-        """Return how long a Pong took; nan if it answers none of our Pings."""
-        if not payload:
-            return now - self._first
-        if payload[:1] != b"+" or not payload[1:].isdigit() or len(payload) > 20:
-            return math.nan
-        sent = self._first + int(payload[1:]) / 1e6
-        return now - sent if sent <= self._last + 1e-6 else math.nan
-
-    def is_last(self, payload: bytes) -> bool:
-        """Return whether that was the answer to the latest Ping."""
-        return payload == self._latest()
-
-    def look(self, link: Link, waiting: bool, deaf: bool, now: float) -> None:
-        """Ask the system what has become of what we sent.
-
-        Args:
-            link: Where it was sent.
-            waiting: Whether something has not even been taken by the link.
-            deaf: Whether nothing is read, so that no answer can be seen.
-            now: The time.
-        """
-        held = waiting or link.unacknowledged() > 0
-        taken = link.acknowledged()
-        if taken > self._taken:
-            self._taken = taken
-            if held or self._behind:
-                self.since = now
-                self.moved = True
-        if not held:
-            self._behind = False
-        if deaf and not (held and link.is_lost()):
-            # No answer could be read, but it has our Ping, or has no room for it.
-            self.since = now
-
-    def consumed(self, left: object, now: float) -> None:
-        """Note what our own side has left unreceived of a peer that is gone."""
-        if left != self._left:
-            self._left = left
-            self.since = now
+def ask_soon(ws: Sender) -> None:
+    """Ping a peer that may be gone, and look soon whether it takes that."""
+    dispatcher = ws._shared.dispatcher
+    ask(ws, dispatcher.time())
+    dispatcher.schedule(ws, dispatcher.now + ws._shared.ping_timeout / POLLS)
 
 
-def on_deadline(ws: Connection, now: float) -> float:
+def on_pong(ws: Sender, payload: bytes) -> None:
+    """Note a Pong, which may be the answer to a Ping of ours or of a task's."""
+    dispatcher = ws._shared.dispatcher
+    probe = ws._probe
+    if probe is not None:
+        seconds = probe.round_trip(payload, dispatcher.now)
+        if seconds >= 0:
+            ws._latency = seconds
+        if probe.is_last(payload):
+            ws._probe = None
+    if ws._waiters is not None:
+        dispatcher.woken = True
+        ws._waiters.on_pong(payload, dispatcher.now)
+
+
+def on_deadline(ws: Sender, now: float) -> float:
     """Do what is due; return when to be called again, `math.inf` for never."""
-    shared = ws._shared
-    if ws._finished:
+    state, closing = ws._state, ws._closing
+    if state == CLOSED:
         return math.inf
-    if ws._closing:
-        if now < ws._since:
-            return ws._since
-        seconds = shared.close_seconds
+    if state >= CLOSING and closing is not None:
+        if now < closing.deadline:
+            return closing.deadline
+        seconds = ws._shared.close_seconds
         ws._abort(f"no closing handshake within {seconds:g} s (Timeouts.close)")
         return math.inf
-    if ws._hung:
+    if state == RESET:
         return _check_leftovers(ws, now)
     stall = consumer = math.inf
     outbox = ws._outbox
@@ -148,32 +84,31 @@ def on_deadline(ws: Connection, now: float) -> float:
     return min(stall, consumer, _keepalive(ws, now))
 
 
-def _check_stall(ws: Connection, outbox: Outbox, now: float) -> float:
+def _check_stall(ws: Sender, outbox: Outbox, now: float) -> float:
     link, seconds = ws._link, ws._shared.write_stall
     if link is None or seconds == math.inf:
         return math.inf
-    if outbox.acknowledged < 0:
-        outbox.acknowledged = link.acknowledged(True)
+    if outbox.progress is not None and outbox.progress.taken < 0:
+        outbox.progress.mark(link)
     else:
-        outbox.look(link, now)
+        outbox.poll(link, now)
     if now < outbox.since + seconds:
-        return min(outbox.since + seconds, now + seconds / STALL_LOOKS)
+        return min(outbox.since + seconds, now + seconds / STALL_POLLS)
     ws._abort(f"the peer took no byte for {seconds:g} s (Timeouts.write_stall)")
     return math.inf
 
 
-def _check_consumer(ws: Connection, now: float) -> float:
+def _check_consumer(ws: Sender, now: float) -> float:
     # Paused: it is our own side that is slow.
     seconds = ws._shared.slow_consumer
-    if now < ws._since + seconds or ws._closing:
+    if now < ws._since + seconds or ws._state >= CLOSING:
         return ws._since + seconds
     reason = f"messages were not received for {seconds:g} s (Timeouts.slow_consumer)"
-    ws._set_result(1008, reason)
-    ws._start_close(1008, reason)
+    ws._start_close(1008, reason, (1008, reason))
     return math.inf
 
 
-def _check_leftovers(ws: Connection, now: float) -> float:
+def _check_leftovers(ws: Sender, now: float) -> float:
     # The peer is gone. What it sent is kept for whoever receives it, but the
     # descriptor only as long as somebody does.
     if ws._paused == 0:
@@ -182,16 +117,18 @@ def _check_leftovers(ws: Connection, now: float) -> float:
     probe = ws._probe
     if probe is None:
         probe = ws._probe = Probe(now)
-    probe.consumed((ws._endpoint.messages_received, ws._inbox_size), now)
+    size = 0 if ws._inbox is None else ws._inbox.size
+    probe.consumed((ws._endpoint.messages_received, size), now)
     if now < probe.since + seconds:
-        return min(probe.since + seconds, now + seconds / LOOKS)
-    ws._abort(f"{LOST}, and nothing received for {seconds:g} s (Timeouts.close)")
+        return min(probe.since + seconds, now + seconds / POLLS)
+    unread = f"nothing received for {seconds:g} s (Timeouts.close)"
+    ws._abort(f"{WITHOUT_CLOSE}, and {unread}")
     return math.inf
 
 
-def _keepalive(ws: Connection, now: float) -> float:
+def _keepalive(ws: Sender, now: float) -> float:
     shared, link, probe = ws._shared, ws._link, ws._probe
-    if ws._closing or link is None:
+    if ws._state >= CLOSING or link is None:
         return math.inf
     outbox = ws._outbox
     interval, timeout = shared.ping_interval, shared.ping_timeout
@@ -201,10 +138,10 @@ def _keepalive(ws: Connection, now: float) -> float:
         if now < due:
             return due
         ask(ws, now)
-        return min(now + interval, now + timeout / LOOKS)
+        return min(now + interval, now + timeout / POLLS)
     deaf = ws._paused != 0
     blocked = outbox is not None and outbox.blocked
-    probe.look(link, outbox is not None, deaf, now)
+    probe.poll(link, outbox is not None, deaf, now)
     if now >= probe.since + timeout:
         ws._abort(_silence(ws, probe, now))
         return math.inf
@@ -212,11 +149,11 @@ def _keepalive(ws: Connection, now: float) -> float:
     if now >= due:
         due = now + interval
         if not blocked:
-            ws._commit_control(ws._endpoint.encode_ping(probe.next_ping(now)), False)
-    return min(due, probe.since + timeout, now + timeout / LOOKS)
+            commit_control(ws, ws._endpoint.encode_ping(probe.next_ping(now)), False)
+    return min(due, probe.since + timeout, now + timeout / POLLS)
 
 
-def ask(ws: Connection, now: float) -> None:
+def ask(ws: Sender, now: float) -> None:
     """Ping a peer that was not asked since it was heard last."""
     link = ws._link
     if link is None:
@@ -225,10 +162,10 @@ def ask(ws: Connection, now: float) -> None:
         ws._probe = Probe(now)
     probe = ws._probe
     probe.begin(link, ws._outbox is not None, now)
-    ws._commit_control(ws._endpoint.encode_ping(probe.next_ping(now)), False)
+    commit_control(ws, ws._endpoint.encode_ping(probe.next_ping(now)), False)
 
 
-def _silence(ws: Connection, probe: Probe, now: float) -> str:
+def _silence(ws: Sender, probe: Probe, now: float) -> str:
     option = "(Timeouts.ping_timeout)"
     seconds = f"{now - probe.since:.3g} s"
     if ws._paused != 0:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from trio_fastws._layout import HEADROOM
 from trio_fastws._protocol.endpoint import Endpoint
+from trio_fastws._transport.logs import show_path
 
 from .websocket import WebSocket
 
@@ -86,12 +87,17 @@ def open_connection(
     )
     ws = WebSocket(shared, endpoint, link)
     connection: Connection = ws
-    connection.subprotocol = agreed.subprotocol
-    connection.response = agreed.response
+    connection._subprotocol = agreed.subprotocol
+    connection._response = agreed.response
     connection.session = agreed.session
-    ws._adopt_request(agreed.request)
+    request = agreed.request
+    if isinstance(request, str):
+        connection._request = show_path(request.partition("?")[0])
+    else:
+        # As raw bytes unless it is wanted: parsed it takes four times as much.
+        connection._request = request if shared.keep_request else request.raw
     if agreed.accept:
-        ws._write_raw(agreed.accept)
+        connection._commit(agreed.accept)
     if start is not None:
         # In the context of what on_request has set.
         contexts = dispatcher.contexts

@@ -3,141 +3,218 @@
 
 Two parts, and the line between them is the point of no return. ``wire`` holds
 encoded bytes: committed, written in order, never dropped and never torn.
-``pending`` holds items by reference, neither encoded nor compressed; only these
-are counted, dropped or replaced. An item is encoded when it is *promoted* to
+``pending`` holds messages by reference, neither encoded nor compressed; only these
+are counted, dropped or replaced. A message is encoded when it is *promoted* to
 the wire, in one step without a checkpoint, so that a compressor sees exactly
-the messages that the peer will see. Should that be a long step, the owner may
-divide it: the *rest* is neither pending nor on the wire, but committed, and
-goes on when what was made of it so far is written.
+the messages that the peer will see. A large one is divided: the *rest* of it is
+neither pending nor on the wire, but committed, and goes on when what was made of it
+so far is written. A Close is pending like a message, because it comes behind them.
 
-Knows no frames: its owner encodes. Made when a write does not go out whole or
-is put off, and gone again when it has run empty.
+Made when a write does not go out whole or is put off, and gone again when it has run
+empty. Knows when to promote, and what a policy drops; not when to write.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from trio_fastws._config.options import ITEM_OVERHEAD
+
+# RSV1 beside an opcode: to be compressed, if that was agreed upon.
+from trio_fastws._protocol.codes import CLOSE, RSV1
+from trio_fastws._protocol.controls import WaitingControls
+from trio_fastws._protocol.fragments import Fragments
+from trio_fastws._protocol.prepared import PreparedMessage
+from trio_fastws._transport.progress import Progress
+
+from .shared import DROP_OLDEST, WIRE_SIZE, Shared
 
 if TYPE_CHECKING:
-    from trio_fastws._transport.contract import Link, Owner
+    from trio_fastws._protocol.endpoint import Endpoint
+    from trio_fastws._transport.contract import Link
 
-# Promotion stops here: about what a socket buffer takes at once. More committed
-# bytes would only be memory, and out of reach of the policy for slow peers.
-WIRE_SIZE = 64 * 1024
-# What a queued message costs besides its payload: tuple, deque cell, bytes head.
-ITEM_OVERHEAD = 64
+# Trio runs every runnable task once in a batch, in any order, and a task that receives
+# and sends does so in every other one: between two sends are one or two of our turns,
+# or three (after it, with the next batch, and before it), never four.
+PATIENCE = 3
+# But not for longer than this: a task may work on each of its messages. It is what 100
+# tasks need for 16 messages each, which then leave in one write a task.
+PATIENCE_SECONDS = 0.01
 
 
 class Outbox:
-    """The queue of one owner."""
+    """The queue of one connection."""
 
     __slots__ = (
-        "_owner",
-        "acknowledged",
+        "_controls",
+        "_endpoint",
+        "_interrupted",
+        "_patience",
+        "_shared",
         "blocked",
-        "held_until",
-        "interrupted",
-        "patience",
+        "delayed_until",
         "pending",
         "pending_size",
-        "pong",
+        "progress",
         "rest",
-        "rest_size",
         "since",
-        "sparing",
         "wire",
-        "wire_limit",
         "wire_size",
     )
 
-    def __init__(
-        self,
-        owner: Owner,
-        now: float,
-        wire_limit: int = WIRE_SIZE,
-        sparing: bool = False,
-    ) -> None:
+    def __init__(self, shared: Shared, endpoint: Endpoint, now: float) -> None:
         """Make an empty one.
 
         Args:
-            owner: It encodes.
+            shared: The options.
+            endpoint: What encodes.
             now: The time.
-            wire_limit: Promotion stops when so many bytes are on the wire.
-            sparing: While the link takes no more, promote nothing before all of
-                the wire is written: the owner may still think better of it.
         """
-        self._owner = owner
-        self.wire_limit: int = wire_limit
-        self.sparing: bool = sparing
+        self._shared = shared
+        self._endpoint = endpoint
         self.wire: list[bytes] = []
         self.wire_size = 0
-        self.pending: deque[tuple[object, int]] | None = None
+        self.pending: deque[tuple[Any, int]] | None = None
         self.pending_size = 0
-        # What is left of an item that is encoded in steps; the owner sets both.
-        self.rest: object = None
-        self.rest_size = 0
-        # Until when the owner puts writing off, on its own clock; 0: it does not.
-        self.held_until: float = 0.0
-        # Set by the owner when encoding has taken its time.
-        self.interrupted = False
+        # What is left of a message that is encoded in steps.
+        self.rest: Fragments | None = None
+        # Until when writing is put off (`Sending.delay`); 0: it is not.
+        self.delayed_until: float = 0.0
         # Set while the link does not take all we have.
         self.blocked = False
-        # How many more turns to wait for a task that may add something.
-        self.patience = 0
         # When the link last took a byte; while it is blocked, when the peer's system
-        # last went further, as far as the owner knows. For the write stall.
-        self.since = now
-        # What had left for the peer's system by then; see `Link.acknowledged`.
-        self.acknowledged = 0
-        # A Pong that waits for the peer to read; a later one replaces it.
-        self.pong: bytes | None = None
+        # last went further, as far as we know. For the write stall.
+        self.since: float = now
+        self.progress: Progress | None = None
+        # A Pong that waits for the peer to read.
+        self._controls: WaitingControls | None = None
+        # Set when encoding has taken its time.
+        self._interrupted = False
+        # How many more turns to wait for a task that may add something.
+        self._patience = 0
+
+    # --- how much there is --------------------------------------------------
 
     def size(self) -> int:
         """Return the bytes that wait, overhead of pending items included."""
-        return self.wire_size + self.pending_size + self.rest_size
+        size = self.wire_size + self.pending_size
+        if self.rest is not None:
+            size += self.rest.size()
+        return size
 
-    def count(self) -> int:
-        """Return the number of pending items."""
-        return 0 if self.pending is None else len(self.pending)
+    def has_room(self) -> bool:
+        """Return whether another message may be sent."""
+        shared = self._shared
+        return self.size() < shared.high_water and not self._is_crowded()
+
+    def _is_crowded(self) -> bool:
+        pending = self.pending
+        return pending is not None and len(pending) >= self._shared.max_messages
 
     def takes(self) -> bool:
-        """Return whether an item may be encoded right into the wire."""
-        return self.pending is None and self.rest is None and self._has_room()
+        """Return whether a message may be encoded right into the wire."""
+        return self.pending is None and self.rest is None and self._may_promote()
 
-    def _has_room(self) -> bool:
+    def _may_promote(self) -> bool:
         # Whether the wire may get more than control frames.
-        if self.sparing and self.blocked:
+        shared = self._shared
+        if shared.sparing and self.blocked:
             return self.wire_size == 0
-        return self.wire_size < self.wire_limit
+        return self.wire_size < shared.wire_limit
+
+    # --- adding -------------------------------------------------------------
 
     def commit(self, parts: list[bytes], size: int) -> None:
         """Append encoded bytes to the wire."""
         self.wire += parts
         self.wire_size += size
 
+    def postpone_pong(self, frame: bytes) -> None:
+        """Keep a Pong until the peer reads, which more than enough waits for."""
+        if self._controls is None:
+            self._controls = WaitingControls()
+        self._controls.add_pong(frame)
+
     def commit_pong(self) -> None:
         """Append the Pong that waits to the wire."""
-        if self.pong is not None:
-            self.wire.append(self.pong)
-            self.wire_size += len(self.pong)
-            self.pong = None
+        if self._controls is not None:
+            data = self._controls.join()
+            self._controls = None
+            self.commit([data], len(data))
+
+    def add(
+        self,
+        opcode: int,
+        payload: bytes,
+        prepared: PreparedMessage | None,
+        large: Fragments | None,
+    ) -> None:
+        """Add a message: to the wire, or behind those that wait.
+
+        Args:
+            opcode: As for `Endpoint.encode`.
+            payload: Its bytes.
+            prepared: The message, if it goes to many.
+            large: The same, if it is to be divided.
+        """
+        if self.takes():
+            if large is not None:
+                self.rest = large  # committed at once, as a smaller one would be
+            else:
+                frame_size = self._shared.frame_size
+                self.wire_size += self._endpoint.encode_message(
+                    opcode, payload, prepared, self.wire, frame_size
+                )
+        elif large is not None:
+            self.put(large, len(payload))
+        elif prepared is None:
+            self.put((opcode, payload), len(payload))
+        else:
+            self.put((opcode, prepared), len(payload))
 
     def put(self, item: object, size: int) -> None:
-        """Queue an item of ``size`` bytes by reference."""
+        """Queue an item of ``size`` bytes by reference: whatever `_encode` takes."""
         if self.pending is None:
             self.pending = deque()
         self.pending.append((item, size + ITEM_OVERHEAD))
         self.pending_size += size + ITEM_OVERHEAD
 
-    def drop_oldest(self) -> bool:
-        """Drop the item queued first; False if none is pending."""
-        if self.pending is None:
-            return False
-        self._take()
-        return True
+    # --- a peer that is too slow --------------------------------------------
 
-    def _take(self) -> object:
+    def is_full(self, size: int) -> bool:
+        """Return whether a policy does not let a message of that size in."""
+        shared = self._shared
+        return (
+            self.size() + size + ITEM_OVERHEAD > shared.high_water or self._is_crowded()
+        )
+
+    def is_encoding(self) -> bool:
+        """Return whether it is this side that is slow: a message is compressed."""
+        return (
+            self.rest is not None
+            and not self.blocked
+            and self.size() < self._shared.hard_limit
+        )
+
+    def make_room(self, size: int) -> int:
+        """Drop messages for one of ``size`` bytes, as the policy says.
+
+        Returns:
+            How many were dropped; -1 if it is the new one that goes.
+        """
+        dropped = 0
+        while self.is_full(size):
+            if self._shared.policy != DROP_OLDEST:
+                return -1
+            if self.pending is None:
+                break  # the rest is committed
+            self._take()
+            dropped += 1
+        return dropped
+
+    def _take(self) -> Any:
         assert self.pending is not None
         item, size = self.pending.popleft()
         self.pending_size -= size
@@ -149,31 +226,78 @@ class Outbox:
         """Drop everything that is not committed."""
         self.pending = None
         self.pending_size = 0
-        self.pong = None
+        self._controls = None
 
     def drop_unwritten(self) -> None:
         """Drop everything that is not on the wire: nothing follows that."""
         self.drop_pending()
         self.rest = None
-        self.rest_size = 0
+
+    # --- promotion ----------------------------------------------------------
 
     def _promote(self) -> bool:
         # False if others are to have their turn before the next item or step.
         # The Pong first: the last item may be a Close, and nothing follows that.
         if self.wire_size < WIRE_SIZE:
             self.commit_pong()
-        while self._has_room():
+        while self._may_promote():
             if self.rest is not None:
-                item = self.rest
+                self._step(self.rest)
             elif self.pending is not None:
-                item = self._take()
+                self._encode(self._take())
             else:
                 return True
-            self.wire_size += self._owner._encode_item(item, self.wire)
-            if self.interrupted:
-                self.interrupted = False
+            if self._interrupted:
+                self._interrupted = False
                 return self.rest is None and self.pending is None
         return True
+
+    def _encode(self, item: Any) -> None:
+        if type(item) is Fragments:
+            self._step(item)
+            return
+        opcode, payload = item
+        if opcode == CLOSE:
+            code, reason = payload
+            data = self._endpoint.encode_close(code, reason)
+            self.commit([data], len(data))
+            return
+        if opcode & RSV1 and self._endpoint.deflate is not None:
+            self._check_time()
+        prepared = None
+        if isinstance(payload, PreparedMessage):
+            prepared = payload
+            payload = prepared.payload
+        frame_size = self._shared.frame_size
+        self.wire_size += self._endpoint.encode_message(
+            opcode, payload, prepared, self.wire, frame_size
+        )
+
+    def _step(self, large: Fragments) -> None:
+        self._check_time()
+        self.wire_size += large.step(self._endpoint, self.wire)
+        self.rest = None if large.done else large
+
+    def _check_time(self) -> None:
+        # What is encoded now is the last in this turn, if that has lasted long
+        # enough. To compress many small messages takes as long as a large one.
+        self._interrupted = perf_counter() >= self._shared.dispatcher.until
+
+    # --- writing ------------------------------------------------------------
+
+    def expect_more(self, expected: bool) -> None:
+        """Note whether a task is sending that may be about to send more."""
+        self._patience = PATIENCE if expected else 0
+
+    def waits(self, now: float) -> bool:
+        """Return whether to wait for a task that may have more to add.
+
+        Until it has nothing to add, the wire is full, or that has taken its time.
+        """
+        if self._patience == 0 or now >= self.since + PATIENCE_SECONDS:
+            return False
+        self._patience -= 1
+        return self.takes()
 
     def flush(self, link: Link, now: float) -> bool:
         """Write until the link takes no more; True if nothing is left.
@@ -190,7 +314,7 @@ class Outbox:
                 taken = link.write(self.wire, self.wire_size)
                 if taken > 0:
                     if self.blocked:
-                        self.look(link, now)
+                        self.poll(link, now)
                     else:
                         self.since = now
                     self.advance(taken)
@@ -209,17 +333,14 @@ class Outbox:
         peer took long ago.
         """
         self.blocked = True
-        self.acknowledged = link.acknowledged(True)
+        self.progress = Progress(link, self.since, True)
 
-    def look(self, link: Link, now: float) -> None:
-        """Note whether the peer's system has gone on since it was looked at last.
-
-        Past what had left then: that has found room long ago, and its
-        acknowledgement may be late.
-        """
-        if link.acknowledged() > self.acknowledged:
-            self.acknowledged = link.acknowledged(True)
-            self.since = now
+    def poll(self, link: Link, now: float) -> None:
+        """Note whether the peer's system has gone on since it was polled last."""
+        progress = self.progress
+        if progress is not None:
+            progress.check(link, now)
+            self.since = progress.since
 
     def advance(self, taken: int) -> None:
         """Forget the first ``taken`` bytes of the wire; they were written."""

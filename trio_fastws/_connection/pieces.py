@@ -1,7 +1,6 @@
 """Messages in pieces, for what is larger than memory or not there yet.
 
-The two objects that `WebSocket.open_message` and `WebSocket.receive_stream`
-give. Friends of the connection: they use its underscored methods.
+The two objects that `WebSocket.open_message` and `WebSocket.receive_stream` give.
 """
 
 from __future__ import annotations
@@ -12,14 +11,20 @@ import trio
 from trio.lowlevel import checkpoint, wait_task_rescheduled
 
 from trio_fastws._protocol.codes import BINARY, CONTINUATION, RSV1, TEXT
+from trio_fastws._protocol.fragments import divide
 from trio_fastws._protocol.prepared import to_payload
+
+from . import steps
+from .closing import CLOSING, OPEN
+from .parking import wait_for_room, wait_to_write
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from trio_fastws._protocol.buffers import Buffer
 
-    from .websocket import WebSocket
+    from .connection import Connection
+    from .inbox import Inbox
 
 FINISHED = -1
 
@@ -38,7 +43,7 @@ class OutgoingMessage:
     Its block can be entered once, else `RuntimeError`.
     """
 
-    def __init__(self, ws: WebSocket, text: bool, compress: bool) -> None:
+    def __init__(self, ws: Connection, text: bool, compress: bool) -> None:
         self._ws = ws
         self._text = text
         # Asked for with every fragment; the protocol floor knows what to do.
@@ -63,13 +68,13 @@ class OutgoingMessage:
 
     async def _wait_for_turn(self) -> None:
         ws = self._ws
-        waiting = ws._get_waiting()
+        waiters = ws._get_waiters()
         while True:
-            await ws._wait_for_room()
+            await wait_for_room(ws)
             ws._check_open()
-            if not waiting.writing:
+            if not waiters.writing:
                 break
-        waiting.writing = True
+        waiters.writing = True
 
     async def write(self, piece: str | Buffer) -> None:
         """Send a piece, waiting for room first.
@@ -98,12 +103,45 @@ class OutgoingMessage:
         if not self._open:
             raise trio.ClosedResourceError("the message is finished")
         ws = self._ws
-        while not ws._takes_fragment():
-            ws._check_open()
-            await ws._wait_to_write()
+        await wait_to_write(ws)
         ws._check_open()
-        ws._commit_fragment(self._opcode | self._wish, payload, False)
+        self._commit(payload, False)
         self._opcode = CONTINUATION
+
+    def _commit(self, payload: bytes, fin: bool) -> None:
+        ws = self._ws
+        opcode = self._opcode | self._wish
+        outbox = ws._outbox
+        if outbox is not None and not outbox.takes():
+            if self._opcode != CONTINUATION:
+                # An empty message behind others, which was never begun.
+                outbox.put((opcode, payload), len(payload))
+                ws._mark_outbox(outbox, False)
+                return
+            if outbox.rest is not None:
+                # The end of a message, which adds nothing to its last piece; that
+                # is being encoded still. Further pieces wait in `write`.
+                outbox.rest.fin = fin
+                return
+        frame_size = ws._shared.frame_size
+        large = divide(ws._endpoint, opcode, payload, fin, None, frame_size)
+        if large is not None:
+            if outbox is None:
+                outbox = ws._new_outbox()
+            outbox.rest = large
+            ws._mark_outbox(outbox, False)
+            return
+        parts: list[bytes] = []
+        size = ws._endpoint.encode(opcode, payload, fin, parts, frame_size)
+        if outbox is None and ws._may_write_now(ws._shared.dispatcher):
+            ws._write(parts, size)
+            return
+        if outbox is None:
+            outbox = ws._new_outbox()
+        # A Pong that waited comes before what no control frame should divide.
+        outbox.commit_pong()
+        outbox.commit(parts, size)
+        ws._mark_outbox(outbox, False)
 
     async def __aexit__(
         self,
@@ -117,14 +155,15 @@ class OutgoingMessage:
             if error is None:
                 await checkpoint()
                 ws._check_open()
-                ws._commit_fragment(self._opcode | self._wish, b"", True)
+                self._commit(b"", True)
                 self._opcode = FINISHED
         finally:
-            ws._get_waiting().writing = False
-            if self._opcode == CONTINUATION:
+            ws._get_waiters().writing = False
+            if self._opcode == CONTINUATION and ws._state < CLOSING:
                 # A part is on its way, and nobody may take it for the whole.
-                ws._message_broken_off()
-            ws._pass_on()
+                cause = "a message was broken off"
+                ws._start_close(1011, "message broken off", (1011, cause))
+            steps.pass_on(ws)
 
 
 class IncomingMessage(trio.abc.ReceiveChannel["str | bytes"]):
@@ -136,23 +175,25 @@ class IncomingMessage(trio.abc.ReceiveChannel["str | bytes"]):
         text: Whether it is a text message; None before its first piece.
     """
 
-    def __init__(self, ws: WebSocket) -> None:
+    def __init__(self, ws: Connection) -> None:
         self._ws = ws
         self._done = False
-        # Whether its block was entered, and whether it was left.
+        # Whether its block was entered, ever.
         self._begun = False
-        self._entered = False
+        # While it is entered and not left.
+        self._inbox: Inbox | None = None
         self.text: bool | None = None
 
     async def __aenter__(self) -> Self:
         _enter_once(self._begun)
-        self._ws._begin_receiving()
-        self._begun = self._entered = True
+        self._inbox = steps.begin(self._ws)
+        self._begun = True
         try:
             await checkpoint()
         except BaseException:
-            self._ws._receiving = False
-            self._begun = self._entered = False
+            self._inbox.receiving = False
+            self._inbox = None
+            self._begun = False
             raise
         return self
 
@@ -165,19 +206,19 @@ class IncomingMessage(trio.abc.ReceiveChannel["str | bytes"]):
                 before it began with a code that is not a clean end.
             trio.ClosedResourceError: This side has closed the connection.
         """
-        ws = self._ws
-        if not self._entered:
+        ws, inbox = self._ws, self._inbox
+        if inbox is None:
             raise RuntimeError("use it in an `async with` block")
-        if self._done or ws._inbox is not None or ws.closed:
+        if self._done or inbox.messages is not None or ws._state != OPEN:
             await checkpoint()
         if self._done:
             raise trio.EndOfChannel
-        while ws._inbox is None:
+        while inbox.messages is None:
             self._check_end()
-            ws._stream_on()
-            if ws._must_wait(False):
-                await wait_task_rescheduled(ws._abort_wait)
-        item: Any = ws._take()
+            steps.receive_pieces(ws)
+            if steps.must_wait(ws, inbox, False):
+                await wait_task_rescheduled(inbox.stop_waiting)
+        item: Any = steps.take(ws, inbox)
         if type(item) is str or type(item) is bytes:
             self._done = True
             piece: str | bytes = item
@@ -188,11 +229,10 @@ class IncomingMessage(trio.abc.ReceiveChannel["str | bytes"]):
         return piece
 
     def _check_end(self) -> None:
-        if self.text is None:
-            if self._ws._closing:
-                self._ws._check_end(False)
-        elif self._ws._closing:
-            # Not yet when the peer has reset it: what came before is still read.
+        # Not yet when the peer has reset it: what came before is still read.
+        if self._ws._state >= CLOSING:
+            if self.text is None:
+                steps.check_end(self._ws, False)
             self._ws._raise_closed()
 
     async def aclose(self) -> None:
@@ -201,11 +241,11 @@ class IncomingMessage(trio.abc.ReceiveChannel["str | bytes"]):
         await checkpoint()
 
     def _leave(self) -> None:
-        if self._entered:
-            self._entered = False
-            self._ws._receiving = False
+        inbox, self._inbox = self._inbox, None
+        if inbox is not None:
+            inbox.receiving = False
             if not self._done:
-                self._ws._skip_message(self.text is not None)
+                steps.skip_message(self._ws, inbox, self.text is not None)
 
     async def __aexit__(
         self,

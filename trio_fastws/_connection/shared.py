@@ -15,7 +15,6 @@ from trio_fastws._config.options import get_message_size, get_total
 from trio_fastws._transport.wheel import Timer
 
 from .budget import Budget
-from .outbox import WIRE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,9 +25,14 @@ if TYPE_CHECKING:
     from trio_fastws._protocol.codes import Role
     from trio_fastws._transport.contract import Dispatcher, Owner
 
-    from .handler import EventHandler
-
 NEVER = 2**62
+# Promotion stops here: about what a socket buffer takes at once. More committed
+# bytes would only be memory, and out of reach of the policy for slow peers.
+WIRE_SIZE = 64 * 1024
+# Under `Sending.delay` a connection that has so much is written at once: 11 full
+# segments of TCP, about what it sends before the first acknowledgement (RFC 6928), so
+# that a longer batch would save no packet.
+BATCH_SIZE = 16 * 1024
 # For a policy that drops. Of 100 KB/s, a peer that reads 20 sees what is 15 s old after
 # 20 s, and getting older; with this 6 s, for its own kernel holds as much (1.2 s if
 # that holds 8 KiB). A quarter of this saves 0.4 s more, for four times the writes.
@@ -96,7 +100,7 @@ class Shared(Timer):
         options: Options,
         spawn: Callable[..., None],
         role: Role,
-        handler: EventHandler | None = None,
+        handler: Any = None,
         handler_name: str | None = None,
         cancel_on_disconnect: bool = False,
     ) -> None:
@@ -104,7 +108,8 @@ class Shared(Timer):
         limits, timeouts, sending, deflate = options
         self.role: Role = role
         self.dispatcher: Dispatcher = dispatcher
-        self.handler: EventHandler | None = handler
+        # An `EventHandler`, or None: then each has a task of its own.
+        self.handler: Any = handler
         # As logs name it; None: a client's, or an upgrade's.
         self.handler_name: str | None = handler_name
         # Looked up once: nothing is called more often.

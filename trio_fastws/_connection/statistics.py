@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .sending import Sender
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +64,23 @@ class ServerStatistics:
     bytes_held: int = 0
     paused_for_total: int = 0
     closed_for_total: int = 0
+
+
+def count(ws: Sender) -> Statistics:
+    """Return the counters of a connection."""
+    endpoint, inbox, outbox = ws._endpoint, ws._inbox, ws._outbox
+    context = endpoint.deflate
+    saved_received = 0 if context is None else context.saved_received
+    saved_sent = 0 if context is None else context.saved_sent
+    return Statistics(
+        messages_received=endpoint.messages_received,
+        bytes_received=endpoint.bytes_received,
+        encoded_received=endpoint.bytes_received - saved_received,
+        messages_sent=endpoint.messages_sent,
+        bytes_sent=endpoint.bytes_sent,
+        encoded_sent=endpoint.bytes_sent - saved_sent,
+        dropped=ws._dropped,
+        receive_queue=0 if inbox is None else inbox.size,
+        send_queue=0 if outbox is None else outbox.size(),
+        latency=ws._latency,
+    )

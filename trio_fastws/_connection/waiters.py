@@ -1,20 +1,16 @@
-"""What only some connections need, made when first used.
+"""Tasks that wait on one connection, or live as long as it does.
 
-Tasks that wait for room, for a Pong or for the end, and the scopes of tasks
-that end with the connection. Woken by the synchronous half (`_connection`),
-parked by the asynchronous one (`_websocket`). Whoever waits here is woken when
-the transport dies: nothing in this library waits for a peer without end.
+Made when a connection first needs it: tasks that wait for room, for a Pong or for the
+end, and the scopes of tasks that end with the connection. Woken by `connection`,
+parked by `parking` and `websocket`. Whoever waits here is woken when the transport
+dies: nothing in this library waits for a peer without end.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import trio
-
-if TYPE_CHECKING:
-    from .held import HeldFrames
 
 
 class PingWait:
@@ -28,19 +24,17 @@ class PingWait:
         self.answered = math.nan
 
 
-class Waiting:
+class Waiters:
     """The parked tasks of one connection."""
 
     __slots__ = (
         "closers",
         "granted",
         "handler_scope",
-        "held",
         "pings",
         "scopes",
         "senders",
         "serial",
-        "skipping",
         "writer",
         "writing",
     )
@@ -57,16 +51,12 @@ class Waiting:
         self.closers = trio.lowlevel.ParkingLot()
         self.pings: dict[bytes, PingWait] = {}
         self.serial = 0
-        # Control frames that wait for the end of a compressed message.
-        self.held: HeldFrames | None = None
         self.scopes: set[trio.CancelScope] = set()
         self.handler_scope: trio.CancelScope | None = None
-        # The rest of a message is thrown away: its stream was left early.
-        self.skipping = False
 
     def crowded(self) -> bool:
-        """Return whether a new sender has to queue behind others."""
-        return self.granted > 0 or len(self.senders) > 0
+        """Return whether a new sender has to wait for others."""
+        return self.writing or self.granted > 0 or len(self.senders) > 0
 
     def room(self) -> None:
         """Let the next sender go on, or the one that sends piece by piece."""
@@ -76,16 +66,30 @@ class Waiting:
             self.granted = 1
             self.senders.unpark()
 
-    def wake(self, finished: bool) -> None:
-        """Wake whoever cannot get what it waits for any more."""
+    def wake(self, closed: bool) -> None:
+        """Wake whoever cannot get what it waits for any more.
+
+        Args:
+            closed: Whether the connection is over, for which others wait.
+        """
         self.granted += len(self.senders)
         self.senders.unpark_all()
         self.writer.unpark_all()
         for ping in self.pings.values():
             ping.event.set()
         self.pings.clear()
-        if finished:
+        if closed:
             self.closers.unpark_all()
+
+    def add_ping(self, now: float) -> tuple[bytes, PingWait]:
+        """Return the payload of a Ping that leaves now, and what waits for its Pong.
+
+        Never empty: an empty payload marks the keepalive's pings.
+        """
+        self.serial += 1
+        payload = b"%d" % self.serial
+        ping = self.pings[payload] = PingWait(now)
+        return payload, ping
 
     def on_pong(self, payload: bytes, now: float) -> None:
         """Wake the Ping that is answered, and those sent before it.
@@ -106,7 +110,7 @@ class Waiting:
         if self.handler_scope is not None:
             self.handler_scope.cancel()
 
-    def end(self) -> None:
+    def cancel_tasks(self) -> None:
         """Cancel every task that belongs to the connection."""
         for scope in self.scopes:
             scope.cancel()

@@ -1,7 +1,7 @@
 """The asynchronous half of a WebSocket: tasks that wait.
 
 Everything here either parks the calling task or hands work to the synchronous
-half (`_connection`). Each asynchronous method is a checkpoint, on success too.
+half (`connection`). Each asynchronous method is a checkpoint, on success too.
 
 Cancellation, in one place. Waiting comes first and has no effect that would
 have to be undone; the effect comes last, without a checkpoint after it. So a
@@ -14,29 +14,28 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVarTuple, cast
 
 import trio
-from trio.lowlevel import (
-    Abort,
-    cancel_shielded_checkpoint,
-    checkpoint,
-    wait_task_rescheduled,
-)
+from trio.lowlevel import checkpoint, wait_task_rescheduled
 
+from trio_fastws._config.options import SMALLEST_UNSENT
 from trio_fastws._protocol.handshake.request import Request, parse_request
 from trio_fastws._protocol.prepared import PreparedMessage, to_item
 from trio_fastws._transport.lifetimes import is_cancellation
-from trio_fastws._transport.logs import in_words, show_path
+from trio_fastws._transport.logs import in_words
 
+from . import steps, tasks
+from .closing import CLOSED, CLOSING, OPEN
+from .connection import Connection
 from .inbox import BY_USER
+from .parking import wait_closed, wait_for_close_frame, wait_for_room
 from .pieces import IncomingMessage, OutgoingMessage
-from .shared import WAIT
-from .statistics import Statistics
-from .tasks import TaskOwner
-from .waiters import PingWait
+from .postponed import commit_control
+from .statistics import Statistics, count
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
     from types import CoroutineType, TracebackType
 
@@ -44,13 +43,10 @@ if TYPE_CHECKING:
     from trio_fastws._protocol.deflate.negotiation import DeflateParameters
     from trio_fastws._protocol.handshake.response import Response
 
-# Of trio, for a Close to go out when closing is cancelled. The loop may have yet to
-# write it, and a pump through TLS has a lock and a stream below, each of which yields:
-# four turns, and once more for TLS within TLS. Nobody else is waited for.
-LAST_TURNS = 10
+PosArgT = TypeVarTuple("PosArgT")
 
 
-class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
+class WebSocket(Connection, trio.abc.Channel[str | bytes]):
     """A WebSocket connection: a trio channel of ``str`` and ``bytes``.
 
     Made by `serve_websocket`, `open_websocket` and `upgrade`, never directly.
@@ -61,18 +57,9 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
     Attributes:
         id: A number of its own in this process, as in log records and ``repr``.
         session: Yours; None at first.
-        subprotocol: The agreed subprotocol, or None.
-        response: The server's handshake response on the client side.
-        close_code: None while open. Then the peer's close code, ours if we
-            failed the connection, 1005 if the peer gave none, 1006 if the
-            connection was lost (RFC 6455 7.1.5).
-        close_reason: What came with it, or what happened.
     """
 
     __slots__ = ("__weakref__",)
-
-    if TYPE_CHECKING:
-        response: Response | None
 
     # --- receiving ----------------------------------------------------------
 
@@ -86,7 +73,7 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
             trio.EndOfChannel: The peer closed with code 1000, 1001 or none.
             ConnectionBroken: It closed with another code, or was lost.
             trio.ClosedResourceError: This side has closed the connection.
-            trio.BusyResourceError: Another task is receiving.
+            trio.BusyResourceError: Another task is steps.
         """
         return self._next_message(False)  # type: ignore[return-value]  # it is one
 
@@ -96,16 +83,33 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
 
     async def _next_message(self, iterating: bool) -> str | bytes:
         # One coroutine and no more: of each there is one for every parked task.
-        ready = self._begin_receiving()
+        inbox = steps.begin(self)
         try:
-            if ready:
+            if steps.is_ready(self, inbox):
                 await checkpoint()
-            while self._must_wait(iterating):
-                await wait_task_rescheduled(self._abort_wait)
-            message: str | bytes = self._take()
+            while steps.must_wait(self, inbox, iterating):
+                await wait_task_rescheduled(inbox.stop_waiting)
+            message: str | bytes = steps.take(self, inbox)
             return message
         finally:
-            self._receiving = False
+            inbox.receiving = False
+
+    def receive_nowait(self) -> str | bytes:
+        """Receive a message that is here already. Not a checkpoint.
+
+        Raises:
+            trio.WouldBlock: There is none.
+            trio.EndOfChannel: As `receive`, and so are the other errors.
+            RuntimeError: This is another thread than that of the trio run.
+        """
+        inbox = steps.begin(self)
+        inbox.receiving = False
+        if inbox.messages is None:
+            if self._state >= CLOSING:
+                steps.check_end(self, False)
+            raise trio.WouldBlock
+        message: str | bytes = steps.take(self, inbox)
+        return message
 
     def receive_stream(self) -> AbstractAsyncContextManager[IncomingMessage]:
         """Receive the next message piece by piece, as it arrives.
@@ -117,10 +121,6 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
         Leaving the block early discards the rest of the message.
         """
         return IncomingMessage(self)
-
-    def _abort_wait(self, _: object) -> Abort:
-        self._receiver = None
-        return Abort.SUCCEEDED
 
     # --- sending ------------------------------------------------------------
 
@@ -154,41 +154,9 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
         """
         opcode, payload, prepared = to_item(value)
         await checkpoint()
-        if self._waiting is not None or self._outbox is not None:
-            await self._wait_for_room()
-        self._queue(opcode, payload, prepared, compress)
-
-    async def _wait_for_room(self) -> None:
-        # Returns with the right to queue one message, however others hurry.
-        self._shared.dispatcher.contexts.check_thread()
-        if self._may_queue():
-            return
-        # That may make room at once, and then nobody would wake us.
-        self._flush_now()
-        if self._may_queue():
-            return
-        waiting = self._get_waiting()
-        await waiting.senders.park()
-        waiting.granted -= 1
-
-    def _may_queue(self) -> bool:
-        waiting = self._waiting
-        if self._closing or self._hung:
-            return True  # to be told so
-        if waiting is not None and (waiting.writing or waiting.crowded()):
-            return False
-        return self._shared.policy != WAIT or self._has_room()
-
-    async def _wait_to_write(self) -> None:
-        # For the next piece of a message; its sender is not in the queue.
-        self._flush_now()
-        if not (self._takes_fragment() or self._closing or self._hung):
-            await self._get_waiting().writer.park()
-
-    def _message_broken_off(self) -> None:
-        if not self._closing:
-            self._set_result(1011, "a message was broken off")
-            self._start_close(1011, "message broken off")
+        if self._waiters is not None or self._outbox is not None:
+            await wait_for_room(self)
+        steps.send(self, opcode, payload, prepared, compress)
 
     def open_message(
         self, *, text: bool = False, compress: bool = True
@@ -221,17 +189,13 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
         """
         await checkpoint()
         self._check_open()
-        waiting = self._get_waiting()
-        waiting.serial += 1
-        # Never empty: an empty payload marks the keepalive's pings.
-        payload = b"%d" % waiting.serial
-        ping = PingWait(trio.current_time())
-        waiting.pings[payload] = ping
+        waiters = self._get_waiters()
+        payload, ping = waiters.add_ping(trio.current_time())
         try:
-            self._commit_control(self._endpoint.encode_ping(payload), False)
+            commit_control(self, self._endpoint.encode_ping(payload), False)
             await ping.event.wait()
         finally:
-            waiting.pings.pop(payload, None)
+            waiters.pings.pop(payload, None)
         if math.isnan(ping.answered):
             self._raise_closed()
         return ping.answered - ping.sent
@@ -258,15 +222,9 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
         """
         self.close_nowait(code, reason)
         try:
-            await checkpoint()
-            while not self._finished:
-                await self._get_waiting().closers.park()
+            await wait_closed(self)
         except trio.Cancelled:
-            for _ in range(LAST_TURNS):
-                outbox, link = self._outbox, self._link
-                if link is None or (outbox is None and not link.flushing()):
-                    break
-                await cancel_shielded_checkpoint()
+            await wait_for_close_frame(self)
             raise
         finally:
             # Only if cancelled is anything left to abort.
@@ -275,14 +233,45 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
     @property
     def closed(self) -> bool:
         """Whether nothing can be sent any more, for whatever reason."""
-        return self._closing or self._hung
+        return self._state != OPEN
+
+    @property
+    def close_code(self) -> int | None:
+        """How it ended (RFC 6455 7.1.5); None while that is open.
+
+        The peer's close code, ours if we failed the connection, 1005 if the peer
+        gave none, 1006 if the connection was lost.
+        """
+        return None if self._closing is None else self._closing.code
+
+    @property
+    def close_reason(self) -> str | None:
+        """What came with the close code, or what happened."""
+        return None if self._closing is None else self._closing.reason
 
     async def wait_closed(self) -> None:
         """Wait until the connection is over. A checkpoint, safe to cancel."""
         self._shared.dispatcher.contexts.check_thread()
-        await checkpoint()
-        while not self._finished:
-            await self._get_waiting().closers.park()
+        await wait_closed(self)
+
+    def start_soon(
+        self,
+        async_fn: Callable[[*PosArgT], Awaitable[object]],
+        *args: *PosArgT,
+        name: object = None,
+    ) -> None:
+        """Start a task that ends with the connection. Not a checkpoint.
+
+        It is cancelled when the connection is over. If it raises, that is
+        logged and the connection is closed with code 1011. It begins with a copy of
+        the connection's context variables, whoever starts it: those of the async
+        handler, or of what hooks and `on_request` have set.
+
+        Raises:
+            trio.ClosedResourceError: The connection is closing or closed.
+            RuntimeError: This is another thread than that of the trio run.
+        """
+        tasks.start(self, async_fn, args, name)
 
     # --- the rest -----------------------------------------------------------
 
@@ -302,20 +291,15 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
             return None
         return cast("Request | None", self._request)
 
-    def _adopt_request(self, request: Request | str) -> None:
-        """Keep the request of the handshake, as raw bytes unless it is wanted.
+    @property
+    def subprotocol(self) -> str | None:
+        """The agreed subprotocol, or None."""
+        return self._subprotocol
 
-        Args:
-            request: It, or a client's target, which is for logs alone.
-        """
-        if isinstance(request, str):
-            self._request = show_path(request.partition("?")[0])
-        else:
-            self._request = request if self._shared.keep_request else request.raw
-
-    def _write_raw(self, data: bytes) -> None:
-        """Write the answer of the opening handshake."""
-        self._commit(data)
+    @property
+    def response(self) -> Response | None:
+        """The server's handshake response; None on the server's side."""
+        return cast("Response | None", self._response)
 
     @property
     def deflate(self) -> DeflateParameters | None:
@@ -327,6 +311,27 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
         """
         context = self._endpoint.deflate
         return None if context is None else context.agreement.parameters
+
+    def limit_unsent(self, size: int) -> None:
+        """Limit what the kernel holds of this connection and has not sent yet.
+
+        So that what a slow peer sees is newer, at the cost of more and smaller
+        writes; `Sending.unsent_limit` does it for all connections. What is under
+        way, and what waits to be read in the peer's own kernel, does not count. Not
+        a checkpoint. Without effect where there is no TCP socket below.
+
+        Args:
+            size: Bytes, 1,024 or more (TCP_NOTSENT_LOWAT).
+
+        Raises:
+            ValueError: It is less.
+            RuntimeError: This is another thread than that of the trio run.
+        """
+        self._shared.dispatcher.contexts.check_thread()
+        if size < SMALLEST_UNSENT:
+            raise ValueError(f"size is {size}; it must be {SMALLEST_UNSENT} or more")
+        if self._link is not None:
+            self._link.limit_unsent(size)
 
     def pause_reading(self) -> None:
         """Stop reading from the peer until `resume_reading`. Not a checkpoint."""
@@ -357,22 +362,7 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
 
     def statistics(self) -> Statistics:
         """Return this connection's counters."""
-        endpoint, outbox = self._endpoint, self._outbox
-        context = endpoint.deflate
-        saved_received = 0 if context is None else context.saved_received
-        saved_sent = 0 if context is None else context.saved_sent
-        return Statistics(
-            messages_received=endpoint.messages_received,
-            bytes_received=endpoint.bytes_received,
-            encoded_received=endpoint.bytes_received - saved_received,
-            messages_sent=endpoint.messages_sent,
-            bytes_sent=endpoint.bytes_sent,
-            encoded_sent=endpoint.bytes_sent - saved_sent,
-            dropped=self._dropped,
-            receive_queue=self._inbox_size,
-            send_queue=0 if outbox is None else outbox.size(),
-            latency=self._latency,
-        )
+        return count(self)
 
     async def __aexit__(
         self,
@@ -393,7 +383,9 @@ class WebSocket(TaskOwner, trio.abc.Channel[str | bytes]):
             await self.aclose(1001 if is_cancellation(error) else 1011)
 
     def __repr__(self) -> str:
-        state = "closed" if self._finished else "closing" if self._closing else "open"
+        state = "open" if self._state < CLOSING else "closing"
+        if self._state == CLOSED:
+            state = "closed"
         known = self._describe()
         del known["handler"]
         return f"<WebSocket {state}, {in_words(known)}>"

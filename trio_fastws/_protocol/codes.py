@@ -50,6 +50,15 @@ class CloseCode(IntEnum):
     TLS_HANDSHAKE = 1015
 
 
+def is_clean(code: int | None) -> bool:
+    """Return whether a peer that closed with ``code`` had nothing to complain of.
+
+    RFC 6455 7.4.1: 1000 says that its purpose was fulfilled, 1001 that it goes away;
+    1005 stands for a Close without a code.
+    """
+    return code in (1000, 1001, 1005)
+
+
 def allowed_on_wire(code: int) -> bool:
     """Return whether a Close frame may carry ``code``.
 

@@ -21,12 +21,18 @@ cdef class MessageEncoder(CompressedParser):
     cdef readonly long long bytes_sent
 
     cdef _init_encoder(self)
-    @cython.locals(data=bytes)
+    cpdef Py_ssize_t encode_message(self, int opcode, bytes payload, PreparedMessage prepared, list parts, Py_ssize_t frame_size) except -1
+    @cython.locals(compressed=bint, data=bytes)
     cpdef Py_ssize_t encode(self, int opcode, bytes payload, bint fin, list parts, Py_ssize_t frame_size=*) except -1
     cdef int _count(self, Py_ssize_t size, bint fin) except -1
     @cython.locals(context=DeflateContext, work=Py_ssize_t)
     cpdef bytes compress(self, int opcode, bytes payload, bint fin, bint flush)
+    @cython.locals(size=Py_ssize_t, postponed=bytes)
     cpdef Py_ssize_t encode_compressed(self, int opcode, bytes data, bint fin, list parts, Py_ssize_t frame_size) except -1
+    @cython.locals(context=DeflateContext, first=bint)
+    cpdef postpone(self, bytes frame, bint is_pong)
+    @cython.locals(context=DeflateContext)
+    cpdef bytes take_postponed(self, waiting=*)
     cpdef Py_ssize_t encode_part(self, int opcode, bytes payload, Py_ssize_t start, Py_ssize_t stop, bint fin, list parts) except -1
     cpdef Py_ssize_t encode_shared(self, tuple frame, bint fin, list parts) except -1
     cpdef bint compresses(self)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .codes import FIN, RSV1, Role
+from .controls import WaitingControls
 from .frames import encode_frames, encode_slice
 from .inflating import CompressedParser
 
@@ -70,19 +71,30 @@ class MessageEncoder(CompressedParser):
         Raises:
             RuntimeError: Our Close was sent before.
         """
-        if opcode & RSV1:
-            opcode ^= RSV1
-            if self.deflate is not None:
-                data = self.compress(opcode, payload, fin, True)
-                if data is not None:
-                    return self.encode_compressed(opcode, data, fin, parts, frame_size)
-            else:
-                self._count(len(payload), fin)
+        compressed = opcode & RSV1 != 0 and self.deflate is not None
+        opcode &= ~RSV1
+        if compressed:
+            data = self.compress(opcode, payload, fin, True)
+            if data is not None:
+                return self.encode_compressed(opcode, data, fin, parts, frame_size)
         else:
             self._count(len(payload), fin)
         if fin:
             opcode |= FIN
         return encode_frames(self.role, opcode, payload, frame_size, parts)
+
+    def encode_message(
+        self,
+        opcode: int,
+        payload: bytes,
+        prepared: PreparedMessage | None,
+        parts: list[bytes],
+        frame_size: int,
+    ) -> int:
+        """Encode a whole message, which may be prepared. As `encode`."""
+        if prepared is None:
+            return self.encode(opcode, payload, True, parts, frame_size)
+        return self.encode_prepared(prepared, opcode & RSV1 != 0, parts, frame_size)
 
     def _count(self, size: int, fin: bool) -> None:
         if self.close_sent:
@@ -124,7 +136,50 @@ class MessageEncoder(CompressedParser):
             opcode |= RSV1
         if fin:
             opcode |= FIN
-        return encode_frames(self.role, opcode, data, frame_size, parts)
+        size = encode_frames(self.role, opcode, data, frame_size, parts)
+        if fin:
+            postponed = self.take_postponed()
+            if postponed:
+                parts.append(postponed)
+                size += len(postponed)
+        return size
+
+    def postpone(self, frame: bytes, is_pong: bool) -> WaitingControls | None:
+        """Keep a Ping or a Pong while `dividing`: it leaves behind that message.
+
+        RFC 6455 5.4 lets it stand between the fragments, and RFC 7692 does too; but
+        peers that are built on wsproto or Tornado then take the rest of the message
+        for garbage, without an error.
+
+        Returns:
+            What they wait in if it is the first: whoever calls bounds the wait, for
+            on a slow link a peer must not be left without an answer.
+        """
+        context = self.deflate
+        assert context is not None
+        first = context.postponed is None
+        if context.postponed is None:
+            context.postponed = WaitingControls()
+        if is_pong:
+            context.postponed.add_pong(frame)
+        else:
+            context.postponed.add_ping(frame)
+        return context.postponed if first else None
+
+    def take_postponed(self, waiting: WaitingControls | None = None) -> bytes:
+        """Return the control frames that were postponed, which wait no longer.
+
+        Args:
+            waiting: Only if they wait in this.
+        """
+        context = self.deflate
+        if context is None or context.postponed is None:
+            return b""
+        postponed = context.postponed
+        if waiting is not None and waiting is not postponed:
+            return b""
+        context.postponed = None
+        return postponed.join()
 
     def encode_part(
         self,

@@ -1,9 +1,10 @@
 cimport cython
 
 from .endpoint cimport Endpoint
+from .prepared cimport PreparedMessage
 
 # Numbers of the module as C has them: not seen from Python.
-cdef int CONTINUATION, RSV1
+cdef int CONTINUATION, RSV1, SERVER
 
 
 @cython.final
@@ -27,3 +28,7 @@ cdef class Fragments:
         opcode=int, fin=bint, chunk=bytes, data=bytes,
     )
     cdef Py_ssize_t _compress(self, Endpoint endpoint, list parts) except -1
+
+
+@cython.locals(size=Py_ssize_t, shares=bint, shared=list)
+cpdef Fragments divide(Endpoint endpoint, int opcode, bytes payload, bint fin, PreparedMessage prepared, Py_ssize_t frame_size)

@@ -12,11 +12,51 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .codes import CONTINUATION, RSV1
+from .codes import CONTINUATION, RSV1, Role
 
 if TYPE_CHECKING:
     from .endpoint import Endpoint
-    from .prepared import SharedFrame
+    from .prepared import PreparedMessage, SharedFrame
+
+SERVER = int(Role.SERVER)
+
+
+def divide(
+    endpoint: Endpoint,
+    opcode: int,
+    payload: bytes,
+    fin: bool,
+    prepared: PreparedMessage | None,
+    frame_size: int,
+) -> Fragments | None:
+    """Return what leaves step by step of a message, or of a piece of one.
+
+    Args:
+        endpoint: Whose message it is.
+        opcode: As for `Endpoint.encode`.
+        payload: Its bytes.
+        fin: Whether the message ends with it.
+        prepared: The message, if it goes to many.
+        frame_size: Most bytes of a frame.
+
+    Returns:
+        None if it is small enough to be encoded at once.
+    """
+    size = len(payload)
+    if opcode & RSV1:
+        if endpoint.compresses():
+            # A frame that is shared is compressed at once, and once only.
+            shares = prepared is not None and endpoint.may_share(size)
+            if shares or not endpoint.in_steps(size):
+                return None
+            return Fragments(opcode, payload, fin, frame_size)
+        opcode ^= RSV1
+    if size <= frame_size:
+        return None
+    shared = None
+    if prepared is not None and endpoint.role == SERVER:
+        shared = prepared._get_fragments(frame_size)
+    return Fragments(opcode, payload, fin, frame_size, shared)
 
 
 class Fragments:

@@ -28,7 +28,7 @@ cdef class MessageParser(FrameParser):
 
     cdef _init_messages(self, role, max_message, max_fragments, DeflateContext deflate)
     @cython.locals(held=Py_ssize_t)
-    cpdef Py_ssize_t held(self) except -1
+    cpdef Py_ssize_t memory_size(self) except -1
     cdef bint _holds(self) except -1
     cdef int _begin_data(self) except -1
     @cython.locals(at=Py_ssize_t, available=Py_ssize_t, take=Py_ssize_t)

@@ -94,7 +94,7 @@ class MessageParser(FrameParser):
             held += self.deflate.buffered()
         return held + self._stop - self._position
 
-    def held(self) -> int:
+    def memory_size(self) -> int:
         """Return the bytes of memory taken by what `buffered` counts."""
         held = self._stop if self._kept else 0
         if self._binary is not None:
@@ -102,7 +102,7 @@ class MessageParser(FrameParser):
         if self._text is not None:
             held += self._text.size
         if self.deflate is not None:
-            held += self.deflate.held()
+            held += self.deflate.memory_size()
         return held
 
     def _holds(self) -> bool:

@@ -12,7 +12,7 @@ import logging
 import math
 from typing import TYPE_CHECKING
 
-from trio_fastws._connection.liveness import LOOKS
+from trio_fastws._connection.liveness import POLLS
 from trio_fastws._transport.contract import Link, Owner
 from trio_fastws._transport.linger import END_SECONDS, Linger
 from trio_fastws._transport.logs import log
@@ -57,7 +57,7 @@ class Answer(Owner):
         self._out = out[taken:]
         if taken < len(out):
             link.want(False, True)
-            due = progress.since + admission.shared.write_stall / LOOKS
+            due = progress.since + admission.shared.write_stall / POLLS
             dispatcher.schedule(self, due)
             return
         self._leave()
@@ -94,7 +94,7 @@ class Answer(Owner):
             self._progress.check(self._link, now)
         due = self._progress.since + seconds
         if now < due:
-            return min(due, now + seconds / LOOKS)
+            return min(due, now + seconds / POLLS)
         message = "the peer took no byte of an answer for %g s"
         log(logging.DEBUG, self, message, seconds)
         self.close()

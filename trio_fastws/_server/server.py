@@ -17,6 +17,7 @@ import trio
 from trio_fastws._config.compression import Negotiator
 from trio_fastws._connection.shared import Shared
 from trio_fastws._connection.statistics import ServerStatistics
+from trio_fastws._connection.tasks import run_handler
 from trio_fastws._protocol.codes import Role
 from trio_fastws._transport import loop as loops
 from trio_fastws._transport.lifetimes import in_turns, shielded_nursery, wait_lingering
@@ -216,7 +217,7 @@ async def run_server(
 
 
 def _start_handler(handlers: Handlers, handler: Any, name: str, ws: WebSocket) -> None:
-    handlers.start_soon(ws._run_handler, handler, name=name)
+    handlers.start_soon(run_handler, ws, handler, name=name)
 
 
 def _refuse(handshake: Any) -> None:

@@ -20,7 +20,6 @@ cdef class Owner(Timer):
     cpdef _on_eof(self, error)
     cpdef _on_hangup(self)
     cpdef _on_half_closed(self)
-    cpdef Py_ssize_t _encode_item(self, item, list parts) except -1
     cpdef _on_writable(self)
     cpdef _on_mark(self)
     cpdef _on_deferred(self)

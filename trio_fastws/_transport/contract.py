@@ -99,10 +99,6 @@ class Owner(Timer):
         answers it with a reset. Called again in each later pause.
         """
 
-    def _encode_item(self, item: object, parts: list[bytes]) -> int:
-        """Append an outbox item's wire bytes to ``parts``; return their number."""
-        raise NotImplementedError
-
     def _on_writable(self) -> None:
         """Called when the link takes bytes again."""
 

@@ -9,6 +9,7 @@ cdef class DeflateContext:
     cdef readonly long long saved_received
     cdef readonly int streams
     cdef public int step
+    cdef public object postponed
     cdef Py_ssize_t _taken
     cdef unsigned char _open
     cdef unsigned char _ended
@@ -29,7 +30,7 @@ cdef class DeflateContext:
     cpdef bint busy(self)
     cpdef Py_ssize_t buffered(self)
     @cython.locals(held=Py_ssize_t)
-    cpdef Py_ssize_t held(self) except -1
+    cpdef Py_ssize_t memory_size(self) except -1
     cpdef feed(self, bytes payload, bint ended)
     @cython.locals(agreement=Agreement, done=bint, data=bytes, left=bytes)
     cpdef bytes inflate(self, Py_ssize_t room)

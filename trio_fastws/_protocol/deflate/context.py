@@ -19,11 +19,14 @@ memory, and its window may also grow by a message that was compressed elsewhere.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trio_fastws._protocol.errors import ProtocolError
 
 from .agreement import SYNC_FLUSH, Agreement
+
+if TYPE_CHECKING:
+    from trio_fastws._protocol.controls import WaitingControls
 
 # RFC 7692 7.2.2: append 4 octets 0x00 0x00 0xff 0xff to the tail of the payload
 TAIL = b"\x00\x00\xff\xff"
@@ -46,6 +49,8 @@ class DeflateContext:
         saved_received: The same of what the peer sent.
         step: Settable: most bytes that are inflated at a time.
         streams: Final blocks in the message that is being inflated.
+        postponed: Control frames that wait for the end of the message that is being
+            sent, if any do.
     """
 
     __slots__ = (
@@ -58,6 +63,7 @@ class DeflateContext:
         "_sent",
         "_taken",
         "agreement",
+        "postponed",
         "saved_received",
         "saved_sent",
         "step",
@@ -70,6 +76,7 @@ class DeflateContext:
         self.saved_received: int = 0
         self.streams: int = 0
         self.step: int = INFLATED_STEP
+        self.postponed: WaitingControls | None = None
         # The windows, made with the first message.
         self._sent: bytearray | None = None
         self._received: bytearray | None = None
@@ -181,7 +188,7 @@ class DeflateContext:
         """Return the bytes of input that are not inflated yet, plus one if busy."""
         return 0 if self._input is None else len(self._input) + 1
 
-    def held(self) -> int:
+    def memory_size(self) -> int:
         """Return the bytes of memory taken by a message that is being inflated."""
         held = 0
         if self._inflater is not None:
@@ -287,6 +294,7 @@ class DeflateContext:
         self._compressor = None
         self._sent = None
         self._received = None
+        self.postponed = None
 
 
 def extend_window(window: bytearray, data: bytes, size: int) -> None:

@@ -1,0 +1,121 @@
+"""How a connection ends: its states, what leads from one to the next, what is left.
+
+Owns the order of things. A connection is *open* until one side begins the closing
+handshake (RFC 6455 7.1.2), or fails the connection, or the transport is lost. What a
+state means:
+
+open         Messages go both ways.
+reset        The peer has reset the connection while reading was paused. What came
+             before can still be received; nothing can be sent.
+closing      Our Close is queued or on its way, behind what was sent before it. Nothing
+             is delivered any more; the peer's Close is waited for.
+ending       Both Closes were exchanged, or the connection has failed. What is committed
+             is written, then the transport ends.
+half-closed  The same, and the peer has ended its direction (TCP's FIN).
+closed       Nothing happens any more.
+
+Knows neither tasks nor links: `connection` acts on a change of state.
+"""
+
+from __future__ import annotations
+
+import trio
+
+from trio_fastws._exceptions import ConnectionBroken
+
+# In the order in which they are passed, so that "closing at least" is a comparison.
+OPEN, RESET, CLOSING, ENDING, HALF_CLOSED, CLOSED = range(6)
+STATES = ("open", "reset", "closing", "ending", "half-closed", "closed")
+
+# What happens: this side queues a Close; a Close came, or the connection has failed;
+# the peer ended its direction while something was being written; it reset the
+# connection; all is written, and nobody is waited for; the transport is lost, or
+# nobody waits for it any more.
+EVENTS = ("close", "over", "eof", "reset", "written", "lost")
+CLOSE, OVER, EOF, HANGUP, WRITTEN, LOST = EVENTS
+
+# What is said of an end that nobody has announced.
+WITHOUT_CLOSE = "the connection was lost without a Close frame"
+
+# What is not in it cannot happen.
+TRANSITIONS: dict[int, dict[str, int]] = {
+    OPEN: {CLOSE: CLOSING, OVER: ENDING, HANGUP: RESET, LOST: CLOSED},
+    RESET: {OVER: ENDING, LOST: CLOSED},
+    CLOSING: {OVER: ENDING, EOF: HALF_CLOSED, LOST: CLOSED},
+    # Failed again: the first reason stands.
+    ENDING: {OVER: ENDING, EOF: HALF_CLOSED, WRITTEN: CLOSED, LOST: CLOSED},
+    HALF_CLOSED: {
+        OVER: HALF_CLOSED,
+        EOF: HALF_CLOSED,
+        WRITTEN: CLOSED,
+        LOST: CLOSED,
+    },
+    CLOSED: {},
+}
+
+
+def follow(state: int, event: str) -> int:
+    """Return the state that an event leads to.
+
+    Raises:
+        AssertionError: It cannot happen in that state: a bug of ours.
+    """
+    following = TRANSITIONS[state].get(event)
+    assert following is not None, f"{event} while {STATES[state]}"
+    return following
+
+
+class Closing:
+    """What is known of the end of a connection, from its beginning on.
+
+    Attributes:
+        code: The close code as applications see it (RFC 6455 7.1.5); None as long
+            as it is open how this ends.
+        reason: What came with it, or what happened.
+        by_user: Whether the application has closed this side.
+        first: Whether our Close came before the peer's, whoever wanted it.
+        reset: Whether the peer has reset the connection.
+        deadline: When the closing handshake is given up.
+    """
+
+    __slots__ = ("by_user", "code", "deadline", "first", "reason", "reset")
+
+    def __init__(self) -> None:
+        self.code: int | None = None
+        self.reason: str | None = None
+        self.by_user = False
+        self.first = False
+        self.reset = False
+        self.deadline = 0.0
+
+    def conclude(self, code: int, reason: str) -> None:
+        """Note how it ends; what was noted first stands."""
+        if self.code is None:
+            self.code = code
+            self.reason = reason
+
+    def make_error(self) -> Exception:
+        """Return what whoever sends, or waits for an answer, is told."""
+        if self.by_user or (self.code is None and not self.reset):
+            # Or the server did, when it shut down.
+            return trio.ClosedResourceError("this side has closed the connection")
+        if self.code is None:
+            return ConnectionBroken(1006, "the peer has reset the connection")
+        return ConnectionBroken(self.code, self.reason or "")
+
+
+def draw() -> str:
+    """Return the table as a state diagram, in the language of Mermaid."""
+    lines = ["stateDiagram-v2", f"    [*] --> {STATES[OPEN]}"]
+    for state, following in TRANSITIONS.items():
+        lines += [
+            f"    {_name(state)} --> {_name(then)}: {event}"
+            for event, then in following.items()
+        ]
+    lines.append(f"    {_name(CLOSED)} --> [*]")
+    return "\n".join(lines)
+
+
+def _name(state: int) -> str:
+    # A hyphen is part of an arrow there.
+    return STATES[state].replace("-", "_")
