@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import os
 import shutil
@@ -13,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.wire import accept_value, field, upgrade_response
 
 if TYPE_CHECKING:
     import socket
@@ -76,19 +76,11 @@ def built(cache: Path, name: str) -> Path:
     return program
 
 
-def shake(peer: socket.socket, extension: bytes = b"") -> None:
+def shake(peer: socket.socket, extension: str = "") -> None:
     """Answer the opening handshake of the load generator."""
     head = b""
     while b"\r\n\r\n" not in head:
         head += peer.recv(4096)
-    key = head.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0]
-    guid = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-    accept = base64.b64encode(hashlib.sha1(key + guid).digest())
-    peer.sendall(
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-        b"Connection: Upgrade\r\nSec-WebSocket-Accept: "
-        + accept
-        + b"\r\n"
-        + extension
-        + b"\r\n"
-    )
+    accept = accept_value(field(head, "Sec-WebSocket-Key"))
+    fields = [extension] if extension else []
+    peer.sendall(upgrade_response(*fields, accept=accept))

@@ -14,6 +14,7 @@ from subprocess import PIPE
 import pytest
 
 from tests.measuring import BENCHMARKS, MARKS, built, measure, run, shake
+from tests.wire import xor
 
 pytestmark = MARKS
 
@@ -121,7 +122,7 @@ def echo_one(peer: socket.socket) -> bool:
             return False
         frame += more
     key, payload = frame[2:6], frame[6:]
-    peer.sendall(b"\x82\x10" + bytes(x ^ key[i % 4] for i, x in enumerate(payload)))
+    peer.sendall(b"\x82\x10" + xor(payload, key))
     return True
 
 
@@ -193,8 +194,8 @@ def test_wrong_compressed_answers_are_noticed(
             with peer:
                 shake(
                     peer,
-                    b"Sec-WebSocket-Extensions: permessage-deflate; "
-                    b"server_no_context_takeover; client_no_context_takeover\r\n",
+                    "Sec-WebSocket-Extensions: permessage-deflate; "
+                    "server_no_context_takeover; client_no_context_takeover",
                 )
                 assert peer.recv(4096)[0] == 0xC2  # FIN, RSV1, binary
                 peer.sendall(bytes([0xC2, len(answer)]) + answer)

@@ -14,6 +14,8 @@ import trio
 from tests.wire import (
     dial,
     plain_request,
+    text,
+    upgrade_request,
 )
 from trio_fastws import (
     ConnectionBroken,
@@ -238,20 +240,10 @@ async def test_people_meet(chat, no_errors_logged) -> None:
 async def visit_deaf(url: str, name: str):
     """Join without ever reading, and vanish at the end of the block."""
     port = int(url.split(":")[2].partition("/")[0])
-    stream = await trio.open_tcp_stream("127.0.0.1", port)
-    hello = json.dumps({"type": "join", "name": name}).encode()
-    try:
-        await stream.send_all(
-            b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
-            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-            # A text frame with a masking key of zeros.
-            + bytes([0x81, 0x80 | len(hello), 0, 0, 0, 0])
-            + hello
-        )
+    hello = json.dumps({"type": "join", "name": name})
+    async with await dial(port) as peer:
+        await peer.send(upgrade_request(target="/ws"), text(hello))
         yield
-    finally:
-        await trio.aclose_forcefully(stream)
 
 
 async def test_somebody_who_vanishes_has_left(chat, no_errors_logged) -> None:
@@ -315,8 +307,8 @@ def test_the_page_is_html_that_runs_nothing_but_itself() -> None:
     policy = response.headers["Content-Security-Policy"]
     inline = re.findall(r"<(style|script)>(.*?)</\1>", page, re.DOTALL)
     assert [kind for kind, _ in inline] == ["style", "script"]
-    for kind, text in inline:
-        value = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    for kind, inside in inline:
+        value = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
         assert re.search(rf"{kind}-src [^;]*'sha256-{re.escape(value)}'", policy)
     assert "unsafe" not in policy
 
