@@ -110,7 +110,7 @@ def test_an_extension_asks_for_a_level_and_nothing_else():
         argument
         for extension in extensions
         for argument in extension.get("extra-compile-args", ())
-    } == {"-O0", "-O3"}
+    } == {"-O0", "-O1", "-O3"}
     assert all(
         (ROOT / source).exists()
         for extension in extensions
