@@ -62,7 +62,7 @@ class Server:
         self._links = links
         self._handlers = Handlers(nursery)
         name = config.handler_name
-        self.shared = Shared(
+        self.shared: Shared = Shared(
             dispatcher,
             config.options,
             self._handlers.start_soon,
