@@ -114,7 +114,7 @@ ODD = st.fixed_dictionaries(
     optional={
         "fin": st.booleans(),
         "rsv": st.integers(0, 7),
-        "form": st.sampled_from([3, 9]),
+        "length_bits": st.sampled_from([16, 64]),
         "length": st.integers(0, 125) | st.integers(2**16, 2**64 - 1),
         "wrong_mask": st.booleans(),
     },
@@ -140,10 +140,10 @@ def encode(role: int, frames: list[dict[str, Any]]) -> bytes:
     for drawn in frames:
         options = dict(drawn)
         wrong = options.pop("wrong_mask", False)
-        if options.get("length", 0) > 125 and "form" in options:
-            options["form"] = 9
-        elif len(options["payload"]) > 65535 and "form" in options:
-            del options["form"]
+        if options.get("length", 0) > 125 and "length_bits" in options:
+            options["length_bits"] = 64
+        elif len(options["payload"]) > 65535 and "length_bits" in options:
+            del options["length_bits"]
         data += frame(key=None if wrong == bool(role) else MASKING_KEY, **options)
     return data
 
