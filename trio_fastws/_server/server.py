@@ -134,7 +134,7 @@ class Server:
     ) -> None:
         await self._handlers.open()
         try:
-            self._links.start_soon(self._run_loop, loop)
+            self._links.start_soon(loop.run, self._links, self._on_loop_end)
             for listener in listeners:
                 self._listening.open(listener, self._config.tls is not None)
             task_status.started(self)
@@ -174,13 +174,10 @@ class Server:
         # on_close of those is called in a turn of the loop.
         await self._wait_empty(loop)
 
-    async def _run_loop(self, loop: loops.Loop) -> None:
-        try:
-            await loop.run(self._links)
-        finally:
-            # A hook raised SystemExit, or the like: nothing else ends that wait.
-            if self.shared.emptied is not None:
-                self.shared.emptied.set()
+    def _on_loop_end(self) -> None:
+        # A hook raised SystemExit, or the like: nothing else ends that wait.
+        if self.shared.emptied is not None:
+            self.shared.emptied.set()
 
     async def _wait_empty(self, loop: loops.Loop) -> None:
         while self.shared.connections and not loop.ended:

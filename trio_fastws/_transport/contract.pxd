@@ -79,11 +79,12 @@ cdef class Dispatcher:
     cpdef mark(self, Owner owner)
     cpdef defer(self, Owner owner)
     cpdef bint idle(self)
-    cpdef double park(self, unpark) except? -1
     cpdef schedule(self, Timer timer, double deadline)
     cpdef schedule_exactly(self, Timer timer, double deadline)
+    cdef _wake_earlier(self)
     @cython.locals(marked=list, index=Py_ssize_t, owner=Owner)
     cpdef bint flush(self) except? -1
     @cython.locals(deferred=list, index=Py_ssize_t, owner=Owner)
     cpdef run_deferred(self)
+    @cython.locals(late=bint)
     cpdef bint tick(self) except? -1

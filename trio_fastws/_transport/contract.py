@@ -16,6 +16,7 @@ depends on that order.
 
 from __future__ import annotations
 
+import math
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -286,8 +287,8 @@ class Dispatcher:
         self.woken: bool = False
         # Set while the loop is parked: call it and a turn comes soon.
         self.unpark: Callable[[], None] | None = None
-        # The deadline that ends it then; `math.inf`: only an event does.
-        self.wake_at: float = 0.0
+        # No timer is due before; it ends that. A timer that was cancelled may count.
+        self.wake_at: float = math.inf
         # How many links linger (see `Linger`), and what to call when none is left.
         self.lingering: int = 0
         self.on_lingered: Callable[[], None] | None = None
@@ -333,22 +334,21 @@ class Dispatcher:
         """Return whether the loop may park."""
         return not self._marked and not self._deferred
 
-    def park(self, unpark: Callable[[], None]) -> float:
-        """Note how to wake the loop, which waits from now on; return until when."""
-        self.unpark = unpark
-        self.wake_at = self.wheel.next_deadline()
-        return self.wake_at
-
     def schedule(self, timer: Timer, deadline: float) -> None:
         """Schedule ``timer`` for ``deadline``; see `Wheel.schedule`."""
         self.wheel.schedule(timer, deadline)
-        if self.unpark is not None and deadline < self.wake_at:
-            self.unpark()
+        if deadline < self.wake_at:
+            self._wake_earlier()
 
     def schedule_exactly(self, timer: Timer, deadline: float) -> None:
         """Schedule ``timer``; see `Wheel.schedule_exactly`."""
         self.wheel.schedule_exactly(timer, deadline)
-        if self.unpark is not None and deadline < self.wake_at:
+        if deadline < self.wake_at:
+            self._wake_earlier()
+
+    def _wake_earlier(self) -> None:
+        self.wake_at = self.wheel.next_deadline()
+        if self.unpark is not None:
             self.unpark()
 
     def flush(self) -> bool:
@@ -389,4 +389,8 @@ class Dispatcher:
 
     def tick(self) -> bool:
         """Call the timers that are due; return whether some are left."""
-        return self.wheel.run(self.now, self.until)
+        if self.now < self.wake_at:
+            return False
+        late = self.wheel.run(self.now, self.until)
+        self.wake_at = self.wheel.next_deadline()
+        return late

@@ -7,36 +7,27 @@ to call in between.
 from __future__ import annotations
 
 import gc
-import threading
 from contextlib import suppress
-from ctypes import py_object, pythonapi
+from ctypes import PYFUNCTYPE, c_int, py_object, pythonapi
+from threading import get_ident
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextvars import Context
 
 
-def thread_ident() -> int:
-    """Return the identifier of the calling thread."""
-    return threading.get_ident()
+# Returns the identifier of the calling thread.
+thread_ident = get_ident
 
+_OnContext = PYFUNCTYPE(c_int, py_object)
 
-def enter_context(context: Context) -> None:
-    """Enter ``context``: what follows sees and sets its variables.
-
-    Raises:
-        RuntimeError: It is entered already.
-    """
-    pythonapi.PyContext_Enter(py_object(context))
-
-
-def leave_context(context: Context) -> None:
-    """Leave ``context``; the one before is current again.
-
-    Raises:
-        RuntimeError: It was not entered last.
-    """
-    pythonapi.PyContext_Exit(py_object(context))
+# Enters a context: what follows sees and sets its variables. RuntimeError: it is
+# entered already.
+enter_context: Callable[[Context], object] = _OnContext(("PyContext_Enter", pythonapi))
+# Leaves a context; the one before is current again. RuntimeError: it was not entered
+# last.
+leave_context: Callable[[Context], object] = _OnContext(("PyContext_Exit", pythonapi))
 
 
 def variables(context: Context) -> int:

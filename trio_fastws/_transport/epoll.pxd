@@ -46,8 +46,9 @@ cdef class EpollDispatcher(Dispatcher):
 
     cpdef register(self, int fd, Link link, unsigned int mask)
     cpdef unregister(self, int fd)
-    @cython.locals(late=bint, polled=bint, left=bint)
+    @cython.locals(
+        late=bint, polled=bint, left=bint, links=list, events=bytearray, link=Link,
+        mask="unsigned int",
+    )
     cpdef bint turn(self) except? -1
-    @cython.locals(links=list, events=bytearray, link=Link, mask="unsigned int")
-    cdef _handle(self)
     cpdef handle(self, Link link, unsigned int events)

@@ -281,15 +281,27 @@ class EpollDispatcher(Dispatcher):
             Whether something is left that need not wait for the kernel.
         """
         self.begin()
-        late = self.tick()
-        self.run_deferred()
+        late = self.now >= self.wake_at and self.tick()
+        if self._deferred:
+            self.run_deferred()
+        links = self._links
+        events = self._events
         while True:
             polled = self._position == self._count
             if polled:
-                self._count = poll(self.epoll, self._events)
+                self._count = poll(self.epoll, events)
                 self._position = 0
-            self._handle()
-            late = self.flush() or late
+            while self._position < self._count:
+                link = links[polled_fd(events, self._position)]
+                mask = polled_mask(events, self._position)
+                self._position += 1
+                if link is not None:
+                    self.handle(link, mask)
+                # After each of them: one may inflate and compress for a millisecond.
+                if perf_counter() >= self.until:
+                    break
+            if self._marked:
+                late = self.flush() or late
             # To poll once more costs one syscall; a turn of trio's loop costs as
             # much as some fifty. But tasks that were woken want to run.
             if (
@@ -305,20 +317,7 @@ class EpollDispatcher(Dispatcher):
         # All of `events` was filled: there may be more, and to wait for it costs more
         # than to poll again.
         left = self._position < self._count or self._count == MAX_EVENTS
-        return late or left or not self.idle()
-
-    def _handle(self) -> None:
-        links = self._links
-        events = self._events
-        while self._position < self._count:
-            link = links[polled_fd(events, self._position)]
-            mask = polled_mask(events, self._position)
-            self._position += 1
-            if link is not None:
-                self.handle(link, mask)
-            # After each of them: one may inflate and compress for a millisecond.
-            if perf_counter() >= self.until:
-                return
+        return late or left or len(self._marked) > 0 or len(self._deferred) > 0
 
     def handle(self, link: Link, events: int) -> None:
         """Call `Link.on_ready`; what that raises costs this link alone."""

@@ -65,7 +65,9 @@ class Loop:
         self.ended = False
 
     @enable_ki_protection
-    async def run(self, nursery: trio.Nursery) -> None:
+    async def run(
+        self, nursery: trio.Nursery, on_end: Callable[[], None] | None = None
+    ) -> None:
         """Run turns until cancelled. Safe to cancel: a turn is never cut short.
 
         Protected from KeyboardInterrupt, and with it every hook called from
@@ -75,6 +77,7 @@ class Loop:
         Args:
             nursery: Where a second task runs if there is a kernel to wait for; it goes
                 on until the nursery is cancelled.
+            on_end: Called when it has returned or failed.
         """
         if self._wait is not None:
             nursery.start_soon(self._help)
@@ -88,6 +91,8 @@ class Loop:
         finally:
             self.ended = True
             self._dispatcher.unpark = None
+            if on_end is not None:
+                on_end()
 
     async def _run_alone(self) -> None:
         while True:
@@ -116,7 +121,8 @@ class Loop:
             # Let other tasks run, then go on. Not shielded, or a loop that
             # always has something left could never be ended.
             await checkpoint()
-        deadline = self._dispatcher.park(self._wake)
+        self._dispatcher.unpark = self._wake
+        deadline = self._dispatcher.wake_at
         if deadline != self._park_scope.deadline:
             self._park_scope.deadline = deadline
 
