@@ -26,6 +26,7 @@ from trio_fastws._cli.words import CommandFailed, clean, describe_error
         ("serve echo --port x", "'x' is not a whole number from 0 to 65535"),
         ("serve echo --handler tasks", "'tasks' (choose from"),
         ("serve echo --max-message-size -1", "'-1' is not a whole number from 0 to"),
+        (f"dial ws://h --max-message-size {2**62 + 1}", f"from 0 to {2**62}"),
         ("serve echo --tls-key key.pem", "--tls-key needs --tls-cert"),
         ("serve echo --unix s --port 1", "--unix takes the place of --host and --port"),
         ("serve echo --unix s --tls-cert c", "--unix cannot be combined with"),

@@ -154,13 +154,27 @@ def test_a_host_that_cannot_be_had_is_one_line(error, line, monkeypatch, capfd) 
     assert capfd.readouterr().err.startswith(f"trio-fastws: {line}")
 
 
-@pytest.mark.parametrize("content", [None, "no certificate"])
-def test_a_bad_certificate_is_one_line(content, tmp_path, capfd) -> None:
+def test_a_file_that_is_no_socket_is_kept(tmp_path, capfd) -> None:
+    path = tmp_path / "notes"
+    path.write_text("mine")
+    assert main(["serve", "echo", "--unix", str(path)]) == 1
+    line = f"cannot listen on {path}: a file that is no socket is there"
+    assert capfd.readouterr().err == f"trio-fastws: {line}\n"
+    assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, "No such file or directory"),
+        ("no certificate", "no certificate, or no private key, in PEM form"),
+    ],
+)
+def test_a_bad_certificate_is_one_line(content, why, tmp_path, capfd) -> None:
     path = tmp_path / "cert.pem"
     if content is not None:
         path.write_text(content)
     assert main(["serve", "echo", "--tls-cert", str(path)]) == 1
     out, errors = capfd.readouterr()
     assert out == ""
-    assert errors.startswith(f"trio-fastws: cannot use the certificate in {path}: ")
-    assert errors.count("\n") == 1
+    assert errors == f"trio-fastws: cannot use the certificate in {path}: {why}\n"

@@ -12,6 +12,7 @@ from trio_fastws import (
     HandshakeRefused,
     Limits,
     PerMessageDeflate,
+    Response,
     WebSocket,
     open_websocket,
 )
@@ -41,7 +42,7 @@ def test_every_block_is_run_here() -> None:
         "performance.md",
         "troubleshooting.md",
     )
-    assert [len(blocks(page)) for page in pages] == [5, 1, 5, 1, 4]
+    assert [len(blocks(page)) for page in pages] == [5, 2, 5, 1, 4]
 
 
 @pytest.mark.parametrize(
@@ -114,6 +115,31 @@ async def test_dialling(serve, monkeypatch, capsys) -> None:
     _, (main,) = run_block(text, monkeypatch)
     await main()
     assert capsys.readouterr().out == "hello\n"
+
+
+async def test_a_client_that_reconnects(
+    serve, monkeypatch, capsys, autojump_clock
+) -> None:
+    names, _ = run_block(blocks("client.md")[1], monkeypatch)
+    answers = [Response(503), None, None, Response(404)]
+    closes = [(1001, "restarting"), (1011, "failed")]
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.send("news")
+        ws.close_nowait(*closes.pop(0))
+
+    server = await serve(handler, on_request=lambda request: answers.pop(0))
+    started = trio.current_time()
+    with pytest.raises(HandshakeRefused, match="404"):
+        await names["follow"](f"ws://127.0.0.1:{server.port}/")
+    assert capsys.readouterr().out.splitlines() == [
+        "server answered 503 Service Unavailable",
+        "news",
+        "news",
+        "no connection: connection closed with code 1011: failed",
+    ]
+    # Three pauses of half a second at least: a connection resets what they grow by.
+    assert 1.5 <= trio.current_time() - started < 4
 
 
 # --- compression -------------------------------------------------------------

@@ -20,7 +20,7 @@ from trio_fastws import Limits, WebSocket, open_websocket
 
 from .deflate import chosen_deflate, describe
 from .screen import Screen, read_lines
-from .words import CommandFailed, describe_error, print_error
+from .words import CommandFailed, describe_error, explain_file, print_error
 
 if TYPE_CHECKING:
     import argparse
@@ -239,5 +239,5 @@ def _make_tls(options: argparse.Namespace) -> ssl.SSLContext | None:
     try:
         return ssl.create_default_context(cafile=options.ca)
     except OSError as error:
-        why = error.reason if isinstance(error, ssl.SSLError) else error.strerror
+        why = explain_file(error)
         raise CommandFailed(f"cannot use --ca {options.ca}: {why}") from None

@@ -100,8 +100,8 @@ def _header(text: str) -> tuple[str, str]:
 
 
 _PORT = partial(_integer, low=0, high=65535)
-# The largest length of a frame (RFC 6455 5.2).
-_SIZE = partial(_integer, low=0, high=2**63 - 1)
+# What `Limits.message_size` takes.
+_SIZE = partial(_integer, low=0, high=2**62)
 _COUNT = partial(_integer, low=0, high=2**31 - 1)
 
 

@@ -28,7 +28,7 @@ from trio_fastws import (
 
 from .chat import SENDING, ChatHandler, Room, chat_in, on_request
 from .deflate import chosen_deflate
-from .words import print_error, print_line
+from .words import explain_file, print_error, print_line
 
 if TYPE_CHECKING:
     import argparse
@@ -72,9 +72,8 @@ async def serve(options: argparse.Namespace) -> int:
     try:
         tls = _make_tls(options.tls_cert, options.tls_key)
     except OSError as error:
-        why = error.reason if isinstance(error, ssl.SSLError) else error.strerror
         files = " and ".join(filter(None, (options.tls_cert, options.tls_key)))
-        print_error(f"cannot use the certificate in {files}: {why or error}")
+        print_error(f"cannot use the certificate in {files}: {explain_file(error)}")
         return 1
     try:
         if options.unix is not None:
@@ -152,7 +151,11 @@ async def _listen_on_path(path: str) -> AsyncGenerator[trio.SocketListener, None
         try:
             await sock.bind(path)
         except OSError as error:
-            if error.errno != errno.EADDRINUSE or not _is_left_over(path):
+            if error.errno != errno.EADDRINUSE:
+                raise
+            if not stat.S_ISSOCK(os.stat(path).st_mode):
+                raise FileExistsError("a file that is no socket is there") from None
+            if not _is_left_over(path):
                 raise
             os.unlink(path)
             await sock.bind(path)
@@ -168,8 +171,6 @@ async def _listen_on_path(path: str) -> AsyncGenerator[trio.SocketListener, None
 
 def _is_left_over(path: str) -> bool:
     # The socket file of a server that was killed: connections are refused.
-    if not stat.S_ISSOCK(os.stat(path).st_mode):
-        return False
     with socket.socket(socket.AF_UNIX) as probe:
         probe.setblocking(False)
         return probe.connect_ex(path) == errno.ECONNREFUSED

@@ -54,6 +54,14 @@ def print_error(line: str) -> None:
     print_line(f"trio-fastws: {clean(' '.join(line.split()))}")
 
 
+def explain_file(error: OSError) -> str:
+    """Return why a file with certificates or a key cannot be used."""
+    if not isinstance(error, ssl.SSLError):
+        return error.strerror or str(error)
+    # OpenSSL has no reason where it found nothing that it can read.
+    return error.reason or "no certificate, or no private key, in PEM form"
+
+
 def describe_error(error: BaseException, url: str) -> str | None:  # noqa: PLR0911 - a table
     """Return the line to print for an error of `open_websocket`, or of its block.
 
