@@ -142,7 +142,10 @@ async def test_a_subprotocol_that_was_not_offered_is_a_500(
     # RFC 6455 4.2.2: the value chosen MUST be derived from the client's handshake
     accept = Accept(subprotocol="c", headers=COOKIES, session="Ada")
     server = await serve(greet, on_request=decide(accept))
-    for fields in (["Sec-WebSocket-Protocol: a, b"], []):
+    for fields, offers in (
+        (["Sec-WebSocket-Protocol: a, b"], "'a', 'b'"),
+        ([], "none"),
+    ):
         caplog.clear()
         async with await dial(server.port) as peer:
             head = await peer.shake(*fields)
@@ -151,7 +154,8 @@ async def test_a_subprotocol_that_was_not_offered_is_a_500(
             assert b"decide" in await peer.read_rest()
         (record,) = [r for r in caplog.records if r.levelno >= logging.WARNING]
         assert record.exc_info is not None
-        assert "subprotocol 'c' was not offered" in str(record.exc_info[1])
+        words = f"'c' was not offered by the client, which offers {offers}"
+        assert str(record.exc_info[1]) == f"subprotocol {words}"
 
 
 @both
@@ -214,17 +218,25 @@ def test_what_would_break_a_head_is_refused_where_it_is_made(
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("options", "words"),
     [
-        {"headers": [("Set-Cookie", b"a=1")]},
-        {"headers": [(1, "a")]},
-        {"headers": 5},
-        {"subprotocol": b"a"},
-        {"subprotocol": ["a"]},
+        ({"headers": [("Set-Cookie", b"a=1")]}, "must be a str, not b'a=1'"),
+        ({"headers": [(1, "a")]}, "header name must be a str, not 1"),
+        ({"headers": 5}, "must be pairs of name and value, or a mapping, not 5"),
+        ({"headers": None}, "must be pairs of name and value, or a mapping, not None"),
+        ({"headers": "X: a"}, "or a mapping, not 'X: a'"),
+        ({"headers": ("Set-Cookie", "a=1")}, "headers holds 'Set-Cookie', which is"),
+        ({"headers": ["ab"]}, "'ab', which is not a pair of name and value"),
+        ({"headers": [("X", "a", "b")]}, "('X', 'a', 'b'), which is not a pair"),
+        ({"headers": {"X": ["a", "b"]}}, "value of header 'X' must be a str, not ["),
+        ({"subprotocol": b"a"}, "subprotocol must be a str, not b'a'"),
+        ({"subprotocol": ["a"]}, "subprotocol must be a str, not ['a']"),
     ],
 )
-def test_wrong_types_are_refused_where_it_is_made(options: dict[str, Any]) -> None:
-    with pytest.raises(TypeError):
+def test_wrong_types_are_refused_where_it_is_made(
+    options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(TypeError, match=re.escape(words)):
         Accept(**options)
 
 

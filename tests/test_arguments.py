@@ -70,10 +70,12 @@ WRONG = [
     ),
 ]
 OF_SERVERS = [
-    ({"subprotocols": "v1"}, TypeError, "subprotocols is a list of names, not 'v1'"),
+    ({"subprotocols": "v1"}, TypeError, "subprotocols must be a list of names, or a"),
+    ({"subprotocols": 5}, TypeError, "subprotocols must be a list .* function, not 5"),
     ({"subprotocols": [5]}, TypeError, "subprotocols holds 5"),
     ({"subprotocols": ["a b"]}, ValueError, "subprotocol 'a b' is not a token"),
-    ({"origins": "https://a"}, TypeError, "origins is a list"),
+    ({"origins": "https://a"}, TypeError, "origins must be a list .* not 'https://a'"),
+    ({"origins": 5}, TypeError, "origins must be a list of origins, not 5"),
     ({"origins": ["example.com"]}, ValueError, "'example.com' can match no browser's"),
     ({"origins": ["https://a.example/"]}, ValueError, "can match no browser's"),
     ({"origins": ["https://A.example"]}, ValueError, "can match no browser's"),
@@ -105,7 +107,7 @@ async def test_a_port_is_an_int(port) -> None:
 async def test_wrong_listeners() -> None:
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with listener:
-        with pytest.raises(TypeError, match="a list of listeners, not a listener"):
+        with pytest.raises(TypeError, match="must be a list of listeners, not <trio"):
             await serve_websocket(echo, listeners=listener)
         with pytest.raises(TypeError, match="host goes with a port"):
             await serve_websocket(echo, listeners=[listener], host="::1")
@@ -129,6 +131,7 @@ async def test_what_browsers_send_is_taken(serve, origins) -> None:
         ({"subprotocols": [5]}, TypeError, "subprotocol must be a str, not 5"),
         ({"origin": 5}, TypeError, "value of header 'Origin' must be a str, not 5"),
         ({"headers": [("X", 5)]}, TypeError, "value of header 'X' must be a str"),
+        ({"headers": "X: 5"}, TypeError, "headers must be pairs .* not 'X: 5'"),
         ({"headers": [(b"X", "5")]}, TypeError, "header name must be a str, not b'X'"),
         ({"tls": False}, TypeError, "tls must be an ssl.SSLContext, not False"),
     ],

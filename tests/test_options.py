@@ -78,6 +78,11 @@ def test_a_wrong_value_names_itself_and_the_range(group, options, message):
         (Limits, {"fragments": True}, "fragments must be an int, not True"),
         (Limits, {"request_head": None}, "request_head cannot be None"),
         (Limits, {"receive_buffer": None}, "receive_buffer cannot be None"),
+        (
+            Limits,
+            {"keep_request": "no"},
+            "keep_request must be True or False, not 'no'",
+        ),
         (Timeouts, {"handshake": None}, "handshake cannot be None"),
         (Timeouts, {"close": "10"}, "close must be a number of seconds, not '10'"),
         (Timeouts, {"ping_timeout": None}, "ping_timeout cannot be None"),

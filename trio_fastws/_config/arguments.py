@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import re
 import ssl
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple, cast
 
 import trio
 
 from trio_fastws._protocol.tokens import is_token
 
 from .options import Limits, PerMessageDeflate, Sending, Timeouts
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 # As Any: pyright would want its type parameter in an isinstance.
 _PATTERN: Any = re.Pattern
@@ -59,6 +57,13 @@ def _check_kind(name: str, value: object, kind: type) -> None:
         raise TypeError(f"{name} must be a {kind.__name__}, not {value!r}")
 
 
+def _make_tuple(name: str, value: object, what: str) -> tuple[Any, ...]:
+    # A string is a list of its letters, which nobody means.
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be a list of {what}, not {value!r}")
+    return tuple(cast("Iterable[object]", value))
+
+
 def check_tls(tls: object) -> None:
     """Raise TypeError unless that is None or an `ssl.SSLContext`."""
     if tls is not None and not isinstance(tls, ssl.SSLContext):
@@ -83,9 +88,7 @@ def check_port(port: object) -> None:
 
 def check_listeners(listeners: Iterable[Any]) -> tuple[trio.abc.Listener[Any], ...]:
     """Return the listeners as a tuple; raise unless there is one and all are."""
-    if isinstance(listeners, trio.abc.Listener):
-        raise TypeError("listeners is a list of listeners, not a listener")
-    listeners = tuple(listeners)
+    listeners = _make_tuple("listeners", listeners, "listeners")
     for listener in listeners:
         if not isinstance(listener, trio.abc.Listener):
             raise TypeError(f"listeners holds {listener!r}, which is not a Listener")
@@ -98,9 +101,7 @@ def check_subprotocols(subprotocols: Any) -> Any:
     """Return names of subprotocols as a tuple, a function that chooses as it is."""
     if callable(subprotocols):
         return subprotocols
-    if isinstance(subprotocols, str):
-        raise TypeError(f"subprotocols is a list of names, not {subprotocols!r}")
-    names = tuple(subprotocols)
+    names = _make_tuple("subprotocols", subprotocols, "names, or a function")
     for name in names:
         if not isinstance(name, str):
             raise TypeError(f"subprotocols holds {name!r}, which is not a str")
@@ -113,9 +114,7 @@ def check_origins(origins: Iterable[Any] | None) -> tuple[Any, ...] | None:
     """Return the origins as a tuple; raise if one can match no browser's."""
     if origins is None:
         return None
-    if isinstance(origins, str):
-        raise TypeError(f"origins is a list of origins, not {origins!r}")
-    origins = tuple(origins)
+    origins = _make_tuple("origins", origins, "origins")
     for origin in origins:
         if isinstance(origin, _PATTERN):
             if not isinstance(origin.pattern, str):

@@ -56,6 +56,12 @@ def check_range(name: str, value: object, low: int, high: int, when: str = "") -
         raise ValueError(f"{name} is {value}; it must be {low} to {high}{when}")
 
 
+def check_bool(name: str, value: object) -> None:
+    """Raise unless that is True or False."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, not {value!r}")
+
+
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     """Raise unless that is one of ``choices``."""
     if value not in choices:

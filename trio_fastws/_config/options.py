@@ -13,6 +13,7 @@ from trio_fastws._protocol.codes import Role
 
 from .checks import (
     MOST,
+    check_bool,
     check_choice,
     check_range,
     check_required,
@@ -101,6 +102,7 @@ class Limits:
             value = getattr(self, name)
             check_required(name, value)
             check_size(name, value, low)
+        check_bool("keep_request", self.keep_request)
 
 
 def get_message_size(limits: Limits, role: Role) -> int | None:
@@ -279,9 +281,7 @@ class PerMessageDeflate:
 
     def __post_init__(self) -> None:
         for name in ("server_context_takeover", "client_context_takeover"):
-            value: object = getattr(self, name)
-            if not isinstance(value, bool):
-                raise TypeError(f"{name} must be True or False, not {value!r}")
+            check_bool(name, getattr(self, name))
         # RFC 7692 allows 8, with which zlib cannot compress.
         if self.server_window_bits is not None:
             check_range("server_window_bits", self.server_window_bits, 9, 15)

@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from .headers import HeaderSource
     from .url import URL
 
-# RFC 9112 6.1 and 6.3: how a body's end is known before the connection's.
-_FRAMING = ("Content-Length", "Transfer-Encoding")
-
 
 class Accepted(NamedTuple):
     """The server has accepted.

@@ -88,6 +88,10 @@ class Headers:
 
     Args:
         fields: Pairs of name and value, a mapping, or another `Headers`.
+
+    Raises:
+        TypeError: It is none of these. What the names and values are is checked
+            where they are written.
     """
 
     __slots__ = ("_fields", "_index")
@@ -97,10 +101,9 @@ class Headers:
 
     def __init__(self, fields: HeaderSource = ()) -> None:
         if isinstance(fields, Headers):
-            fields = fields.items()
-        elif isinstance(fields, Mapping):
-            fields = cast("Mapping[str, str]", fields).items()
-        self._fields = tuple(fields)
+            self._fields = fields._fields
+        else:
+            self._fields = _make_pairs(fields)
         self._index = None
 
     def get(self, name: str, default: str | None = None) -> str | None:
@@ -169,6 +172,21 @@ class Headers:
 
 # What every function takes that writes fields
 HeaderSource = Headers | Mapping[str, str] | Iterable[tuple[str, str]]
+
+
+def _make_pairs(fields: object) -> tuple[tuple[str, str], ...]:
+    if isinstance(fields, Mapping):
+        return tuple(cast("Mapping[str, str]", fields).items())
+    if isinstance(fields, str | bytes) or not isinstance(fields, Iterable):
+        msg = f"headers must be pairs of name and value, or a mapping, not {fields!r}"
+        raise TypeError(msg)
+    pairs = tuple(cast("Iterable[object]", fields))
+    for pair in pairs:
+        # A string of two characters would pass for a pair.
+        if not isinstance(pair, tuple) or len(cast("tuple[object, ...]", pair)) != 2:
+            msg = f"headers holds {pair!r}, which is not a pair of name and value"
+            raise TypeError(msg)
+    return cast("tuple[tuple[str, str], ...]", pairs)
 
 
 def write_handshake_fields(headers: HeaderSource) -> list[str]:

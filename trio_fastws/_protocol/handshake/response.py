@@ -42,8 +42,8 @@ class Response:
     """An HTTP response: to refuse an upgrade, to answer plain HTTP, or received.
 
     Attributes:
-        status: 100 to 599; `encode_response` takes no 1xx. One that was received
-            may have up to 999.
+        status: 100 to 599; from 200 on for an answer of ``on_request``. One that was
+            received may have up to 999.
         headers: Given as pairs, a mapping or `Headers`; held as `Headers`.
         body: ``str`` is sent as UTF-8 text, anything bytes-like as it is. Held as
             ``bytes``.

@@ -211,7 +211,11 @@ def build_accept(
     if subprotocol is not None:
         # RFC 6455 4.2.2: MUST be derived from the client's handshake
         if subprotocol not in request.subprotocols:
-            msg = f"subprotocol {subprotocol!r} was not offered by the client"
+            offers = ", ".join(map(repr, request.subprotocols)) or "none"
+            msg = (
+                f"subprotocol {subprotocol!r} was not offered by the client, "
+                f"which offers {offers}"
+            )
             raise ValueError(msg)
         lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
     if extensions is not None:
