@@ -34,6 +34,7 @@ cdef class Link:
 
     cdef _init_link(self, Dispatcher dispatcher, Owner owner)
     cpdef adopt(self, Owner owner)
+    cpdef _release(self)
     cpdef Py_ssize_t write(self, list parts, Py_ssize_t size) except -1
     cpdef limit_unsent(self, size)
     cpdef _limit_unsent(self, unsigned int size)

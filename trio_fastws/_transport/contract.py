@@ -143,6 +143,12 @@ class Link:
         self.owner = owner
         owner._link = self
 
+    def _release(self) -> None:
+        # When it is closed: nobody is called any more.
+        if self.owner is not None:
+            self.owner._link = None
+            self.owner = None
+
     def write(self, parts: list[bytes], size: int) -> int:
         """Write without waiting; return how many bytes were taken.
 

@@ -224,9 +224,7 @@ class SocketLink(Link):
         if self._fd < 0:
             return
         fd, self._fd = self._fd, -1
-        if self.owner is not None:
-            self.owner._link = None
-            self.owner = None
+        self._release()
         self._dispatcher().unregister(fd)
         os.close(fd)
 

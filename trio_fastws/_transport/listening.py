@@ -154,9 +154,7 @@ class ListeningLink(Link):
         if self._fd < 0:
             return
         fd, self._fd = self._fd, -1
-        if self.owner is not None:
-            self.owner._link = None
-            self.owner = None
+        self._release()
         dispatcher = self.dispatcher
         assert isinstance(dispatcher, EpollDispatcher)
         dispatcher.unregister(fd)

@@ -286,9 +286,7 @@ class StreamLink(Link):
     def close(self) -> None:
         """See `Link.close`."""
         self._closed = True
-        if self.owner is not None:
-            self.owner._link = None
-            self.owner = None
+        self._release()
         self._scope.cancel()
 
     def peer_address(self) -> object:
