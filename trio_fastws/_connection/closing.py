@@ -27,11 +27,21 @@ from trio_fastws._exceptions import ConnectionBroken
 OPEN, RESET, CLOSING, ENDING, HALF_CLOSED, CLOSED = range(6)
 STATES = ("open", "reset", "closing", "ending", "half-closed", "closed")
 
-# What happens: this side queues a Close; a Close came, or the connection has failed;
-# the peer ended its direction while something was being written; it reset the
-# connection; all is written, and nobody is waited for; the transport is lost, or
-# nobody waits for it any more.
-EVENTS = ("close", "over", "eof", "reset", "written", "lost")
+# What happens, and what the diagram in docs/design.md calls it.
+EVENTS = {
+    # This side queues a Close.
+    "close": "we close",
+    # A Close has come, or this side fails the connection (RFC 6455 7.1.7).
+    "over": "Close received, or failed",
+    # The peer has ended its direction (FIN) while something was being written to it.
+    "eof": "FIN",
+    # The peer has reset the connection while reading was paused.
+    "reset": "reset",
+    # Everything is written, and the peer need not end the transport first.
+    "written": "all written",
+    # The transport has ended, or is given up.
+    "lost": "lost",
+}
 CLOSE, OVER, EOF, HANGUP, WRITTEN, LOST = EVENTS
 
 # What is said of an end that nobody has announced.
@@ -105,17 +115,22 @@ class Closing:
 
 
 def draw() -> str:
-    """Return the table as a state diagram, in the language of Mermaid."""
-    lines = ["stateDiagram-v2", f"    [*] --> {STATES[OPEN]}"]
+    """Return the table as a state diagram, in the language of Mermaid.
+
+    Events that change nothing are left out, those that lead from one state to the same
+    other one share an arrow.
+    """
+    # There a hyphen is part of an arrow.
+    names = [state.replace("-", "_") for state in STATES]
+    lines = ["stateDiagram-v2", f"    [*] --> {names[OPEN]}"]
     for state, following in TRANSITIONS.items():
+        arrows: dict[int, list[str]] = {}
+        for event, then in following.items():
+            if then != state:
+                arrows.setdefault(then, []).append(EVENTS[event])
         lines += [
-            f"    {_name(state)} --> {_name(then)}: {event}"
-            for event, then in following.items()
+            f"    {names[state]} --> {names[then]}: {' / '.join(labels)}"
+            for then, labels in arrows.items()
         ]
-    lines.append(f"    {_name(CLOSED)} --> [*]")
+    lines.append(f"    {names[CLOSED]} --> [*]")
     return "\n".join(lines)
-
-
-def _name(state: int) -> str:
-    # A hyphen is part of an arrow there.
-    return STATES[state].replace("-", "_")

@@ -383,7 +383,7 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes]):
             await self.aclose(1001 if is_cancellation(error) else 1011)
 
     def __repr__(self) -> str:
-        state = "open" if self._state < CLOSING else "closing"
+        state = "closing" if self.closed else "open"
         if self._state == CLOSED:
             state = "closed"
         known = self._describe()
