@@ -259,6 +259,22 @@ async def test_close_that_cannot_be_sent_is_a_value_error(
     assert not ws.closed
 
 
+class Why(str):
+    """A reason that is not quite a str."""
+
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("behind", [False, True], ids=["at_once", "queued"])
+async def test_a_reason_may_be_a_kind_of_str(connect, behind) -> None:
+    ws, peer = await connect()
+    if behind:
+        await ws.send("before")
+        await ws.send("in the outbox")
+    ws.close_nowait(1000, Why("enough"))
+    assert await peer.read_close() == (1000, "enough")
+
+
 async def test_closing_handshake_is_bounded_when_the_peer_does_not_answer(
     transport, connect, memory, autojump_clock
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
+import weakref
+from contextlib import suppress
 
 import pytest
 import trio
@@ -19,7 +21,13 @@ from tests.wire import (
     dial,
     masked,
 )
-from trio_fastws import EventHandler, Limits, PerMessageDeflate, open_websocket
+from trio_fastws import (
+    ConnectionBroken,
+    EventHandler,
+    Limits,
+    PerMessageDeflate,
+    open_websocket,
+)
 
 KEPT = 10
 MIB = 2**20
@@ -135,3 +143,41 @@ async def test_unread_messages_can_be_received_after_a_reset(connect) -> None:
     await wait_all_tasks_blocked()
     assert await ws.receive() == "x" * 900
     assert await ws.receive() == "x" * 900
+
+
+@pytest.mark.parametrize("end", ["received", "iterated", "sent", "started"])
+async def test_a_websocket_that_nobody_keeps_needs_no_garbage_collector(
+    serve, end
+) -> None:
+    handled = []
+
+    async def handler(ws) -> None:
+        handled.append(weakref.ref(ws))
+        await ws.send("a")
+        with suppress(trio.EndOfChannel, trio.ClosedResourceError, ConnectionBroken):
+            if end == "iterated":
+                async for _ in ws:
+                    pass
+            else:
+                await ws.receive()
+        with suppress(trio.ClosedResourceError, ConnectionBroken):
+            if end == "sent":
+                await ws.send("late")
+            elif end == "started":
+                ws.start_soon(trio.sleep_forever)
+
+    server = await serve(handler)
+    gc.collect()
+    gc.disable()
+    try:
+        async with await dial(server.port) as peer:
+            await peer.shake()
+            await peer.send(close(1000))
+            await peer.read_close()
+        while server.connections:
+            await trio.lowlevel.checkpoint()
+        await wait_all_tasks_blocked()
+        (ref,) = handled
+        assert ref() is None
+    finally:
+        gc.enable()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from tests.handlers import echo
+from tests.serving import pair
 from tests.wire import (
     CLOSE,
     TEXT,
@@ -15,6 +18,8 @@ from tests.wire import (
     dial,
 )
 from trio_fastws import EventHandler, open_websocket
+
+MIB = 2**20
 
 ACTIONS = {
     "send_nowait": lambda ws: ws.send_nowait("late"),
@@ -119,3 +124,52 @@ async def test_a_piece_from_another_trio_run_is_refused(connect) -> None:
         await trio.to_thread.run_sync(trio.run, other)
     ws.send_nowait("still here")
     assert await peer.read_frame() == Frame(TEXT, b"still here")
+
+
+async def run_elsewhere(async_fn) -> None:
+    """Call it in another trio run, which is refused at once."""
+
+    async def other() -> None:
+        with trio.fail_after(5):  # it might park there for ever
+            await async_fn()
+
+    with pytest.raises(RuntimeError, match=r"trio\.from_thread"):
+        await trio.to_thread.run_sync(trio.run, other)
+
+
+async def test_a_piece_that_would_wait_for_room_is_refused_elsewhere() -> None:
+    async with pair(small=True) as (ws, _), trio.open_nursery() as nursery:
+        message = ws.open_message()
+
+        async def write_much() -> None:
+            with suppress(trio.ClosedResourceError):
+                async with message:
+                    while True:
+                        await message.write(bytes(MIB))
+
+        nursery.start_soon(write_much)
+        await wait_all_tasks_blocked()
+        await run_elsewhere(lambda: message.write(b"a"))
+        assert not ws.closed
+        ws.close_nowait()
+
+
+async def test_the_end_of_a_message_is_refused_elsewhere(connect) -> None:
+    ws, peer = await connect()
+    async with ws.open_message() as message:
+        await message.write(b"a")
+        await run_elsewhere(lambda: message.__aexit__(None, None, None))
+        await message.write(b"b")
+    payloads = [frame.payload for frame in await peer.read_frames(3)]
+    assert payloads == [b"a", b"b", b""]
+
+
+async def test_a_stream_from_another_trio_run_is_refused(connect) -> None:
+    ws, peer = await connect()
+    async with ws.receive_stream() as message:
+        await run_elsewhere(message.receive)
+        await run_elsewhere(message.aclose)
+        await peer.send(Frame(TEXT, b"whole"))
+        assert await message.receive() == "whole"
+    await peer.send(Frame(TEXT, b"next"))
+    assert await ws.receive() == "next"

@@ -52,7 +52,7 @@ cdef class Connection(Sender):
     cpdef _balance(self, bint was_blocked)
     @cython.locals(link=Link, outbox=Outbox)
     cpdef _on_mark(self)
-    cpdef _start_close(self, code, str reason, cause=*)
+    cpdef _start_close(self, code, reason, cause=*)
     cpdef _abort(self, reason)
     cpdef _fail(self, int code, str reason)
     cpdef _on_eof(self, error)

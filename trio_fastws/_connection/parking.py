@@ -55,6 +55,7 @@ def takes_piece(ws: Connection) -> bool:
 
 async def wait_to_write(ws: Connection) -> None:
     """Wait until `takes_piece`; whoever sends piece by piece is not in the queue."""
+    ws._shared.dispatcher.contexts.check_thread()
     while not takes_piece(ws) and ws._state == OPEN:
         ws._flush_now()
         if not takes_piece(ws) and ws._state == OPEN:

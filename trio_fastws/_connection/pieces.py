@@ -150,6 +150,7 @@ class OutgoingMessage:
         traceback: TracebackType | None,
     ) -> None:
         ws = self._ws
+        ws._shared.dispatcher.contexts.check_thread()
         self._open = False
         try:
             if error is None:
@@ -209,6 +210,7 @@ class IncomingMessage(trio.abc.ReceiveChannel["str | bytes"]):
         ws, inbox = self._ws, self._inbox
         if inbox is None:
             raise RuntimeError("use it in an `async with` block")
+        ws._shared.dispatcher.contexts.check_thread()
         if self._done or inbox.messages is not None or ws._state != OPEN:
             await checkpoint()
         if self._done:
@@ -241,6 +243,7 @@ class IncomingMessage(trio.abc.ReceiveChannel["str | bytes"]):
         await checkpoint()
 
     def _leave(self) -> None:
+        self._ws._shared.dispatcher.contexts.check_thread()
         inbox, self._inbox = self._inbox, None
         if inbox is not None:
             inbox.receiving = False

@@ -37,7 +37,7 @@ cdef class Sender(Owner):
     cdef _init_sender(self, Shared shared, Endpoint endpoint)
     cpdef _get_waiters(self)
     cpdef _balance(self, bint was_blocked)
-    cpdef _start_close(self, code, str reason, cause=*)
+    cpdef _start_close(self, code, reason, cause=*)
     cpdef _abort(self, reason)
     cdef _enqueue_text(self, str text, bint compress)
     @cython.locals(shared=Shared, outbox=Outbox, room=bint)

@@ -120,10 +120,9 @@ def check_end(ws: Connection, iterating: bool) -> None:
         # Whoever closed: that nothing more will come is no failure.
         raise StopAsyncIteration
     if clean:
-        error = trio.EndOfChannel(
-            f"the peer closed the connection with code {closing.code}"
-        )
-        raise telling_end(error, ws.id)
+        text = f"the peer closed the connection with code {closing.code}"
+        # By no name: it would refer to its traceback, and that to this frame.
+        raise telling_end(trio.EndOfChannel(text), ws.id)
     ws._raise_closed()
 
 

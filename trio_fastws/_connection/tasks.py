@@ -39,8 +39,8 @@ def start(
     """
     ws._shared.dispatcher.contexts.check_thread()
     if ws._state >= CLOSING:
-        error = trio.ClosedResourceError("the connection is closed")
-        raise telling_end(error, ws.id)
+        # By no name: it would refer to its traceback, and that to this frame.
+        raise telling_end(trio.ClosedResourceError("the connection is closed"), ws.id)
     scope = trio.CancelScope()
     ws._get_waiters().scopes.add(scope)
     spawn = partial(ws._shared.spawn, _run, ws, scope, async_fn, args, name=name)

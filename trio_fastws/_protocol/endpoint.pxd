@@ -23,5 +23,5 @@ cdef class Endpoint(MessageEncoder):
     cpdef bint ends_transport(self)
     cpdef bytes encode_ping(self, bytes payload=*)
     cpdef bytes encode_pong(self, bytes payload=*)
-    cpdef bytes encode_close(self, int code=*, str reason=*)
+    cpdef bytes encode_close(self, int code=*, reason=*)
     cdef bytes _encode_control(self, int opcode, bytes payload)
