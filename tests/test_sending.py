@@ -76,6 +76,13 @@ async def test_other_types_are_refused_and_nothing_is_sent(value):
         assert await peer.read_frame() == text("after")
 
 
+async def test_both_ways_to_send_name_their_arguments_alike():
+    async with pair() as (ws, peer):
+        await ws.send(value="a", compress=False)
+        ws.send_nowait(value="b", compress=False)
+        assert await peer.read_frames(2) == [text("a"), text("b")]
+
+
 async def test_lone_surrogates_queue_nothing():
     async with pair() as (ws, peer):
         with pytest.raises(UnicodeEncodeError):

@@ -50,6 +50,9 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes]):
     """A WebSocket connection: a trio channel of ``str`` and ``bytes``.
 
     Made by `serve_websocket`, `open_websocket` and `upgrade`, never directly.
+    ``async with ws:`` closes it when the block is left: with code 1000, 1001 (going
+    away) if it was cancelled, or 1011 if another exception leaves it.
+
     Belongs to the trio run (and thread) in which it was made: another thread may look
     at it, but whatever else it calls raises RuntimeError. Let it call
     ``trio.from_thread.run_sync(ws.send_nowait, message)``.
@@ -370,10 +373,11 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close the connection, with a code that says how the block ended.
+        """Close the connection, with a code that says how the block was left.
 
         1000 if it ran to its end. RFC 6455 7.4.1: 1001 if it was cancelled, an
-        endpoint is "going away"; 1011 if another exception ended it.
+        endpoint is "going away"; 1011 if another exception left it, which comes out
+        also when closing is cancelled.
         """
         if error is None:
             await self.aclose()
