@@ -55,6 +55,11 @@ def test_sources() -> None:
     assert Headers({"A": "b", "C": "d"}) == pairs == Headers(pairs)
 
 
+def test_pairs_may_be_lists() -> None:
+    # As JSON and some frameworks give them; what is kept cannot be changed.
+    assert Headers([["A", "b"]]).items() == (("A", "b"),)  # type: ignore[list-item]
+
+
 def test_equality_folds_names_but_not_values() -> None:
     headers = Headers({"A": "b"})
     assert headers == Headers({"a": "b"})

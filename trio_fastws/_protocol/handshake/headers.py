@@ -180,13 +180,17 @@ def _make_pairs(fields: object) -> tuple[tuple[str, str], ...]:
     if isinstance(fields, str | bytes) or not isinstance(fields, Iterable):
         msg = f"headers must be pairs of name and value, or a mapping, not {fields!r}"
         raise TypeError(msg)
-    pairs = tuple(cast("Iterable[object]", fields))
-    for pair in pairs:
-        # A string of two characters would pass for a pair.
-        if not isinstance(pair, tuple) or len(cast("tuple[object, ...]", pair)) != 2:
-            msg = f"headers holds {pair!r}, which is not a pair of name and value"
-            raise TypeError(msg)
-    return cast("tuple[tuple[str, str], ...]", pairs)
+    return tuple(map(_make_pair, cast("Iterable[object]", fields)))
+
+
+def _make_pair(pair: object) -> tuple[str, str]:
+    # Not any iterable: a string of two characters is none.
+    if isinstance(pair, tuple | list):
+        made = tuple(cast("Iterable[str]", pair))
+        if len(made) == 2:
+            return made
+    msg = f"headers holds {pair!r}, which is not a pair of name and value"
+    raise TypeError(msg)
 
 
 def write_handshake_fields(headers: HeaderSource) -> list[str]:
