@@ -1,10 +1,11 @@
 cimport cython
 
+from trio_fastws._protocol.deflate.context cimport DeflateContext
 from trio_fastws._protocol.endpoint cimport Endpoint
 from trio_fastws._transport.contexts cimport Contexts
 from trio_fastws._transport.contract cimport Dispatcher, Link
 from .ending cimport abort, end, settle
-from .hooks cimport call_alone, call_on_drain, call_on_message, leave
+from .hooks cimport call_alone, call_on_drain, on_error
 from .inbox cimport Inbox
 from .outbox cimport Outbox
 from .sending cimport Sender
@@ -24,16 +25,16 @@ cdef class Connection(Sender):
     @cython.locals(shared=Shared, dispatcher=Dispatcher)
     cpdef _open(self, Py_ssize_t start, Py_ssize_t stop)
     cpdef _forget_request(self)
-    @cython.locals(dispatcher=Dispatcher)
     cpdef _on_data(self, Py_ssize_t start, Py_ssize_t stop)
-    @cython.locals(dispatcher=Dispatcher)
     cpdef _on_filled(self, Py_ssize_t size)
-    @cython.locals(dispatcher=Dispatcher)
     cpdef _on_deferred(self)
-    @cython.locals(contexts=Contexts)
-    cdef _work(self, Dispatcher dispatcher)
-    @cython.locals(endpoint=Endpoint, checked="unsigned int")
-    cdef _drain(self, Dispatcher dispatcher)
+    @cython.locals(deflate=DeflateContext)
+    cdef _begin_batch(self, Dispatcher dispatcher)
+    @cython.locals(
+        shared=Shared, dispatcher=Dispatcher, endpoint=Endpoint, contexts=Contexts,
+        checked="unsigned int",
+    )
+    cdef _work(self, Py_ssize_t start, Py_ssize_t stop)
     cdef _on_event(self, event)
     @cython.locals(inbox=Inbox)
     cdef _on_piece(self, piece)

@@ -31,7 +31,7 @@ from .ending import (
     settle,
     start_close,
 )
-from .hooks import call, call_alone, call_on_drain, call_on_message, leave
+from .hooks import call, call_alone, call_on_drain, on_error
 from .inbox import BY_BUDGET, BY_INBOX, BY_OUTBOX, Inbox
 from .liveness import POLLS
 from .naming import get_path
@@ -112,76 +112,74 @@ class Connection(Sender):
 
     def _on_data(self, start: int, stop: int) -> None:
         """See `Owner._on_data`."""
-        dispatcher = self._shared.dispatcher
-        self._heard = dispatcher.now
-        self._endpoint.feed(dispatcher.buffer, start, stop)
-        self._work(dispatcher)
+        self._work(start, stop)
 
     def _on_filled(self, size: int) -> None:
         """See `Owner._on_filled`."""
-        dispatcher = self._shared.dispatcher
-        self._heard = dispatcher.now
         self._endpoint.filled(size)
-        self._work(dispatcher)
+        self._work(0, 0)
 
     def _on_deferred(self) -> None:
         """See `Owner._on_deferred`: parse on, then read again."""
         if self._state == CLOSED or self._paused != 0:
             return
-        dispatcher = self._shared.dispatcher
+        self._work(0, 0)
+        self._read_again(self._shared.dispatcher)
+
+    def _begin_batch(self, dispatcher: Dispatcher) -> None:
         self._heard = dispatcher.now
-        self._work(dispatcher)
-        self._read_again(dispatcher)
-
-    def _work(self, dispatcher: Dispatcher) -> None:
         dispatcher.corked = self
-        if self._shared.handler is None:
-            self._drain(dispatcher)  # nothing of the user's is called
-        else:
-            contexts = dispatcher.contexts
-            contexts.enter(self, self._context)
-            try:
-                self._drain(dispatcher)
-            finally:
-                self._context = contexts.leave(self._context)
-        leave(self, dispatcher)
+        deflate = self._endpoint.deflate
+        if deflate is not None:
+            deflate.step = self._shared.budget.step
 
-    def _drain(self, dispatcher: Dispatcher) -> None:
-        endpoint = self._endpoint
-        on_message = self._shared.on_message
-        checked = endpoint.frames
-        if endpoint.deflate is not None:
-            endpoint.deflate.step = self._shared.budget.step
-        if self._paused != 0:  # before the first byte came
-            endpoint.keep()
-            return
-        while True:
-            event = endpoint.next_event()
-            if event is None:
-                self._direct: bool = endpoint.wants_buffer
-                return
-            if type(event) is str or type(event) is bytes:
-                if self._state >= CLOSING:
-                    pass  # nobody is told of messages any more
-                elif on_message is None:
-                    self._deliver(event)
+    def _work(self, start: int, stop: int) -> None:
+        # Handles what came, if anything, and what was left before: one batch.
+        shared, endpoint = self._shared, self._endpoint
+        dispatcher, on_message = shared.dispatcher, shared.on_message
+        contexts = dispatcher.contexts
+        self._begin_batch(dispatcher)
+        if on_message is not None:  # else nothing of the user's is called
+            contexts.enter(self, self._context)
+        try:
+            if start < stop:
+                endpoint.feed(dispatcher.buffer, start, stop)
+            checked = endpoint.frames
+            while self._paused == 0 and (event := endpoint.next_event()) is not None:
+                if (
+                    on_message is not None
+                    and (type(event) is str or type(event) is bytes)
+                    and self._state < CLOSING
+                ):
+                    try:
+                        on_message(self, event)
+                    except Exception as error:  # noqa: BLE001 - isolation: logged, 1011
+                        on_error(self, "on_message", error)
                 else:
-                    call_on_message(self, on_message, event)
-            else:
-                self._on_event(event)
-            if self._paused != 0 or self._state == CLOSED:
+                    self._on_event(event)
+                if endpoint.drained or self._state == CLOSED:
+                    break
+                # Frames, not events: a message may be thousands of empty fragments.
+                if (endpoint.frames - checked) & 0x3FFFFFFF >= 64:
+                    if perf_counter() >= dispatcher.until:
+                        dispatcher.defer(self)
+                        break
+                    checked = endpoint.frames
+            if not endpoint.drained:
                 endpoint.keep()
-                return
-            # Frames, not events: a message may be thousands of empty fragments.
-            if (endpoint.frames - checked) & 0x3FFFFFFF >= 64:
-                checked = endpoint.frames
-                if perf_counter() >= dispatcher.until:
-                    endpoint.keep()
-                    dispatcher.defer(self)
-                    return
+        finally:
+            if on_message is not None:
+                self._context = contexts.leave(self._context)
+        self._direct: bool = endpoint.wants_buffer
+        self._end_batch(dispatcher)
+        if self._state >= CLOSING:
+            settle(self)
 
     def _on_event(self, event: Any) -> None:
-        if type(event) is Ping:
+        if type(event) is str or type(event) is bytes:
+            if self._state < CLOSING:  # else nobody is told of messages any more
+                self._deliver(event)
+        elif type(event) is Ping:
             answer_ping(self, event.reply)
             call(self, "on_ping", event.payload)
         elif type(event) is Pong:

@@ -9,11 +9,9 @@ from .sending cimport Sender
 # Numbers of the module as C has them: not seen from Python.
 cdef int OPEN, RESET, CLOSING, WHEN_EMPTY
 
-cpdef call_on_message(Sender ws, on_message, message)
 @cython.locals(state=int, gone=bint)
 cpdef on_error(Sender ws, where, error)
 @cython.locals(dispatcher=Dispatcher, contexts=Contexts)
 cpdef call_alone(Sender ws, str hook)
-cpdef leave(Sender ws, Dispatcher dispatcher)
 @cython.locals(link=Link, outbox=Outbox)
 cpdef call_on_drain(Sender ws)

@@ -8,7 +8,7 @@ An exception of the user's is the connection's own affair: logged once, close co
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trio_fastws._exceptions import tells_end
 from trio_fastws._transport.logs import log
@@ -18,21 +18,7 @@ from .ending import settle
 from .sending import WHEN_EMPTY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from trio_fastws._transport.contract import Dispatcher
-
     from .sending import Sender
-
-
-def call_on_message(
-    ws: Sender, on_message: Callable[[Any, Any], None], message: str | bytes
-) -> None:
-    """Call the hook that is called most."""
-    try:
-        on_message(ws, message)
-    except Exception as error:  # noqa: BLE001 - isolation: logged, 1011
-        on_error(ws, "on_message", error)
 
 
 def call(ws: Sender, name: str, *args: object) -> None:
@@ -76,17 +62,9 @@ def call_alone(ws: Sender, hook: str) -> None:
         call(ws, hook)
     finally:
         ws._context = contexts.leave(ws._context)
-    leave(ws, dispatcher)
-
-
-def leave(ws: Sender, dispatcher: Dispatcher) -> None:
-    """End a batch of hooks: what they sent goes out."""
-    dispatcher.corked = None
-    if dispatcher.cork_size > 0:
-        ws._uncork(dispatcher)
+    ws._end_batch(dispatcher)
     if ws._state >= CLOSING:
         settle(ws)
-    ws._account()
 
 
 def call_on_drain(ws: Sender) -> None:

@@ -33,7 +33,7 @@ cdef class Outbox:
     @cython.locals(size=Py_ssize_t)
     cpdef Py_ssize_t size(self)
     @cython.locals(shared=Shared)
-    cpdef bint has_room(self)
+    cpdef bint has_room(self, bint in_hook=*)
     cdef bint _is_crowded(self)
     cpdef bint takes(self)
     @cython.locals(shared=Shared)

@@ -104,9 +104,11 @@ class Outbox:
             size += self.rest.size()
         return size
 
-    def has_room(self) -> bool:
-        """Return whether another message may be sent."""
+    def has_room(self, in_hook: bool = False) -> bool:
+        """Return whether another message may be sent; more from a hook."""
         shared = self._shared
+        if in_hook:
+            return self.size() < shared.hard_limit
         return self.size() < shared.high_water and not self._is_crowded()
 
     def _is_crowded(self) -> bool:

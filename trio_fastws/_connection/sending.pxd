@@ -4,6 +4,7 @@ from trio_fastws._layout cimport flag
 from trio_fastws._protocol.endpoint cimport Endpoint
 from trio_fastws._protocol.fragments cimport Fragments, divide
 from trio_fastws._protocol.prepared cimport PreparedMessage
+from trio_fastws._transport._current cimport thread_ident
 from trio_fastws._transport.contract cimport Dispatcher, Link, Owner
 from .inbox cimport Inbox
 from .outbox cimport Outbox
@@ -40,8 +41,6 @@ cdef class Sender(Owner):
     cpdef _start_close(self, code, reason, cause=*)
     cpdef _abort(self, reason)
     cdef _enqueue_text(self, str text, bint compress)
-    @cython.locals(shared=Shared, outbox=Outbox, room=bint)
-    cdef _check_room(self)
     cpdef bint _has_room(self) except? -1
     cpdef _check_open(self)
     cpdef _raise_closed(self)
@@ -57,6 +56,7 @@ cdef class Sender(Owner):
     cpdef _commit(self, bytes data)
     @cython.locals(parts=list, size=Py_ssize_t)
     cpdef _uncork(self, Dispatcher dispatcher)
+    cpdef _end_batch(self, Dispatcher dispatcher)
     @cython.locals(taken=Py_ssize_t, outbox=Outbox, link=Link)
     cpdef _write(self, list parts, Py_ssize_t size)
     @cython.locals(shared=Shared, outbox=Outbox)

@@ -28,6 +28,7 @@ from trio_fastws._protocol.codes import BINARY, RSV1, TEXT
 from trio_fastws._protocol.fragments import divide
 from trio_fastws._protocol.prepared import PreparedMessage, to_payload
 from trio_fastws._transport.contract import CORK_SIZE, Dispatcher, Owner
+from trio_fastws._transport.current import thread_ident
 
 from .closing import OPEN
 from .outbox import Outbox
@@ -83,14 +84,12 @@ class Sender(Owner):
         self._inbox: Inbox | None = None
         self._waiters: Waiters | None = None
         self._closing: Closing | None = None
-        # The turn of the last write that went out at once.
-        self._sent_turn = -1
+        self._sent_turn = -1  # of the last write that went out at once
         # Whether ``on_drain`` is to be called, and when.
         self._owed: int = 0
         self._dropped: int = 0
         self._charged: int = 0  # what the budget was last told
-        # Why reading is paused: bits of `inbox`.
-        self._paused: int = 0
+        self._paused: int = 0  # why reading is: bits of `inbox`
         # When the last byte came, and what asks for one: nothing for most of the time.
         self._heard: float = shared.dispatcher.now
         self._probe: Probe | None = None
@@ -153,16 +152,23 @@ class Sender(Owner):
             TypeError: ``value`` is of another type.
             UnicodeEncodeError: It holds surrogates, which UTF-8 cannot carry.
         """
-        dispatcher = self._shared.dispatcher
-        dispatcher.contexts.check_thread()
+        shared, dispatcher = self._shared, self._shared.dispatcher
+        if thread_ident() != dispatcher.contexts.thread:
+            dispatcher.contexts.check_thread()
         if self._state != OPEN:
             speaker = dispatcher.contexts.running.owner
             if speaker is None or speaker is self:
                 self._raise_closed()
             self._dropped += 1
             return
-        if self._outbox is not None or self._waiters is not None:
-            self._check_room()
+        outbox, waiters = self._outbox, self._waiters
+        if (waiters is not None and waiters.crowded()) or (
+            outbox is not None
+            and shared.policy == WAIT
+            and not outbox.has_room(dispatcher.corked is not None)
+        ):
+            self._owed = WHEN_ROOM  # `Connection` says when there is
+            raise trio.WouldBlock
         # As `to_item` says it, but without a tuple: nothing is called more often.
         if type(value) is bytes:
             self._enqueue(BINARY, value, None, compress)
@@ -177,21 +183,6 @@ class Sender(Owner):
     def _enqueue_text(self, text: str, compress: bool) -> None:
         # Compiled, this is one call of C only if the encoding is named.
         self._enqueue(TEXT, text.encode("utf-8"), None, compress)
-
-    def _check_room(self) -> None:
-        # Who is refused is told when there is room; see `Connection`.
-        shared, outbox, waiters = self._shared, self._outbox, self._waiters
-        if waiters is not None and waiters.crowded():
-            room = False
-        elif shared.policy != WAIT or outbox is None:
-            room = True
-        elif shared.dispatcher.corked is not None:
-            room = outbox.size() < shared.hard_limit
-        else:
-            room = outbox.has_room()
-        if not room:
-            self._owed = WHEN_ROOM
-            raise trio.WouldBlock
 
     def _has_room(self) -> bool:
         return self._outbox is None or self._outbox.has_room()
@@ -299,6 +290,15 @@ class Sender(Owner):
             self._write([data], len(data))
 
     # --- writing ------------------------------------------------------------
+
+    def _end_batch(self, dispatcher: Dispatcher) -> None:
+        # What was written to itself while its input was handled goes out.
+        dispatcher.corked = None
+        if dispatcher.cork_size > 0:
+            self._uncork(dispatcher)
+        # Else nothing is held for the peer, and nothing was; `_write` has accounted.
+        if self._charged != 0 or self._inbox is not None or not self._endpoint.drained:
+            self._account()
 
     def _uncork(self, dispatcher: Dispatcher) -> None:
         parts = dispatcher.cork

@@ -11,6 +11,8 @@ cdef int FIN, CLOSE, PING, PONG, SERVER
 
 @cython.final
 cdef class Endpoint(MessageEncoder):
+    @cython.locals(header=bytes)
+    cpdef feed(self, bytearray data, Py_ssize_t start, Py_ssize_t stop)
     cpdef next_event(self)
     cdef _next(self)
     @cython.locals(available=Py_ssize_t, take=Py_ssize_t)

@@ -78,6 +78,28 @@ class Endpoint(MessageEncoder):
 
     # --- receiving ----------------------------------------------------------
 
+    def feed(self, data: bytearray, start: int, stop: int) -> None:
+        """Lend ``data[start:stop]`` for parsing.
+
+        It is lent until nothing is left to parse, or until it is copied; until
+        then it may be changed, because payloads are unmasked in place.
+
+        Args:
+            data: The buffer, with `HEADROOM` bytes of room before ``start``.
+            start: Index of the first new byte.
+            stop: Index one past the last.
+        """
+        header = self._start
+        if header is not None and not self._in_payload:
+            self._start = None
+            start -= len(header)
+            data[start : start + len(header)] = header
+        self.drained: bool = False
+        self._kept: bool = False
+        self._data = data
+        self._position = start
+        self._stop = stop
+
     def next_event(self) -> Event | None:
         """Return the next event; None when more data is needed.
 

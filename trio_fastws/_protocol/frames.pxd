@@ -24,10 +24,9 @@ cdef class FrameParser:
     cdef unsigned char _rsv1
     cdef unsigned char _kept
     cdef public flag rsv1_allowed
+    cdef readonly flag drained
 
     cdef _init_frames(self, role)
-    @cython.locals(header=bytes)
-    cpdef feed(self, bytearray data, Py_ssize_t start, Py_ssize_t stop)
     @cython.locals(
         data=bytearray, at=Py_ssize_t, available=Py_ssize_t, first=int,
         second=int, length=Py_ssize_t, size=Py_ssize_t,

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from .codes import Role
 
 
+# What is lent in between.
+NOTHING = bytearray()
+
+
 class FrameParser:
     """Reads frame headers from lent buffers."""
 
@@ -42,6 +46,7 @@ class FrameParser:
         "_rsv1",
         "_start",
         "_stop",
+        "drained",
         "frames",
         "role",
         "rsv1_allowed",
@@ -54,9 +59,12 @@ class FrameParser:
         # Headers that were read, and other work in units of one, modulo 2**30: how much
         # the turn has done so far.
         self.frames: int = 0
-        self._data = _NOTHING
+        self._data = NOTHING
         self._position: int = 0
         self._stop = 0
+        # Whether all that was fed were whole messages: nothing is left to parse, and
+        # nothing is kept.
+        self.drained: bool = True
         # Whether the buffer is our own copy.
         self._kept = False
         # The start of a header, or of a control frame's payload, that is not
@@ -70,27 +78,6 @@ class FrameParser:
         self._key = 0
         self._length = 0
         self._remaining: int = 0
-
-    def feed(self, data: bytearray, start: int, stop: int) -> None:
-        """Lend ``data[start:stop]`` for parsing.
-
-        It is lent until nothing is left to parse, or until it is copied; until
-        then it may be changed, because payloads are unmasked in place.
-
-        Args:
-            data: The buffer, with `HEADROOM` bytes of room before ``start``.
-            start: Index of the first new byte.
-            stop: Index one past the last.
-        """
-        header = self._start
-        if header is not None and not self._in_payload:
-            self._start = None
-            start -= len(header)
-            data[start : start + len(header)] = header
-        self._kept = False
-        self._data = data
-        self._position = start
-        self._stop = stop
 
     def _read_header(self) -> bool:
         """Read a header; False if it is not complete yet."""
@@ -140,7 +127,7 @@ class FrameParser:
 
     def _release(self) -> None:
         # The lent buffer is not used from here on.
-        self._data = _NOTHING
+        self._data = NOTHING
         self._position = 0
         self._stop = 0
 
@@ -203,9 +190,6 @@ class FrameParser:
         if length < 65536:
             raise ProtocolError(1002, f"length {length} is not minimally encoded")
         return length
-
-
-_NOTHING = bytearray()
 
 
 class MaskingKeys:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from .codes import BINARY, CONTINUATION, TEXT
 from .errors import ProtocolError
 from .events import Piece
-from .frames import FrameParser
+from .frames import NOTHING, FrameParser
 from .masking import unmask, unmask_in_place, unmask_text
 from .store import DIRECT_FROM as DIRECT_FROM, STAGE as STAGE, BinaryStore
 from .utf8 import TextDecoder
@@ -96,7 +96,7 @@ class MessageParser(FrameParser):
 
     def memory_size(self) -> int:
         """Return the bytes of memory taken by what `buffered` counts."""
-        held = self._stop if self._kept else 0
+        held = len(self._data) if self._kept else 0
         if self._binary is not None:
             held += self._binary.room
         if self._text is not None:
@@ -183,7 +183,13 @@ class MessageParser(FrameParser):
                 raise not_utf8(error) from None
         self._position = stop
         self._in_payload = False
-        self._end_message(stop - start)
+        if stop == self._stop:
+            self._data = NOTHING  # it was lent until here
+            self.drained: bool = self.deflate is None  # else there may be a window
+        self.messages_received += 1
+        self.bytes_received += stop - start
+        self._opcode = 0
+        self._fragments = 0
         return message
 
     def _read_deflated(self) -> str | bytes | Piece | Working | None:

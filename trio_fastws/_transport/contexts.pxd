@@ -11,7 +11,7 @@ cdef class Contexts:
     cdef object _entered
     cdef object _scratch
     cdef size_t _unchanged
-    cdef unsigned long _thread
+    cdef readonly unsigned long thread
 
     cpdef check_thread(self)
     cdef _renew(self)

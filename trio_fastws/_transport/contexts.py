@@ -45,11 +45,11 @@ def _get_running() -> Running:
 class Contexts:
     """What enters the contexts of all connections of one dispatcher."""
 
-    __slots__ = ("_base", "_entered", "_scratch", "_thread", "_unchanged", "running")
+    __slots__ = ("_base", "_entered", "_scratch", "_unchanged", "running", "thread")
 
     def __init__(self) -> None:
         """What is set now is what every connection begins with."""
-        self._thread: int = thread_ident()
+        self.thread: int = thread_ident()
         self.running: Running = _get_running()
         self._base = copy_context()
         self._renew()
@@ -65,7 +65,7 @@ class Contexts:
         By luck nothing would go wrong there, but under load bytes would be lost or
         sent twice.
         """
-        if thread_ident() != self._thread:
+        if thread_ident() != self.thread:
             raise RuntimeError(
                 "this belongs to the thread of its trio run; "
                 "from another one call it by trio.from_thread.run_sync"

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 
 from trio_fastws._layout import HEADROOM
 
-from .contract import Dispatcher, Link, Owner
+from .contract import TURN_SECONDS, Dispatcher, Link, Owner
 from .failing import contain
 from .syscalls import (
     EPOLLERR,
@@ -278,7 +278,10 @@ class EpollDispatcher(Dispatcher):
         Returns:
             Whether something is left that need not wait for the kernel.
         """
-        self.begin()
+        # As `begin` does it, for all that happens here.
+        self.number += 1
+        self.now = self.clock()
+        self.until = perf_counter() + TURN_SECONDS
         late = self.now >= self.wake_at and self.tick()
         if self._deferred:
             self.run_deferred()
