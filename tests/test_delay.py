@@ -47,7 +47,7 @@ class Hooks(EventHandler):
 
 @pytest.mark.parametrize("delay", DELAYS)
 @pytest.mark.parametrize("side", ["server", "client"])
-async def test_messages_are_held_exactly_as_long(autojump_clock, side, delay):
+async def test_messages_are_delayed_exactly_as_long(autojump_clock, side, delay):
     async with linked(side, None, sending=Sending(delay=delay)) as (ws, peer):
         for number in range(3):
             # At no particular time of the wheel.

@@ -181,9 +181,9 @@ class Sending:
             the rest of one frame, and these.
         hard_limit: Bytes waiting above which even ``send_nowait`` in a hook
             raises `trio.WouldBlock`.
-        delay: Hold messages back for so many seconds, a millisecond or less too,
-            and write them together; 0 to write at once. What a hook sends to its
-            own connection is not held, nor are control frames; what was held
+        delay: Delay messages for so many seconds, a millisecond or less too, and
+            write them together; 0 to write at once. What a hook sends to its
+            own connection is not delayed, nor are control frames; what was delayed
             leaves with them. What waits for one connection leaves at once when it
             is 16 KiB.
         frame_size: Most bytes of a message in one frame, 125 or more. A larger

@@ -1,9 +1,10 @@
 # cython: annotation_typing=False
 """The memory that all connections of a server hold together: `Limits.total`.
 
-Owns how much that is, and what happens when it is too much. What one of them holds is
-for `_holding` to say, at the end of each batch and when something was taken or
-written. As long as there is enough, that is an addition.
+Owns how much that is, and what happens when it is too much. What one of them holds
+`Sender._account` reports, at the end of each batch and when something was received or
+written. As long as there is enough, that is an addition. What the budget then does to a
+connection is in `holding`.
 
 Beyond three quarters of the total there is *pressure*. Then all are read from in small
 bites, and a connection that holds more than its share not at all: it waits. The share
@@ -38,10 +39,10 @@ from .holding import (
     FLOOR,
     Holder,
     give_up,
-    hold_back,
     is_draining,
     is_one_message,
-    let_go,
+    pause,
+    resume,
 )
 
 if TYPE_CHECKING:
@@ -52,13 +53,13 @@ MOST_FAVOURED = 64
 FAVOUR_SECONDS = 1.0
 # Of a message without a limit, when it is counted how many of them may be favoured.
 USUAL_MESSAGE = 2**20
-# Between two looks at those that wait.
+# Seconds between two checks of those that wait.
 TICK_SECONDS = 1 / 16
-# How many of them a look closes, lets go or favours: each takes some 10 us.
+# How many of them a check closes, resumes or favours: each takes some 10 us.
 AT_ONCE = 64
-# How many connections it looks at to find those that hold much and say nothing.
+# How many connections it looks at to find those that hold much and send nothing.
 SCANNED = 1024
-# Whether most of those that were favoured made use of it is told by so many.
+# Whether most of those that were favoured made use of it: how many of them count.
 JUDGED = 256
 
 
@@ -178,7 +179,7 @@ class Budget(Timer):
             self._judge(holder, held > before)
 
     def get_share(self) -> int:
-        """Return what a connection may hold now without being held back."""
+        """Return what a connection may hold now without being paused."""
         if self.held <= self._soft:
             return self.total
         left = max(0, self._tight - self.held) / (self._tight - self._soft)
@@ -204,7 +205,7 @@ class Budget(Timer):
         if self._may_favour():
             case.favoured = case.since + FAVOUR_SECONDS
             self._favoured[holder] = case
-        elif hold_back(holder):
+        elif pause(holder):
             self._queue[holder] = case
         else:
             return
@@ -213,7 +214,7 @@ class Budget(Timer):
     def _close_case(self, holder: Holder, good: bool) -> None:
         del self._cases[holder]
         if self._queue.pop(holder, None) is not None:
-            let_go(holder)
+            resume(holder)
         else:
             del self._favoured[holder]
             self._count(good)
@@ -237,7 +238,7 @@ class Budget(Timer):
             if not self._queue or not self._may_favour():
                 return
             holder, case = self._queue.popitem(last=False)
-            if let_go(holder):
+            if resume(holder):
                 case.favoured = self._dispatcher.time() + FAVOUR_SECONDS
                 self._favoured[holder] = case
             else:  # it is closing, or over
@@ -254,8 +255,8 @@ class Budget(Timer):
             case.favoured = 0.0
             case.tried = True
             self._queue[holder] = case
-            if not hold_back(holder):
-                # Its case may be closed already: to be held back ends what is gone.
+            if not pause(holder):
+                # Its case may be closed already: one that was reset is aborted.
                 self._queue.pop(holder, None)
                 self._cases.pop(holder, None)
 
@@ -321,7 +322,7 @@ class Budget(Timer):
     # --- deadlines ----------------------------------------------------------
 
     def _on_deadline(self, now: float) -> float:
-        """See `Timer._on_deadline`: look at those that wait."""
+        """See `Timer._on_deadline`: check those that wait."""
         if self.held > self._soft:
             self._scan()
             self._end_cases(now)

@@ -44,10 +44,10 @@ EVENTS = {
 }
 CLOSE, OVER, EOF, HANGUP, WRITTEN, LOST = EVENTS
 
-# What is said of an end that nobody has announced.
+# The reason of an end that no Close frame has announced.
 WITHOUT_CLOSE = "the connection was lost without a Close frame"
 
-# What is not in it cannot happen.
+# What is not in it cannot happen. docs/design.md shows it as a diagram.
 TRANSITIONS: dict[int, dict[str, int]] = {
     OPEN: {CLOSE: CLOSING, OVER: ENDING, HANGUP: RESET, LOST: CLOSED},
     RESET: {OVER: ENDING, LOST: CLOSED},
@@ -105,7 +105,7 @@ class Closing:
             self.reason = reason
 
     def make_error(self) -> Exception:
-        """Return what whoever sends, or waits for an answer, is told."""
+        """Return the exception for whoever sends, or waits for an answer."""
         if self.by_user or (self.code is None and not self.reset):
             # Or the server did, when it shut down.
             return trio.ClosedResourceError("this side has closed the connection")

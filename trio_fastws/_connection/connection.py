@@ -303,7 +303,7 @@ class Connection(Sender):
             self._update_interest()
 
     def _on_mark(self) -> None:
-        """See `Owner._on_mark`: write, or say that it is over."""
+        """See `Owner._on_mark`: write, or call ``on_close``."""
         if self._state == CLOSED:
             if self._shared.leave(self):
                 call_alone(self, "on_close")
@@ -383,7 +383,7 @@ class Connection(Sender):
             self._resume(self._paused if shared.handler is None else BY_OUTBOX)
 
     def _on_half_closed(self) -> None:
-        """See `Owner._on_half_closed`: a Ping tells whether the peer still reads.
+        """See `Owner._on_half_closed`: a Ping shows whether the peer still reads.
 
         What is unread stays so, a Close among it maybe.
         """

@@ -63,7 +63,7 @@ def move(ws: Sender, event: str) -> None:
 def check_arguments(code: object, reason: object) -> None:
     """Check the types of what a Close carries, before anything is closed.
 
-    Not in words of the compiler.
+    Compiled code would refuse them too, but with an error that names C types.
 
     Raises:
         TypeError: The code is no int, or the reason no str.

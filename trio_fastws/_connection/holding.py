@@ -43,10 +43,11 @@ class Holder(Protocol):
     def _fail(self, code: int, reason: str) -> None: ...
 
 
-def hold_back(holder: Holder) -> bool:
-    """Stop reading; False if that makes no sense any more.
+def pause(holder: Holder) -> bool:
+    """Stop reading; return whether it is paused now.
 
-    For a peer that is gone nothing is held.
+    It is not if it is closing, and one that the peer has reset is aborted: for a peer
+    that is gone nothing is held.
     """
     if holder._state == RESET:
         holder._abort(WITHOUT_CLOSE)
@@ -55,8 +56,8 @@ def hold_back(holder: Holder) -> bool:
     return holder._paused & BY_BUDGET != 0
 
 
-def let_go(holder: Holder) -> bool:
-    """Read again; False if it was not held back."""
+def resume(holder: Holder) -> bool:
+    """Read again; return whether it was paused."""
     if not holder._paused & BY_BUDGET:
         return False
     holder._resume(BY_BUDGET)
@@ -79,7 +80,7 @@ def is_one_message(holder: Holder, size: int) -> bool:
 
 
 def give_up(holder: Holder, code: int, reason: str) -> None:
-    """Close the connection, and let go of what it holds.
+    """Close the connection, and drop what it holds.
 
     What was not received is lost: that it takes memory is why it ends.
     """

@@ -33,9 +33,9 @@ def call(ws: Sender, name: str, *args: object) -> None:
 
 
 def on_error(ws: Sender, where: str, error: BaseException) -> None:
-    """Close a connection whose own code has let an exception pass.
+    """Log an exception of a hook, a handler or a task, and close its connection (1011).
 
-    That the connection is over is no failure: nobody need expect it at every call.
+    One that only reports that the connection is over is no failure.
     """
     closing, state = ws._closing, ws._state
     gone = closing is not None and (
@@ -51,7 +51,7 @@ def on_error(ws: Sender, where: str, error: BaseException) -> None:
 
 
 def call_alone(ws: Sender, hook: str) -> None:
-    """Call a hook that no input has brought, in the connection's context."""
+    """Call a hook that no input has caused, in the connection's context."""
     if ws._shared.handler is None:
         return
     dispatcher = ws._shared.dispatcher
@@ -75,7 +75,7 @@ def call_on_drain(ws: Sender) -> None:
     ever refused a byte: then it says that there is room, at the low water. Either way
     once; only what happens after it is news again.
 
-    From the loop alone, or hooks would run in the middle of a task's call.
+    Called from the loop only, or hooks would run in the middle of a task's call.
     """
     link, outbox, waiters = ws._link, ws._outbox, ws._waiters
     if link is None or link.broken:
@@ -87,6 +87,6 @@ def call_on_drain(ws: Sender) -> None:
     ):
         return
     if waiters is None or not waiters.crowded():
-        # Whoever is told finds room, and nobody first.
+        # There is room, and nobody waits before the hook.
         ws._owed = 0
         call_alone(ws, "on_drain")

@@ -2,8 +2,8 @@
 """Messages that nobody has received yet, and the task that waits for one.
 
 Made when a connection first needs it, which one with hooks never does. Owns the order
-of what was delivered and how much it is; whether it is too much is for `connection` to
-say. Nothing here waits: `websocket` does, and is woken from here.
+of what was delivered and how much it is; `connection` decides whether it is too much.
+Nothing here waits: `websocket` does, and is woken from here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who is given up, when, and what is said of it: the deadlines of a connection.
+"""When a peer is given up, and with which reason: the deadlines of a connection.
 
 Liveness is judged from both directions; see `probe`. While reading is paused the peer
 cannot be heard, and its acknowledgements are all there is. A peer that is gone answers
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 POLLS = 4
 # That deadline is long enough to poll in the middle only.
 STALL_POLLS = 2
-# And once early, if it was not known at first where the peer was.
+# And once early, if what the peer had taken was not known when the outbox was blocked.
 EARLY = 16
 
 
@@ -41,7 +41,7 @@ def watch_stall(ws: Sender, outbox: Outbox) -> None:
 
 
 def ask_soon(ws: Sender) -> None:
-    """Ping a peer that may be gone, and look soon whether it takes that."""
+    """Ping a peer that may be gone, and check soon whether it has taken that."""
     dispatcher = ws._shared.dispatcher
     ask(ws, dispatcher.time())
     dispatcher.schedule(ws, dispatcher.now + ws._shared.ping_timeout / POLLS)

@@ -1,7 +1,7 @@
 # cython: annotation_typing=False
 """From an agreed opening handshake to an open WebSocket, on either side.
 
-Owns the order in which that happens. Refuses to know how anything was agreed upon.
+Owns the order in which that happens. Does not know how anything was agreed upon.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def open_connection(
 
     Args:
         shared: What it has in common with others.
-        link: What was agreed upon by. Its owner's context becomes the WebSocket's.
+        link: The link of the handshake. Its owner's context becomes the WebSocket's.
         agreed: What the handshake has brought.
         early: What came behind the handshake; at most one read. It goes through the
             dispatcher's buffer, so nothing else may be in that.

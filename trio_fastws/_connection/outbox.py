@@ -302,7 +302,7 @@ class Outbox:
         return self.takes()
 
     def flush(self, link: Link, now: float) -> bool:
-        """Write until the link takes no more; True if nothing is left.
+        """Write until the link takes no more; return whether nothing is left.
 
         False without being `blocked` if it was interrupted: call it again after
         others had their turn.

@@ -23,7 +23,7 @@ LAST_TURNS = 10
 
 
 async def wait_for_room(ws: Connection) -> None:
-    """Wait for the right to queue one message, however others hurry."""
+    """Wait until one message may be queued: first come, first served."""
     ws._shared.dispatcher.contexts.check_thread()
     if _may_queue(ws):
         return

@@ -1,6 +1,6 @@
-"""Pings and Pongs of ours, and how long they wait for the end of a compressed message.
+"""Pings and Pongs of ours, postponed until a compressed message has ended.
 
-Why they wait: see `MessageEncoder.postpone`. When the message takes too long they leave
+The reason: see `MessageEncoder.postpone`. When the message takes too long they leave
 between two of its fragments.
 """
 
@@ -25,12 +25,12 @@ def commit_control(ws: Sender, frame: bytes, is_pong: bool) -> None:
         return
     waiting = endpoint.postpone(frame, is_pong)
     if waiting is not None:
-        dispatcher, seconds = ws._shared.dispatcher, ws._shared.hold_seconds
+        dispatcher, seconds = ws._shared.dispatcher, ws._shared.postpone_seconds
         dispatcher.schedule(Postponed(ws, waiting), dispatcher.time() + seconds)
 
 
 def answer_ping(ws: Sender, pong: bytes) -> None:
-    """Send the answer to a Ping, or keep it for a peer that does not read."""
+    """Send the answer to a Ping, or postpone it until the peer reads."""
     outbox = ws._outbox
     if (
         outbox is not None

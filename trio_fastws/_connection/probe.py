@@ -2,8 +2,8 @@
 
 Liveness is judged from both directions. Any byte of the peer is life, and so is any
 that its system takes of ours: a peer that reads a large message slowly cannot answer
-the Ping behind it. So before somebody is given up the system is asked what it holds
-still (`Link.unacknowledged`), and what has moved since it was asked last.
+the Ping behind it. So before a peer is given up the system is asked what it has not
+delivered yet (`Link.unacknowledged`), and what has moved since it was asked last.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Probe:
         return payload == self._latest()
 
     def poll(self, link: Link, waiting: bool, deaf: bool, now: float) -> None:
-        """Ask the system what has become of what was sent.
+        """Ask the system how much of what was sent the peer has taken.
 
         Args:
             link: Where it was sent.
@@ -82,16 +82,16 @@ class Probe:
             deaf: Whether nothing is read, so that no answer can be seen.
             now: The time.
         """
-        held = waiting or link.unacknowledged() > 0
+        behind = waiting or link.unacknowledged() > 0
         taken = link.acknowledged()
         if taken > self._taken:
             self._taken = taken
-            if held or self._behind:
+            if behind or self._behind:
                 self.since = now
                 self.moved = True
-        if not held:
+        if not behind:
             self._behind = False
-        if deaf and not (held and link.is_lost()):
+        if deaf and not (behind and link.is_lost()):
             # No answer could be read, but it has our Ping, or has no room for it.
             self.since = now
 

@@ -258,7 +258,7 @@ class Sender(Owner):
         return True
 
     def _make_room(self, outbox: Outbox, size: int) -> bool:
-        # The policy for a peer that is too slow; False if the message goes.
+        # The policy for a peer that is too slow; False if the message is dropped.
         if outbox.is_encoding():
             return True
         if not outbox.blocked and outbox.is_full(size):
@@ -329,7 +329,7 @@ class Sender(Owner):
         return outbox
 
     def _mark_outbox(self, outbox: Outbox, urgent: bool) -> None:
-        # Have it written: by the link when it is blocked, else by the loop. What a
+        # Plans its writing: by the link when it is blocked, else by the loop. What a
         # hook answers its own peer is not delayed, nor is what follows: a Close.
         shared = self._shared
         dispatcher = shared.dispatcher

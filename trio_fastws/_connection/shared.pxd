@@ -33,7 +33,7 @@ cdef class Shared(Timer):
     cdef public bint sparing
     cdef public Py_ssize_t compress_from
     cdef public double delay
-    cdef public double hold_seconds
+    cdef public double postpone_seconds
     cdef public double close_seconds
     cdef public double ping_interval
     cdef public double ping_timeout

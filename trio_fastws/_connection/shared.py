@@ -1,8 +1,8 @@
 # cython: annotation_typing=False
 """What the connections of one server, or of one client, have in common.
 
-Options as plain numbers, shared by reference: a connection of its own pays
-eight bytes for all of them.
+Options as plain numbers, shared by reference: each connection pays eight bytes for
+all of them.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ BATCH_SIZE = 16 * 1024
 UNSENT_LIMIT = 16 * 1024
 # How long a Ping or a Pong of ours waits for the end of a compressed message. Of the
 # peers that give up without a Pong the most impatient of note is aiohttp, after half
-# of its `heartbeat`: 5 s with the usual 10. And a Ping that was held leaves the peer
+# of its `heartbeat`: 5 s with the usual 10. And a postponed Ping leaves the peer
 # half of `Timeouts.ping_timeout` at least.
-HOLD_SECONDS = 2.0
+POSTPONE_SECONDS = 2.0
 # How long a connection may hold more than its share when there is too little for all.
 PRESSED_SECONDS = 10.0
 WAIT, DROP_OLDEST, DROP_NEWEST, CLOSE_SLOW = 0, 1, 2, 3
@@ -75,7 +75,6 @@ class Shared(Timer):
         "handler_name",
         "hard_limit",
         "high_water",
-        "hold_seconds",
         "keep_request",
         "low_water",
         "max_messages",
@@ -84,6 +83,7 @@ class Shared(Timer):
         "ping_interval",
         "ping_timeout",
         "policy",
+        "postpone_seconds",
         "receive_buffer",
         "role",
         "slow_consumer",
@@ -141,7 +141,7 @@ class Shared(Timer):
         self.hard_limit: int = sending.hard_limit
         self.max_messages: int = sending.max_messages or 2**31
         self.delay: float = sending.delay
-        # Whose outbox is held back, and until when, in order.
+        # Whose output is delayed, and until when, in order.
         self.delayed: deque[tuple[float, Owner]] = deque()
         self.frame_size: int = min(sending.frame_size or NEVER, NEVER)
         # What a policy may drop is not promoted while the peer does not take more; nor
@@ -150,7 +150,7 @@ class Shared(Timer):
         unsent = sending.unsent_limit or (UNSENT_LIMIT if self.sparing else 0)
         self.unsent_limit: int = unsent
         self.wire_limit: int = min(unsent, WIRE_SIZE) if self.sparing else WIRE_SIZE
-        self.hold_seconds: float = min(HOLD_SECONDS, timeouts.ping_timeout / 2)
+        self.postpone_seconds: float = min(POSTPONE_SECONDS, timeouts.ping_timeout / 2)
         # Shorter messages are not compressed.
         self.compress_from: int = NEVER if deflate is None else deflate.threshold
         self.close_seconds: float = timeouts.close
@@ -179,7 +179,7 @@ class Shared(Timer):
         return True
 
     def delay_output(self, connection: Owner) -> float:
-        """Put off a connection's writing for the delay; return when that is over."""
+        """Delay a connection's output; return when that is over."""
         deadline = self.dispatcher.time() + self.delay
         if not self.delayed:
             # Not by the wheel, a tick of which may be many times the delay.
@@ -188,7 +188,7 @@ class Shared(Timer):
         return deadline
 
     def _on_deadline(self, now: float) -> float:
-        """Write what was held back."""
+        """Write what was delayed long enough."""
         delayed = self.delayed
         while delayed and delayed[0][0] <= now:
             self.dispatcher.mark(delayed.popleft()[1])

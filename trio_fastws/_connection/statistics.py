@@ -1,4 +1,4 @@
-"""Counters, as frozen values: trio's way to be looked at."""
+"""Counters, as frozen values, as trio's own `statistics` methods return them."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def must_wait(ws: Connection, inbox: Inbox, iterating: bool) -> bool:
 
 
 def take(ws: Connection, inbox: Inbox) -> Any:
-    """Return the oldest message or piece; read again if that was what held it up."""
+    """Return the oldest message or piece; read again if that had paused it."""
     item = inbox.take()
     ws._account()
     if ws._paused & BY_INBOX and inbox.size * 2 <= ws._shared.receive_buffer:

@@ -100,7 +100,7 @@ def _begin(
 ) -> Awaitable[object]:
     awaitable = cast("object", async_fn(*args))
     if not isinstance(awaitable, Awaitable):
-        # The mistake of a newcomer; the interpreter's words are dark.
+        # A common mistake, which Python's own error does not name.
         raise TypeError(
             f"expected an async function, but {async_fn!r} returned {awaitable!r}"
         )

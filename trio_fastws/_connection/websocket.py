@@ -76,7 +76,7 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes]):
             trio.EndOfChannel: The peer closed with code 1000, 1001 or none.
             ConnectionBroken: It closed with another code, or was lost.
             trio.ClosedResourceError: This side has closed the connection.
-            trio.BusyResourceError: Another task is steps.
+            trio.BusyResourceError: Another task is receiving.
         """
         return self._next_message(False)  # type: ignore[return-value]  # it is one
 

@@ -5,13 +5,12 @@ Three parties meet here. A `Link` moves bytes: a socket in the dispatcher's epol
 any trio stream behind a pump. An `Owner` gives them a meaning; this floor does not know
 which. A `Dispatcher` is the reactor that both belong to. It works in *turns*: what is
 done between two waits for the kernel. Everything that an owner writes to itself while
-its input is handled is held back (the *cork*) and leaves in one write, and an owner
+its input is handled is collected (the *cork*) and leaves in one write, and an owner
 that has to be called again before the loop may park is on a list: *marked*, to write,
 or *deferred*, to go on with its input.
 
 The loop parks only with both lists empty, and adding to a list while it is parked wakes
-it. No lost flush can come from the order in which trio runs tasks, because nothing here
-depends on that order.
+it. So nothing depends on the order in which trio runs tasks.
 """
 
 from __future__ import annotations
@@ -138,13 +137,12 @@ class Link:
 
     def adopt(self, owner: Owner) -> None:
         """Hand the link over to another owner, for what comes next."""
-        if self.owner is not None:
-            self.owner._link = None
+        self._release()
         self.owner = owner
         owner._link = self
 
     def _release(self) -> None:
-        # When it is closed: nobody is called any more.
+        # No owner is called any more.
         if self.owner is not None:
             self.owner._link = None
             self.owner = None

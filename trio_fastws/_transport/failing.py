@@ -40,7 +40,7 @@ def contain(dispatcher: Any, owner: Any, error: Exception) -> None:
 
 
 def drop_cork(dispatcher: Any) -> None:
-    """Forget what an owner held back that has failed: it may be half of something."""
+    """Drop the cork of an owner that has failed: it may be half of something."""
     dispatcher.corked = None
     dispatcher.cork = []
     dispatcher.cork_size = 0
