@@ -80,8 +80,8 @@ def describe_error(error: BaseException, url: str) -> str | None:  # noqa: PLR09
             return f"cannot find the host of {url}: {error.strerror}"
         case ssl.SSLCertVerificationError():
             return f"TLS verification of {url} failed: {error.verify_message}"
-        case ssl.SSLError():
-            return f"TLS with {url} failed: {error.reason or error}"
+        case trio.BrokenResourceError(__cause__=ssl.SSLError()):
+            return f"{url}: {error}"
         case ConnectionRefusedError():
             return f"cannot connect to {url}: connection refused"
         case OSError():
@@ -102,11 +102,13 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
         group = cast("BaseExceptionGroup[BaseException]", error)
         for part in group.exceptions:
             yield from _leaves(part)
-    elif error.__cause__ is not None and type(error) in (
-        OSError,
-        trio.BrokenResourceError,
-    ):
-        # "all attempts to connect failed", "TLS failed": the cause says why.
-        yield from _leaves(error.__cause__)
+        return
+    cause = error.__cause__
+    # "all attempts to connect failed", "TLS handshake failed": the cause says why. Of
+    # an error of TLS only what is wrong with a certificate is plainer than our words.
+    wrapped = type(error) in (OSError, trio.BrokenResourceError)
+    plain = isinstance(cause, ssl.SSLCertVerificationError)
+    if cause is not None and wrapped and (plain or not isinstance(cause, ssl.SSLError)):
+        yield from _leaves(cause)
     else:
         yield error
