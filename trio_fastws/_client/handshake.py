@@ -92,7 +92,7 @@ class Connecting(Owner):
     def begin(self, stream: trio.abc.Stream) -> None:
         """Attach to a stream, which is connected, and send the request."""
         dispatcher = self._shared.dispatcher
-        attach(dispatcher, self, stream, self._shared.spawn)
+        _attach(dispatcher, self, stream, self._shared.spawn)
         self._on_writable()
 
     def _on_writable(self) -> None:
@@ -176,6 +176,16 @@ class Connecting(Owner):
 async def start_tls(
     stream: trio.abc.Stream, target: URL, tls: ssl.SSLContext | None
 ) -> trio.abc.Stream:
+    """Start TLS on a stream, which is closed if that fails. A checkpoint.
+
+    Args:
+        stream: The connection.
+        target: Whose host the certificate must name.
+        tls: The context; None for `ssl.create_default_context`.
+
+    Raises:
+        trio.BrokenResourceError: It failed; the text and the cause say why.
+    """
     context = tls or ssl.create_default_context()
     secured = trio.SSLStream(
         stream, context, server_hostname=target.host, https_compatible=True
@@ -195,7 +205,7 @@ async def start_tls(
     return secured
 
 
-def attach(
+def _attach(
     dispatcher: Dispatcher, owner: Owner, stream: trio.abc.Stream, spawn: Any
 ) -> None:
     if isinstance(stream, trio.SocketStream) and isinstance(

@@ -25,7 +25,7 @@ cdef class Admission:
     cpdef list handshakes(self)
     cpdef enter(self, handshake)
     cdef Py_ssize_t _count(self) except -1
-    cdef object _crowd(self)
+    cdef object _longest_queue(self)
     cpdef check(self, bint upgrade)
     cpdef ask(self, handshake)
     cpdef leave(self, handshake)

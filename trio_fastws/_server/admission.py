@@ -29,7 +29,7 @@ class Admission:
     """What the opening handshakes of one server have in common.
 
     Options as plain numbers, as in `Shared`. Connections that are no WebSocket yet, or
-    will be none, stand in one of four lines, oldest first:
+    will be none, are in one of four queues, oldest first:
 
     Attributes:
         heads: Their request is not complete, nor is TLS perhaps.
@@ -115,9 +115,9 @@ class Admission:
         """
         if self._count() >= self.most_pending:
             # Its request may be there already, on a server that is busy.
-            next(iter(self._crowd())).hurry()
+            next(iter(self._longest_queue())).hurry()
             while self._count() >= self.most_pending:
-                oldest, _ = self._crowd().popitem(last=False)
+                oldest, _ = self._longest_queue().popitem(last=False)
                 self.dropped += 1
                 message = "the oldest of too many handshakes makes room"
                 log(logging.DEBUG, oldest, message)
@@ -125,12 +125,12 @@ class Admission:
         self.heads[handshake] = None
 
     def _count(self) -> int:
-        unheard = len(self.heads) + len(self.deciding)
-        return unheard + len(self.answers) + len(self.lingering)
+        undecided = len(self.heads) + len(self.deciding)
+        return undecided + len(self.answers) + len(self.lingering)
 
-    def _crowd(self) -> OrderedDict[Any, None]:
-        crowd = max(self.lingering, self.answers, self.heads, key=len)
-        return crowd or self.deciding
+    def _longest_queue(self) -> OrderedDict[Any, None]:
+        longest = max(self.lingering, self.answers, self.heads, key=len)
+        return longest or self.deciding
 
     def check(self, upgrade: bool) -> None:
         """Raise the refusal for a request that comes at the wrong time.

@@ -21,17 +21,15 @@ class BodyReader:
             what came is malformed. Otherwise the connection's end is its end.
     """
 
-    __slots__ = ("_body", "_max_size", "_parser", "complete")
+    __slots__ = ("_body", "_parser", "complete")
 
-    def __init__(self, head: bytes, max_size: int = MAX_BODY) -> None:
+    def __init__(self, head: bytes) -> None:
         """Begin behind a head.
 
         Args:
             head: That `parse_response` has parsed; not of a 1xx.
-            max_size: How many bytes of the body to keep.
         """
         self._body = bytearray()
-        self._max_size = max_size
         self.complete: bool = False
         self._parser = HttpResponseParser(self)
         self.feed(head)
@@ -61,8 +59,8 @@ class BodyReader:
     def on_body(self, data: bytes) -> None:
         """Called by httptools with a part of the body."""
         if not self.complete:
-            self._body += data[: self._max_size - len(self._body)]
-            self.complete = len(self._body) >= self._max_size
+            self._body += data[: MAX_BODY - len(self._body)]
+            self.complete = len(self._body) == MAX_BODY
 
     def on_message_complete(self) -> None:
         """Called by httptools at the end of the body."""

@@ -165,11 +165,11 @@ def parse_response(
     return _received(match, fields.headers())
 
 
-def salvage_response(data: bytes, max_fields: int = MAX_FIELDS) -> Response | None:
+def salvage_response(data: bytes, max_fields: int) -> Response | None:
     """Return what can be read of a head that is cut off, malformed or too large.
 
-    That is its status, and the first fields up to what is wrong; None if there is not
-    even a status.
+    That is its status, and the first fields up to what is wrong, ``max_fields`` at
+    most; None if there is not even a status.
     """
     match = _STATUS_LINE.match(data)
     if match is None:
