@@ -34,7 +34,7 @@ from .ending import (
 from .hooks import call, call_alone, call_on_drain, on_error
 from .inbox import BY_BUDGET, BY_INBOX, BY_OUTBOX, Inbox
 from .liveness import POLLS
-from .naming import get_path
+from .naming import get_path, without_raw
 from .postponed import answer_ping
 from .sending import WHEN_EMPTY, Sender
 
@@ -82,14 +82,9 @@ class Connection(Sender):
         if shared.handler is not None:
             call_alone(self, "on_open")
             if not shared.keep_request:
-                self._forget_request()
+                self._request = without_raw(self._request)
         if start < stop and self._state != CLOSED:
             self._on_data(start, stop)
-
-    def _forget_request(self) -> None:
-        # Still raw bytes: nobody has looked at it (see `WebSocket.request`).
-        if type(self._request) is bytes:
-            self._request = get_path(self._request)
 
     def _describe(self) -> dict[str, object]:
         """See `Owner._describe`."""
@@ -193,24 +188,20 @@ class Connection(Sender):
             end(self, event)
         elif event is WORKING:
             self._account()  # a few bytes may inflate to thousands of times as many
-        else:
-            self._on_piece(event)
+        else:  # a piece of a message that is received as a stream
+            if event.final:
+                self._endpoint.streaming = False
+            if self._state < CLOSING:
+                self._deliver(event)
 
-    def _on_piece(self, piece: Any) -> None:
-        # Part of a message that is received as a stream.
-        if piece.final:
-            self._endpoint.streaming = False
-        inbox = self._inbox
-        if inbox is not None and inbox.skipping:
-            inbox.skipping = not piece.final
-        elif self._state < CLOSING:
-            self._deliver(piece)
-
-    def _deliver(self, message: Any) -> None:
+    def _deliver(self, item: Any) -> None:
         inbox = self._inbox
         if inbox is None:
             inbox = self._inbox = Inbox()
-        inbox.put(message)
+        if inbox.skipping:
+            inbox.skipping = not item.final
+            return
+        inbox.put(item)
         if inbox.wake():
             self._shared.dispatcher.woken = True
         limit = self._shared.receive_buffer

@@ -29,6 +29,14 @@ def get_path(request: Any) -> str | None:
     return _show(path[: PATH_LENGTH + 1])
 
 
+def without_raw(request: Any) -> Any:
+    """Return what is kept of a request: of a raw one its path, all of any other.
+
+    Nobody has looked at a raw one; see `WebSocket.request`.
+    """
+    return get_path(request) if type(request) is bytes else request
+
+
 # Read for each connection, out of few.
 @lru_cache(maxsize=256)
 def _show(path: bytes) -> str:

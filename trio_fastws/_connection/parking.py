@@ -12,6 +12,7 @@ from trio.lowlevel import cancel_shielded_checkpoint, checkpoint
 
 from .closing import CLOSED, OPEN
 from .shared import WAIT
+from .waiters import Waiters
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
 # write it, and a pump through TLS has a lock and a stream below, each of which yields:
 # four turns, and once more for TLS within TLS. Nobody else is waited for.
 LAST_TURNS = 10
+
+
+def get_waiters(ws: Connection) -> Waiters:
+    """Return the tasks that wait on a connection: somebody is about to."""
+    if ws._waiters is None:
+        ws._waiters = Waiters()
+    return ws._waiters
 
 
 async def wait_for_room(ws: Connection) -> None:
@@ -31,7 +39,7 @@ async def wait_for_room(ws: Connection) -> None:
     ws._flush_now()
     if _may_queue(ws):
         return
-    waiters = ws._get_waiters()
+    waiters = get_waiters(ws)
     await waiters.senders.park()
     waiters.granted -= 1
 
@@ -59,14 +67,14 @@ async def wait_to_write(ws: Connection) -> None:
     while not takes_piece(ws) and ws._state == OPEN:
         ws._flush_now()
         if not takes_piece(ws) and ws._state == OPEN:
-            await ws._get_waiters().writer.park()
+            await get_waiters(ws).writer.park()
 
 
 async def wait_closed(ws: Connection) -> None:
     """Wait until a connection is over. A checkpoint."""
     await checkpoint()
     while ws._state != CLOSED:
-        await ws._get_waiters().closers.park()
+        await get_waiters(ws).closers.park()
 
 
 async def wait_for_close_frame(ws: Connection) -> None:

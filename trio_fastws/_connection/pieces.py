@@ -16,7 +16,7 @@ from trio_fastws._protocol.prepared import to_payload
 
 from . import steps
 from .closing import CLOSING, OPEN
-from .parking import wait_for_room, wait_to_write
+from .parking import get_waiters, wait_for_room, wait_to_write
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -68,7 +68,7 @@ class OutgoingMessage:
 
     async def _wait_for_turn(self) -> None:
         ws = self._ws
-        waiters = ws._get_waiters()
+        waiters = get_waiters(ws)
         while True:
             await wait_for_room(ws)
             ws._check_open()
@@ -159,7 +159,7 @@ class OutgoingMessage:
                 self._commit(b"", True)
                 self._opcode = FINISHED
         finally:
-            ws._get_waiters().writing = False
+            get_waiters(ws).writing = False
             if self._opcode == CONTINUATION and ws._state < CLOSING:
                 # A part is on its way, and nobody may take it for the whole.
                 cause = "a message was broken off"
@@ -235,7 +235,7 @@ class IncomingMessage(trio.abc.ReceiveChannel["str | bytes"]):
         if self._ws._state >= CLOSING:
             if self.text is None:
                 steps.check_end(self._ws, False)
-            self._ws._raise_closed()
+            self._ws._check_open()  # which it is not
 
     async def aclose(self) -> None:
         """Discard what is left of the message. A checkpoint."""

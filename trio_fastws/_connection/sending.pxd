@@ -36,14 +36,12 @@ cdef class Sender(Owner):
     cdef public unsigned char _paused
 
     cdef _init_sender(self, Shared shared, Endpoint endpoint)
-    cpdef _get_waiters(self)
     cpdef _balance(self, bint was_blocked)
     cpdef _start_close(self, code, reason, cause=*)
     cpdef _abort(self, reason)
     cdef _enqueue_text(self, str text, bint compress)
     cpdef bint _has_room(self) except? -1
     cpdef _check_open(self)
-    cpdef _raise_closed(self)
     @cython.locals(
         shared=Shared, dispatcher=Dispatcher, outbox=Outbox, large=Fragments, parts=list,
         size=Py_ssize_t,

@@ -33,7 +33,6 @@ from trio_fastws._transport.current import thread_ident
 from .closing import OPEN
 from .outbox import Outbox
 from .shared import BATCH_SIZE, CLOSE_SLOW, WAIT, Shared
-from .waiters import Waiters
 
 if TYPE_CHECKING:
     from trio_fastws._protocol.buffers import Buffer
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from .closing import Closing
     from .inbox import Inbox
     from .probe import Probe
+    from .waiters import Waiters
 
 # When ``on_drain`` is owed: after a jam, and after a message was refused.
 WHEN_EMPTY, WHEN_ROOM = 1, 2
@@ -98,11 +98,6 @@ class Sender(Owner):
         # When the connection was opened, or pausing began.
         self._since: float = 0.0
 
-    def _get_waiters(self) -> Waiters:
-        if self._waiters is None:
-            self._waiters = Waiters()
-        return self._waiters
-
     # --- what `Connection` does ---------------------------------------------
 
     def _balance(self, was_blocked: bool) -> None:
@@ -158,7 +153,7 @@ class Sender(Owner):
         if self._state != OPEN:
             speaker = dispatcher.contexts.running.owner
             if speaker is None or speaker is self:
-                self._raise_closed()
+                self._check_open()
             self._dropped += 1
             return
         outbox, waiters = self._outbox, self._waiters
@@ -190,11 +185,8 @@ class Sender(Owner):
     def _check_open(self) -> None:
         self._shared.dispatcher.contexts.check_thread()
         if self._state != OPEN:
-            self._raise_closed()
-
-    def _raise_closed(self) -> None:
-        assert self._closing is not None
-        raise telling_end(self._closing.make_error(), self.id)
+            assert self._closing is not None
+            raise telling_end(self._closing.make_error(), self.id)
 
     def _enqueue(
         self,

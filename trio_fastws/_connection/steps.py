@@ -19,6 +19,7 @@ from trio_fastws._protocol.codes import is_clean
 
 from .closing import CLOSING
 from .inbox import BY_INBOX, Inbox
+from .naming import without_raw
 
 if TYPE_CHECKING:
     from trio_fastws._protocol.prepared import PreparedMessage
@@ -68,7 +69,7 @@ def begin(ws: Connection) -> Inbox:
         raise RuntimeError("messages of this connection go to its handler's on_message")
     inbox.receiving = True
     if not shared.keep_request:
-        ws._forget_request()
+        ws._request = without_raw(ws._request)
     return inbox
 
 
@@ -123,7 +124,7 @@ def check_end(ws: Connection, iterating: bool) -> None:
         text = f"the peer closed the connection with code {closing.code}"
         # By no name: it would refer to its traceback, and that to this frame.
         raise telling_end(trio.EndOfChannel(text), ws.id)
-    ws._raise_closed()
+    ws._check_open()  # which it is not
 
 
 def receive_pieces(ws: Connection) -> None:

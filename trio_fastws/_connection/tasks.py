@@ -18,6 +18,7 @@ from trio_fastws._transport.failing import contain
 from .closing import CLOSING
 from .hooks import on_error
 from .naming import name_of
+from .parking import get_waiters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +43,7 @@ def start(
         # By no name: it would refer to its traceback, and that to this frame.
         raise telling_end(trio.ClosedResourceError("the connection is closed"), ws.id)
     scope = trio.CancelScope()
-    ws._get_waiters().scopes.add(scope)
+    get_waiters(ws).scopes.add(scope)
     spawn = partial(ws._shared.spawn, _run, ws, scope, async_fn, args, name=name)
     contexts = ws._shared.dispatcher.contexts
     if contexts.running.owner is ws:
@@ -62,7 +63,7 @@ async def _run(
             await _begin(async_fn, *args)
     except* Exception as group:  # noqa: BLE001 - isolation: logged, 1011
         _failed(ws, f"task {name_of(async_fn)}", group)
-    ws._get_waiters().scopes.discard(scope)
+    get_waiters(ws).scopes.discard(scope)
 
 
 async def run_handler(
@@ -76,7 +77,7 @@ async def run_handler(
     try:
         if ws._shared.cancel_on_disconnect:
             with trio.CancelScope() as scope:
-                ws._get_waiters().handler_scope = scope
+                get_waiters(ws).handler_scope = scope
                 await _begin(handler, ws)
         else:
             await _begin(handler, ws)

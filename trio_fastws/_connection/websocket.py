@@ -29,7 +29,7 @@ from . import steps, tasks
 from .closing import CLOSED, CLOSING, OPEN
 from .connection import Connection
 from .inbox import BY_USER
-from .parking import wait_closed, wait_for_close_frame, wait_for_room
+from .parking import get_waiters, wait_closed, wait_for_close_frame, wait_for_room
 from .pieces import IncomingMessage, OutgoingMessage
 from .postponed import commit_control
 from .statistics import Statistics, count
@@ -192,7 +192,7 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes]):
         """
         await checkpoint()
         self._check_open()
-        waiters = self._get_waiters()
+        waiters = get_waiters(self)
         payload, ping = waiters.add_ping(trio.current_time())
         try:
             commit_control(self, self._endpoint.encode_ping(payload), False)
@@ -200,7 +200,7 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes]):
         finally:
             waiters.pings.pop(payload, None)
         if math.isnan(ping.answered):
-            self._raise_closed()
+            self._check_open()  # which it is not any more
         return ping.answered - ping.sent
 
     # --- closing ------------------------------------------------------------
