@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 PACKAGE = Path("trio_fastws")
 # Before what an extension asks for by itself; left alone if CFLAGS is set.
 FLAGS = ["-O2", "-g0"]
+# Public objects, and what they hold, are pickled as in the pure build. What Cython
+# would make to pickle all others is a seventh of their code.
+PICKLED = {
+    "trio_fastws._protocol.handshake.http_head",
+    "trio_fastws._protocol.handshake.request",
+    "trio_fastws._protocol.prepared",
+}
 # `used`: nothing refers to it, and it must not be optimised away.
 STAMP = """\
 #ifdef __GNUC__
@@ -50,16 +57,21 @@ class BuildExt(build_ext):
             "TRIO_FASTWS_PURE=1 installs them as Python",
             logging.WARNING,
         )
-        # Processes, called threads: 0 of them is this one, without a pool.
+        in_c = {**self._to_c(pickled=True), **self._to_c(pickled=False)}
+        for ext in self.extensions:
+            ext.sources = in_c[ext.name]
+        super().run()
+
+    def _to_c(self, *, pickled: bool) -> dict[str, list[str]]:
         made = cythonize(
-            self.extensions,
+            [ext for ext in self.extensions if (ext.name in PICKLED) is pickled],
             quiet=True,
             force=self.force,
+            # Processes, in spite of the name; 0: this one.
             nthreads=self.parallel if self.parallel > 1 else 0,
+            compiler_directives={"auto_pickle": pickled},
         )
-        for ext, in_c in zip(self.extensions, made, strict=True):
-            ext.sources = in_c.sources
-        super().run()
+        return {ext.name: ext.sources for ext in made}
 
     def build_extensions(self) -> None:
         """Build all extensions, the compiler being known by now."""

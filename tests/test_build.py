@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import trio_fastws
+from trio_fastws import PreparedMessage, Request
 from trio_fastws._build import HOT
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -140,6 +142,17 @@ def test_ci_knows_its_parts_and_no_other():
     guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     for part in parts.split():
         assert f"`{part}`" in guide
+
+
+def test_public_objects_are_pickled_in_either_build():
+    # Cython is told which modules' objects are.
+    request = Request("GET", "/room?id=1", {"Host": "example.com"})
+    again = pickle.loads(pickle.dumps(request))
+    assert (again.raw, again.target) == (request.raw, request.target)
+    assert again.headers == request.headers
+    message = PreparedMessage("hello", compress=False)
+    again = pickle.loads(pickle.dumps(message))
+    assert (again.message, again.compress) == ("hello", False)
 
 
 @pytest.mark.parametrize("value", ["1", "yes"])
