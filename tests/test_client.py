@@ -366,7 +366,7 @@ async def test_wrong_url_is_named(url) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"subprotocols": "chat"},
+        {"subprotocols": ["a b"]},
         {"subprotocols": ["a", "a"]},
         {"headers": [("Upgrade", "h2c")]},
         {"headers": [("A", "b\r\nC: d")]},

@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_fastws._config.arguments import check_tls, fill_in
+from trio_fastws._config.arguments import (
+    check_client_tls,
+    check_stream,
+    check_subprotocols,
+    fill_in,
+)
 from trio_fastws._config.compression import Negotiator
 from trio_fastws._connection.shared import Shared
 from trio_fastws._protocol.codes import Role
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
 
     from trio_fastws._config.options import Limits, PerMessageDeflate, Sending, Timeouts
     from trio_fastws._connection.websocket import WebSocket
+    from trio_fastws._protocol.handshake.headers import HeaderSource
 
 # Sent as User-Agent unless the caller has another: bot rules refuse who sends none.
 USER_AGENT = f"trio_fastws/{__version__}"
@@ -40,7 +46,7 @@ async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
     url: str,
     *,
     subprotocols: Sequence[str] = (),
-    headers: Sequence[tuple[str, str]] = (),
+    headers: HeaderSource = (),
     origin: str | None = None,
     tls: ssl.SSLContext | None = None,
     stream: trio.abc.Stream | None = None,
@@ -60,8 +66,9 @@ async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
     Args:
         url: ``ws://`` or ``wss://``, host, port, path and query.
         subprotocols: What the client speaks, its favourite first.
-        headers: More fields of the request: pairs of name and value. A Host or
-            User-Agent among them replaces ours; ``("User-Agent", "")`` sends none.
+        headers: More fields of the request: pairs of name and value, a mapping or
+            `Headers`. A Host or User-Agent among them replaces ours;
+            ``("User-Agent", "")`` sends none.
         origin: Value of the Origin header; None to send none.
         tls: Context for ``wss://``; None for `ssl.create_default_context`.
         stream: Use this stream instead of dialling; closed at the end. With
@@ -84,7 +91,10 @@ async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
     target = parse_url(url)
     if tls is not None and not target.secure:
         raise ValueError(f"tls is given, but URL {url!r} is not wss://")
-    check_tls(tls)
+    check_client_tls(tls)
+    if stream is not None:
+        check_stream(stream)
+    subprotocols = check_subprotocols(subprotocols)
     options = fill_in(limits, timeouts, sending, deflate)
     negotiator = None if deflate is None else Negotiator(Role.CLIENT, deflate)
     handshake = ClientHandshake(

@@ -64,18 +64,30 @@ def _make_tuple(name: str, value: object, what: str) -> tuple[Any, ...]:
     return tuple(cast("Iterable[object]", value))
 
 
-def check_tls(tls: object) -> None:
-    """Raise TypeError unless that is None or an `ssl.SSLContext`."""
+def check_server_tls(tls: ssl.SSLContext | None) -> None:
+    """Raise unless that is None or an `ssl.SSLContext` for servers."""
+    _check_tls(tls)
+    if tls is not None and tls.protocol == ssl.PROTOCOL_TLS_CLIENT:
+        # Else every handshake would fail, and the start of the server would not.
+        raise ValueError("tls is a context for clients; use PROTOCOL_TLS_SERVER")
+
+
+def check_client_tls(tls: ssl.SSLContext | None) -> None:
+    """Raise unless that is None or an `ssl.SSLContext` for clients."""
+    _check_tls(tls)
+    if tls is not None and tls.protocol == ssl.PROTOCOL_TLS_SERVER:
+        raise ValueError("tls is a context for servers; use PROTOCOL_TLS_CLIENT")
+
+
+def _check_tls(tls: object) -> None:
     if tls is not None and not isinstance(tls, ssl.SSLContext):
         raise TypeError(f"tls must be an ssl.SSLContext, not {tls!r}")
 
 
-def check_server_tls(tls: ssl.SSLContext | None) -> None:
-    """Raise unless that is None or an `ssl.SSLContext` for servers."""
-    check_tls(tls)
-    if tls is not None and tls.protocol == ssl.PROTOCOL_TLS_CLIENT:
-        # Else every handshake would fail, and the start of the server would not.
-        raise ValueError("tls is a context for clients; use PROTOCOL_TLS_SERVER")
+def check_stream(stream: object) -> None:
+    """Raise TypeError unless that is a `trio.abc.Stream`."""
+    if not isinstance(stream, trio.abc.Stream):
+        raise TypeError(f"stream must be a trio.abc.Stream, not {stream!r}")
 
 
 def check_port(port: object) -> None:
@@ -97,11 +109,9 @@ def check_listeners(listeners: Iterable[Any]) -> tuple[trio.abc.Listener[Any], .
     return listeners
 
 
-def check_subprotocols(subprotocols: Any) -> Any:
-    """Return names of subprotocols as a tuple, a function that chooses as it is."""
-    if callable(subprotocols):
-        return subprotocols
-    names = _make_tuple("subprotocols", subprotocols, "names, or a function")
+def check_subprotocols(subprotocols: Iterable[str]) -> tuple[str, ...]:
+    """Return names of subprotocols as a tuple; raise if one is none."""
+    names = _make_tuple("subprotocols", subprotocols, "names")
     for name in names:
         if not isinstance(name, str):
             raise TypeError(f"subprotocols holds {name!r}, which is not a str")

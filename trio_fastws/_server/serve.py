@@ -106,9 +106,10 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
         raise ValueError(
             f"on_disconnect is {on_disconnect!r}; it must be 'deliver' or 'cancel'"
         )
-    subprotocols = check_subprotocols(subprotocols)
     if callable(subprotocols):
         check_call("subprotocols", subprotocols, ("request", "offers"))
+    else:
+        subprotocols = check_subprotocols(subprotocols)
     config = ServerConfig(
         handler=handler,
         tls=tls,

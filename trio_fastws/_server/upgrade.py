@@ -14,6 +14,7 @@ import trio
 
 from trio_fastws._config.arguments import (
     check_origins,
+    check_stream,
     check_subprotocols,
     fill_in,
 )
@@ -88,6 +89,7 @@ async def upgrade(  # noqa: PLR0913 - one connection, its parts grouped
         ValueError: ``early`` is larger than one read, or a header is malformed or one
             that the handshake writes itself.
     """
+    check_stream(stream)
     options = fill_in(limits, timeouts, sending, deflate)
     # It is there already, and needs no room of ours.
     kept = options._replace(limits=replace(options.limits, keep_request=True))
