@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from tests.sources import FILES, ROOT
+from tests.sources import FILES, MODULES, ROOT, parse
 
 # The old name and the one that took its place.
 RENAMED = {
@@ -49,3 +51,29 @@ def test_pages_and_tests_have_no_old_name(file: Path):
 
 def test_no_new_name_is_an_old_one():
     assert RENAMED.keys().isdisjoint(RENAMED.values())
+
+
+@cache
+def _names() -> set[str]:
+    """Return every name that the package's modules define or use."""
+    found = {file.stem for file in FILES}
+    for node in (node for module in MODULES for node in ast.walk(parse(module))):
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                found.add(node.name)
+            case ast.Attribute():
+                found.add(node.attr)
+            case ast.Name():
+                found.add(node.id)
+    return found
+
+
+@pytest.mark.parametrize("file", FILES, ids=_relative)
+def test_what_comments_refer_to_is_there(file: Path):
+    # `_private` names, and those of a class or module: `Sender._balance`.
+    text = file.read_text(encoding="utf-8")
+    references = re.findall(r"(?<!`)`(_\w+|[A-Z]\w+\.\w+)`(?!`)", text)
+    gone = {
+        reference for reference in references if not {*reference.split(".")} <= _names()
+    }
+    assert gone == set()

@@ -10,7 +10,7 @@ the messages that the peer will see. A large one is divided: the *rest* of it is
 neither pending nor on the wire, but committed, and goes on when what was made of it
 so far is written. A Close is pending like a message, because it comes behind them.
 
-Made when a write does not go out whole or is put off, and gone again when it has run
+Made when a write does not go out whole or is delayed, and gone again when it has run
 empty. Knows when to promote, and what a policy drops; not when to write.
 """
 
@@ -80,7 +80,7 @@ class Outbox:
         self.pending_size = 0
         # What is left of a message that is encoded in steps.
         self.rest: Fragments | None = None
-        # Until when writing is put off (`Sending.delay`); 0: it is not.
+        # Until when writing is delayed (`Sending.delay`); 0: it is not.
         self.delayed_until: float = 0.0
         # Set while the link does not take all we have.
         self.blocked = False

@@ -162,7 +162,7 @@ class Sender(Owner):
             and shared.policy == WAIT
             and not outbox.has_room(dispatcher.corked is not None)
         ):
-            self._owed = WHEN_ROOM  # `Connection` says when there is
+            self._owed = WHEN_ROOM  # see `hooks.call_on_drain`
             raise trio.WouldBlock
         # As `to_item` says it, but without a tuple: nothing is called more often.
         if type(value) is bytes:
