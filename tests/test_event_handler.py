@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
@@ -100,6 +102,23 @@ async def test_the_base_class_ignores_everything():
         assert await peer.read_frame() == Frame(PONG, b"p")
         await peer.send(close())
         assert await peer.read_frame() == close(1000)
+
+
+async def test_a_wrapper_of_a_hook_that_does_nothing_is_called():
+    opened = []
+
+    class Wrapping(EventHandler):
+        @functools.wraps(EventHandler.on_open)
+        def on_open(self, ws):
+            super().on_open(ws)
+            opened.append("in the class")
+
+    handler = Wrapping()
+    async with serving(handler) as site:
+        await site.dial()
+        handler.on_open = lambda ws: opened.append("in the instance")
+        await site.dial()
+    assert opened == ["in the class", "in the instance"]
 
 
 async def test_what_a_batch_of_hooks_sends_leaves_in_one_write():

@@ -50,16 +50,16 @@ class Connection(Sender):
     __slots__ = ("_request", "_response", "_subprotocol", "session")
 
     def __init__(self, shared: Shared, endpoint: Endpoint, link: Link) -> None:
-        self._init_sender(shared, endpoint)
+        before = link.owner
+        self._init_sender(shared, endpoint, link)
         # Raw, or parsed when somebody looked at it; its path alone when dropped.
         self._request: Any = None
         self._response: Any = None
         self._subprotocol: str | None = None
         self.session: Any = None
-        if link.owner is not None:
+        if before is not None:
             # What on_request has set belongs to the connection.
-            self._context = link.owner._context
-        link.adopt(self)
+            self._context = before._context
 
     def _open(self, start: int, stop: int) -> None:
         """Start: call ``on_open``, then handle what came behind the handshake.
@@ -71,7 +71,9 @@ class Connection(Sender):
         """
         shared = self._shared
         dispatcher = shared.dispatcher
-        shared.join(self)
+        # Left in `Shared.leave`.
+        self._place = len(shared.connections)
+        shared.connections.append(self)
         self._since = dispatcher.now
         if shared.unsent_limit > 0 and self._link is not None:
             self._link.limit_unsent(shared.unsent_limit)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .hooks import DEFAULTS
+
 if TYPE_CHECKING:
     from .websocket import WebSocket
 
@@ -55,3 +57,6 @@ class EventHandler:
         ``ws.close_code`` and ``ws.close_reason`` say how. Not called for a
         connection whose `on_open` was never called.
         """
+
+
+DEFAULTS.update(vars(EventHandler))

@@ -20,11 +20,14 @@ from .sending import WHEN_EMPTY
 if TYPE_CHECKING:
     from .sending import Sender
 
+# The hooks of `EventHandler` itself, which do nothing: they need not be called.
+DEFAULTS: dict[str, object] = {}
+
 
 def call(ws: Sender, name: str, *args: object) -> None:
-    """Call a hook by its name, if there is a handler; only the last once closing."""
+    """Call a hook that input has caused, if there is a handler; not once closing."""
     handler = ws._shared.handler
-    if handler is None or (ws._state >= CLOSING and name != "on_close"):
+    if handler is None or ws._state >= CLOSING:
         return
     try:
         getattr(handler, name)(ws, *args)
@@ -52,14 +55,20 @@ def on_error(ws: Sender, where: str, error: BaseException) -> None:
 
 def call_alone(ws: Sender, hook: str) -> None:
     """Call a hook that no input has caused, in the connection's context."""
-    if ws._shared.handler is None:
+    handler = ws._shared.handler
+    if handler is None or (ws._state >= CLOSING and hook != "on_close"):
+        return
+    function = getattr(handler, hook)
+    if getattr(function, "__func__", function) is DEFAULTS.get(hook):
         return
     dispatcher = ws._shared.dispatcher
     dispatcher.corked = ws
     contexts = dispatcher.contexts
     contexts.enter(ws, ws._context)
     try:
-        call(ws, hook)
+        function(ws)
+    except Exception as error:  # noqa: BLE001 - isolation: logged, 1011
+        on_error(ws, hook, error)
     finally:
         ws._context = contexts.leave(ws._context)
     ws._end_batch(dispatcher)

@@ -35,7 +35,7 @@ cdef class Sender(Owner):
     cdef public unsigned char _owed
     cdef public unsigned char _paused
 
-    cdef _init_sender(self, Shared shared, Endpoint endpoint)
+    cdef _init_sender(self, Shared shared, Endpoint endpoint, Link link)
     cpdef _balance(self, bint was_blocked)
     cpdef _start_close(self, code, reason, cause=*)
     cpdef _abort(self, reason)

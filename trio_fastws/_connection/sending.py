@@ -27,7 +27,7 @@ from trio_fastws._exceptions import telling_end
 from trio_fastws._protocol.codes import BINARY, RSV1, TEXT
 from trio_fastws._protocol.fragments import divide
 from trio_fastws._protocol.prepared import PreparedMessage, to_payload
-from trio_fastws._transport.contract import CORK_SIZE, Dispatcher, Owner
+from trio_fastws._transport.contract import CORK_SIZE, Dispatcher, Link, Owner
 from trio_fastws._transport.current import thread_ident
 
 from .closing import OPEN
@@ -73,8 +73,8 @@ class Sender(Owner):
         "id",
     )
 
-    def _init_sender(self, shared: Shared, endpoint: Endpoint) -> None:
-        self._init_owner()
+    def _init_sender(self, shared: Shared, endpoint: Endpoint, link: Link) -> None:
+        self._init_owner(link)
         self.id: int = next(_numbers) & 0xFFFFFFFF
         self._shared = shared
         self._endpoint: Endpoint = endpoint

@@ -40,7 +40,6 @@ cdef class Shared(Timer):
     cdef public double write_stall
     cdef public double slow_consumer
 
-    cpdef join(self, Owner connection)
     @cython.locals(place=Py_ssize_t, last=Owner)
     cpdef bint leave(self, Owner connection) except? -1
     cpdef double delay_output(self, Owner connection) except? -1

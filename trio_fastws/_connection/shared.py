@@ -118,7 +118,7 @@ class Shared(Timer):
         )
         # Starts a task in the nursery that outlives every connection.
         self.spawn: Callable[..., None] = spawn
-        # Each knows its place in it: a set would take four times the room.
+        # The open ones. Each knows its place: a set would take four times the room.
         self.connections: list[Any] = []
         self.message_size: int | None = get_message_size(limits, role)
         self.fragments: int | None = limits.fragments
@@ -158,11 +158,6 @@ class Shared(Timer):
         self.ping_timeout: float = timeouts.ping_timeout
         self.write_stall: float = timeouts.write_stall or math.inf
         self.slow_consumer: float = timeouts.slow_consumer or math.inf
-
-    def join(self, connection: Owner) -> None:
-        """Add a connection that is open."""
-        connection._place = len(self.connections)
-        self.connections.append(connection)
 
     def leave(self, connection: Owner) -> bool:
         """Remove a connection that is over; False if it was removed before."""

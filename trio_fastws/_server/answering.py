@@ -35,12 +35,11 @@ class Answer(Owner):
             link: Whose owner this becomes.
             data: All of the answer.
         """
-        self._init_owner()
+        self._init_owner(link)
         self._admission = admission
         # Not copied: what a slow peer leaves is offered again and again.
         self._out: memoryview = memoryview(data)
         self._progress: Progress = Progress(link, link.dispatcher.time())
-        link.adopt(self)
         admission.answers[self] = None
         self._on_writable()
 

@@ -26,12 +26,11 @@ cdef class PendingHandshake(Owner):
     @cython.locals(link=Link)
     cpdef on_decided(self, answer)
     cpdef on_failed(self, error)
-    @cython.locals(admission=Admission, link=Link, agreed=Agreed)
-    cdef _decide(self, answer, bint check)
     @cython.locals(
-        admission=Admission, handshake=ServerHandshake, request=Request, head=bytes
+        admission=Admission, link=Link, handshake=ServerHandshake, request=Request,
+        head=bytes, agreed=Agreed,
     )
-    cdef Agreed _accept(self, accept)
+    cdef _decide(self, answer, bint check)
     cdef object _choose(self, Request request)
     cdef _refuse(self, error)
     cpdef refuse_for_shutdown(self)

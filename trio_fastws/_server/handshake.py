@@ -138,17 +138,31 @@ class PendingHandshake(Owner):
 
     def _decide(self, answer: object, check: bool) -> None:
         # With `check`, whether there is room was not asked in this turn.
-        admission, link = self._admission, self._link
-        if link is None:  # the peer has gone meanwhile
+        admission, link, handshake = self._admission, self._link, self._handshake
+        request = handshake.request
+        if link is None or request is None:  # the peer has gone meanwhile
             return
         self._leave()
         try:
-            if answer is not None and not isinstance(answer, Accept):
-                self._answer(self._handshake.answer(_check_response(answer)))
+            subprotocol: str | None = None
+            headers: HeaderSource = ()
+            session: object = None
+            if isinstance(answer, Accept):
+                subprotocol, session = answer.subprotocol, answer.session
+                headers = answer.headers
+            elif answer is not None:
+                self._answer(handshake.answer(_check_response(answer)))
                 return
             if check:
-                admission.check(self._handshake.upgrade)
-            agreed = self._accept(answer)
+                admission.check(handshake.upgrade)
+            if not handshake.upgrade:
+                raise handshake.require_upgrade()  # noqa: TRY301 - as one of `check`
+            if subprotocol is None and admission.subprotocols:
+                subprotocol = self._choose(request)
+            extensions = agreement = None
+            if admission.negotiator is not None:
+                extensions, agreement = admission.negotiator.accept(request)
+            head = handshake.accept(subprotocol, extensions, headers)
         except HandshakeError as error:
             self._refuse(error)
             return
@@ -157,35 +171,15 @@ class PendingHandshake(Owner):
             self.on_failed(error)
             return
         admission.accepted += 1
+        agreed = Agreed(request, subprotocol, agreement, head, None, session)
         start = admission.start_handler
-        open_connection(admission.shared, link, agreed, self._handshake.early, start)
-
-    def _accept(self, accept: Accept | None) -> Agreed:
-        # What was agreed upon, and the 101 that says so.
-        admission, handshake = self._admission, self._handshake
-        request = handshake.request
-        assert request is not None
-        if not handshake.upgrade:
-            raise handshake.require_upgrade()
-        subprotocol: str | None = None
-        headers: HeaderSource = ()
-        session: object = None
-        if accept is not None:
-            subprotocol, session = accept.subprotocol, accept.session
-            headers = accept.headers
-        if subprotocol is None:
-            subprotocol = self._choose(request)
-        extensions = agreement = None
-        if admission.negotiator is not None:
-            extensions, agreement = admission.negotiator.accept(request)
-        head = handshake.accept(subprotocol, extensions, headers)
-        return Agreed(request, subprotocol, agreement, head, None, session)
+        open_connection(admission.shared, link, agreed, handshake.early, start)
 
     def _choose(self, request: Request) -> str | None:
         choose = self._admission.subprotocols
         if callable(choose):
             return self._call(choose, request, request.subprotocols)
-        return choose_subprotocol(request, choose) if choose else None
+        return choose_subprotocol(request, choose)
 
     def _refuse(self, error: HandshakeError) -> None:
         message = "handshake refused: %d %s"

@@ -13,7 +13,7 @@ cdef class Owner(Timer):
     cdef public flag _is_marked
     cdef public flag _is_deferred
 
-    cdef _init_owner(self)
+    cdef _init_owner(self, Link link=*)
     cpdef _get_buffer(self)
     cpdef _on_data(self, Py_ssize_t start, Py_ssize_t stop)
     cpdef _on_filled(self, Py_ssize_t size)

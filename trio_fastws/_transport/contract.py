@@ -60,8 +60,7 @@ class Owner(Timer):
     def __init__(self) -> None:
         self._init_owner()
 
-    def _init_owner(self) -> None:
-        self._init_timer()
+    def _init_owner(self, link: Link | None = None) -> None:
         # The context variables that the user's functions have set; None: none.
         self._context: Context | None = None
         # Its index in the list of all connections; -1: it is in none.
@@ -72,6 +71,9 @@ class Owner(Timer):
         # Whether it is on the dispatcher's list of that name.
         self._is_marked: bool = False
         self._is_deferred: bool = False
+        if link is not None:
+            link.adopt(self)
+        self._init_timer()
 
     def _get_buffer(self) -> memoryview | None:
         """Return where the next bytes should go; None for the dispatcher's own."""
@@ -131,8 +133,7 @@ class Link:
         self.owner: Owner | None = owner
         # Set when a write has failed; `Owner._on_eof` brings the reason.
         self.broken: bool = False
-        # See `limit_unsent`; 0: as many as the system takes.
-        self.unsent_limit: int = 0
+        self.unsent_limit: int = 0  # see `limit_unsent`; 0: what the system takes
         owner._link = self
 
     def adopt(self, owner: Owner) -> None:
@@ -169,8 +170,7 @@ class Link:
         self._limit_unsent(min(size, MOST_UNSENT))
 
     def _limit_unsent(self, size: int) -> None:
-        # At most `MOST_UNSENT`; see `limit_unsent`.
-        return
+        """See `limit_unsent`; at most `MOST_UNSENT`."""
 
     def want(self, read: bool, write: bool) -> None:
         """Set whether the owner is to be called with input, and when there is room."""
@@ -393,8 +393,6 @@ class Dispatcher:
 
     def tick(self) -> bool:
         """Call the timers that are due; return whether some are left."""
-        if self.now < self.wake_at:
-            return False
         late = self.wheel.run(self.now, self.until)
         self.wake_at = self.wheel.next_deadline()
         return late

@@ -41,8 +41,7 @@ class Linger(Owner):
             unread: Whether the peer may be sending still; see `Link.end_output`. Then
                 its time begins with its last byte.
         """
-        self._init_owner()
-        link.adopt(self)
+        self._init_owner(link)
         link.dispatcher.lingering += 1
         link.end_output(unread)
         link.want(True, False)

@@ -16,7 +16,7 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 1.3
 
 # RFC 6455 4.1: base64 of 16 bytes. The 22nd digit carries two bits, so it is one of
 # four.
-_KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")
+KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")
 
 
 def generate_key() -> str:
@@ -27,7 +27,7 @@ def generate_key() -> str:
 
 def is_key(key: bytes) -> bool:
     """Return whether a Sec-WebSocket-Key is 16 bytes in base64."""
-    return _KEY.fullmatch(key) is not None
+    return KEY.fullmatch(key) is not None
 
 
 def accept_key(key: str) -> str:

@@ -1,6 +1,5 @@
 cimport cython
 
-from .http_head cimport check_head
 from .request cimport Request, read_request
 from .server cimport build_accept, check_upgrade, is_upgrade
 

@@ -20,7 +20,6 @@ from .http_head import (
     MAX_FIELDS,
     MAX_HEAD,
     SyntaxCheck,
-    check_head,
     find_head_end,
 )
 from .request import FIRST_WORDS, PROXY_LINE, check_request_line, read_request
@@ -133,8 +132,7 @@ class ServerHandshake:
         return self.request is None or self.upgrade
 
     def _judge(self, head: bytes) -> None:
-        check_head(head, self._max_fields, self._max_head, True)
-        request = read_request(head)
+        request = read_request(head, self._max_fields, self._max_head)
         self.request = request
         if is_upgrade(request):
             self.upgrade = True

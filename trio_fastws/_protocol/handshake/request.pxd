@@ -17,7 +17,9 @@ cdef class Request:
 
 cpdef Request parse_request(bytes head, Py_ssize_t max_fields=*, Py_ssize_t max_size=*)
 @cython.locals(parts=list, fields=Fields, target=str, request=Request)
-cpdef Request read_request(bytes head)
+cpdef Request read_request(
+    bytes head, Py_ssize_t max_fields=*, Py_ssize_t max_size=*, bint cut=*
+)
 @cython.locals(parts=list)
 cpdef list check_request_line(bytes line)
 @cython.locals(host=bytes, index=dict)

@@ -194,17 +194,24 @@ def parse_request(
     Raises:
         HandshakeError: 400, 405, 431, 501 or 505, with a reason for the client.
     """
-    check_head(head, max_fields, max_size)
-    return read_request(head)
+    return read_request(head, max_fields, max_size, False)
 
 
-def read_request(head: bytes) -> Request:
-    """Parse a head that passed `check_head`; see `parse_request`."""
-    parts = check_request_line(head[: head.find(b"\n") + 1])
+def read_request(
+    head: bytes,
+    max_fields: int = MAX_FIELDS,
+    max_size: int = MAX_HEAD,
+    cut: bool = True,
+) -> Request:
+    """As `parse_request`, of a head that was cut at its first blank line."""
+    check_head(head, max_fields, max_size, cut)
+    line = head[: head.find(b"\n") + 1]
     try:
         fields = parse_request_fields(head)
     except HttpParserError as error:
+        check_request_line(line)  # its words for what is wrong say more
         raise explain_malformed(error, head) from None
+    parts = check_request_line(line)
     request = Request.__new__(Request)
     request.raw = head
     request.method = parts[0].decode("ascii")

@@ -1,7 +1,7 @@
 cimport cython
 
 from .http_head cimport Fields
-from .accept_key cimport accept, is_key
+from .accept_key cimport accept
 from .request cimport Request, check_fields
 
 

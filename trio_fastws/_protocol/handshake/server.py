@@ -18,7 +18,7 @@ from trio_fastws._protocol.tokens import (
     is_token_list,
 )
 
-from .accept_key import accept, is_key
+from .accept_key import KEY, accept
 from .headers import (
     HeaderSource,
     check_field,
@@ -99,7 +99,7 @@ def check_upgrade(request: Request) -> None:
     key = index.get(b"sec-websocket-key")
     if key is None:
         raise HandshakeError(400, "Sec-WebSocket-Key header is missing")
-    if not is_key(key):
+    if KEY.fullmatch(key) is None:
         raise HandshakeError(400, "Sec-WebSocket-Key is not base64 of 16 bytes")
     if b"sec-websocket-protocol" in index or b"sec-websocket-extensions" in index:
         _check_offers(request)
