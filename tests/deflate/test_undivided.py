@@ -6,6 +6,8 @@ garbage. So they wait, for a bounded time.
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
@@ -199,3 +201,24 @@ async def test_hooks_are_held_to_it_too(autojump_clock, transport):
         await peer.send(Frame(PING, b"?"))
         await wait_all_tasks_blocked(0.001)
         assert await read_whole(peer) == (DENSE, [])
+
+
+async def test_a_peer_that_pings_in_every_message_leaves_nothing_behind(
+    mock_clock, side
+):
+    async with linked(side, deflating("persistent")) as (ws, peer):
+
+        async def talk(count: int) -> int:
+            for number in range(count):
+                async with ws.open_message() as message:
+                    await message.write(ALIKE)
+                    await peer.read_frame()
+                    await peer.send(Frame(PING, b"%d" % number))
+                    await wait_all_tasks_blocked(0.001)
+                await peer.read_frame()
+                assert await peer.read_frame() == Frame(PONG, b"%d" % number)
+            gc.collect()
+            return len(gc.get_objects())
+
+        few = await talk(5)
+        assert await talk(60) - few < 30

@@ -25,8 +25,11 @@ def commit_control(ws: Sender, frame: bytes, is_pong: bool) -> None:
         return
     waiting = endpoint.postpone(frame, is_pong)
     if waiting is not None:
-        dispatcher, seconds = ws._shared.dispatcher, ws._shared.postpone_seconds
-        dispatcher.schedule(Postponed(ws, waiting), dispatcher.time() + seconds)
+        shared = ws._shared
+        if shared.postponed is None:
+            shared.postponed = PostponedControls()
+        deadline = shared.dispatcher.time() + shared.postpone_seconds
+        shared.postponed.add(ws, waiting, deadline)
 
 
 def answer_ping(ws: Sender, pong: bytes) -> None:
@@ -42,22 +45,36 @@ def answer_ping(ws: Sender, pong: bytes) -> None:
         commit_control(ws, pong, True)
 
 
-class Postponed(Timer):
-    """The deadline of the control frames that wait on one connection."""
+class PostponedControls(Timer):
+    """The deadlines of the control frames that wait, of all connections of a server.
 
-    __slots__ = ("_waiting", "_ws")
+    One for each connection, whatever its peer does: a later one replaces it, because
+    what waited before has left behind the end of its message.
+    """
 
-    def __init__(self, ws: Sender, waiting: WaitingControls) -> None:
+    __slots__ = ("_deadlines",)
+
+    def __init__(self) -> None:
         super().__init__()
-        self._ws = ws
-        self._waiting = waiting
+        # In order, for all wait equally long.
+        self._deadlines: dict[Sender, tuple[float, WaitingControls]] = {}
+
+    def add(self, ws: Sender, waiting: WaitingControls, deadline: float) -> None:
+        """Let what waits on a connection leave at ``deadline`` if it has not yet."""
+        if not self._deadlines:
+            ws._shared.dispatcher.schedule(self, deadline)
+        self._deadlines.pop(ws, None)
+        self._deadlines[ws] = deadline, waiting
 
     def _on_deadline(self, now: float) -> float:
         """See `Timer._on_deadline`."""
-        ws = self._ws
-        # RFC 6455 5.5.1: MUST NOT send any more frames after a Close
-        if ws._link is not None and not ws._endpoint.close_sent:
-            frames = ws._endpoint.take_postponed(self._waiting)
-            if frames:  # else they have left behind the message
-                ws._commit(frames)
+        for ws, (deadline, waiting) in tuple(self._deadlines.items()):
+            if deadline > now:
+                return deadline
+            del self._deadlines[ws]
+            # RFC 6455 5.5.1: MUST NOT send any more frames after a Close
+            if ws._link is not None and not ws._endpoint.close_sent:
+                frames = ws._endpoint.take_postponed(waiting)
+                if frames:  # else they have left behind the message
+                    ws._commit(frames)
         return math.inf

@@ -15,6 +15,7 @@ cdef class Shared(Timer):
     cdef public str handler_name
     cdef public object on_message
     cdef public object spawn
+    cdef public object postponed
     cdef public list connections
     cdef public Budget budget
     cdef public object delayed

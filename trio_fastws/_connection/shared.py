@@ -84,6 +84,7 @@ class Shared(Timer):
         "ping_timeout",
         "policy",
         "postpone_seconds",
+        "postponed",
         "receive_buffer",
         "role",
         "slow_consumer",
@@ -118,6 +119,8 @@ class Shared(Timer):
         )
         # Starts a task in the nursery that outlives every connection.
         self.spawn: Callable[..., None] = spawn
+        # Their `PostponedControls`, made when first needed.
+        self.postponed: Any = None
         # The open ones. Each knows its place: a set would take four times the room.
         self.connections: list[Any] = []
         self.message_size: int | None = get_message_size(limits, role)
