@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 from trio_fastws._transport.wheel import Timer
 
 if TYPE_CHECKING:
-    from trio_fastws._protocol.controls import WaitingControls
-
     from .sending import Sender
 
 
@@ -23,13 +21,12 @@ def commit_control(ws: Sender, frame: bytes, is_pong: bool) -> None:
     if not endpoint.dividing:
         ws._commit(frame)
         return
-    waiting = endpoint.postpone(frame, is_pong)
-    if waiting is not None:
+    if endpoint.postpone(frame, is_pong):
         shared = ws._shared
         if shared.postponed is None:
             shared.postponed = PostponedControls()
         deadline = shared.dispatcher.time() + shared.postpone_seconds
-        shared.postponed.add(ws, waiting, deadline)
+        shared.postponed.add(ws, deadline)
 
 
 def answer_ping(ws: Sender, pong: bytes) -> None:
@@ -57,24 +54,24 @@ class PostponedControls(Timer):
     def __init__(self) -> None:
         super().__init__()
         # In order, for all wait equally long.
-        self._deadlines: dict[Sender, tuple[float, WaitingControls]] = {}
+        self._deadlines: dict[Sender, float] = {}
 
-    def add(self, ws: Sender, waiting: WaitingControls, deadline: float) -> None:
+    def add(self, ws: Sender, deadline: float) -> None:
         """Let what waits on a connection leave at ``deadline`` if it has not yet."""
         if not self._deadlines:
             ws._shared.dispatcher.schedule(self, deadline)
         self._deadlines.pop(ws, None)
-        self._deadlines[ws] = deadline, waiting
+        self._deadlines[ws] = deadline
 
     def _on_deadline(self, now: float) -> float:
         """See `Timer._on_deadline`."""
-        for ws, (deadline, waiting) in tuple(self._deadlines.items()):
+        for ws, deadline in tuple(self._deadlines.items()):
             if deadline > now:
                 return deadline
             del self._deadlines[ws]
             # RFC 6455 5.5.1: MUST NOT send any more frames after a Close
             if ws._link is not None and not ws._endpoint.close_sent:
-                frames = ws._endpoint.take_postponed(waiting)
+                frames = ws._endpoint.take_postponed()
                 if frames:  # else they have left behind the message
                     ws._commit(frames)
         return math.inf

@@ -144,7 +144,7 @@ class MessageEncoder(CompressedParser):
                 size += len(postponed)
         return size
 
-    def postpone(self, frame: bytes, is_pong: bool) -> WaitingControls | None:
+    def postpone(self, frame: bytes, is_pong: bool) -> bool:
         """Keep a Ping or a Pong while `dividing`: it leaves behind that message.
 
         RFC 6455 5.4 lets it stand between the fragments, and RFC 7692 does too; but
@@ -152,8 +152,8 @@ class MessageEncoder(CompressedParser):
         for garbage, without an error.
 
         Returns:
-            What they wait in if it is the first: whoever calls bounds the wait, for
-            on a slow link a peer must not be left without an answer.
+            Whether it is the first: whoever calls bounds the wait, for on a slow link
+            a peer must not be left without an answer.
         """
         context = self.deflate
         assert context is not None
@@ -164,19 +164,14 @@ class MessageEncoder(CompressedParser):
             context.postponed.add_pong(frame)
         else:
             context.postponed.add_ping(frame)
-        return context.postponed if first else None
+        return first
 
-    def take_postponed(self, waiting: WaitingControls | None = None) -> bytes:
-        """Return the control frames that were postponed, which wait no longer.
-
-        Args:
-            waiting: Only if they wait in this.
-        """
+    def take_postponed(self) -> bytes:
+        """Return the control frames that were postponed, which wait no longer."""
         context = self.deflate
-        if context is None or context.postponed is None:
-            return b""
+        assert context is not None
         postponed = context.postponed
-        if waiting is not None and waiting is not postponed:
+        if postponed is None:
             return b""
         context.postponed = None
         return postponed.join()
