@@ -14,8 +14,8 @@ from os import urandom
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 1.3
 
-# RFC 6455 4.1: base64 of 16 bytes. The 22nd digit carries two bits, so it is one of
-# four.
+# What all of a Sec-WebSocket-Key must match. RFC 6455 4.1: base64 of 16 bytes. The
+# 22nd digit carries two bits, so it is one of four.
 KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")
 
 
@@ -23,11 +23,6 @@ def generate_key() -> str:
     """Return a Sec-WebSocket-Key: 16 random bytes in base64."""
     # RFC 6455 4.1: the nonce MUST be selected randomly for each connection
     return binascii.b2a_base64(urandom(16), newline=False).decode("ascii")
-
-
-def is_key(key: bytes) -> bool:
-    """Return whether a Sec-WebSocket-Key is 16 bytes in base64."""
-    return KEY.fullmatch(key) is not None
 
 
 def accept_key(key: str) -> str:
