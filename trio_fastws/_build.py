@@ -96,9 +96,10 @@ def _is_compiled() -> bool:
     return True
 
 
-_PURE = os.environ.get("TRIO_FASTWS_PURE", "") not in ("", "0")
-if _PURE:
+# Whether plain Python was asked for.
+CHOSEN_PURE: bool = os.environ.get("TRIO_FASTWS_PURE", "") not in ("", "0")
+if CHOSEN_PURE:
     sys.meta_path.insert(0, SourceFinder)
 
 # Whether every hot module is compiled: a missing compiler passes in silence.
-COMPILED: bool = not _PURE and _is_compiled()
+COMPILED: bool = not CHOSEN_PURE and _is_compiled()

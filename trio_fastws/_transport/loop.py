@@ -30,6 +30,7 @@ from trio.lowlevel import (
 
 from .contract import Dispatcher
 from .epoll import EpollDispatcher
+from .slow_build import warn_of_slow_build
 from .wakeup import READY
 
 if TYPE_CHECKING:
@@ -164,6 +165,7 @@ def plain_loop(dispatcher: Dispatcher) -> Loop:
 
 def new_dispatcher() -> tuple[Dispatcher, Loop]:
     """Return what this platform has: an epoll and its loop, or a plain dispatcher."""
+    warn_of_slow_build()
     if HAVE_EPOLL:
         polling = EpollDispatcher(trio.current_time)
         return polling, dispatcher_loop(polling)
