@@ -91,9 +91,11 @@ async def test_over_tls_our_client_sees_them(
     transport, serve, server_tls, client_tls, no_errors_logged, handler, decide
 ) -> None:
     accept = Accept(headers=Headers(COOKIES), session="Ada", subprotocol="b")
-    server = await serve(handler, tls=server_tls, on_request=decide(accept))
+    server = await serve(handler, ssl_context=server_tls, on_request=decide(accept))
     url = f"wss://localhost:{server.port}/"
-    async with open_websocket(url, tls=client_tls, subprotocols=["a", "b"]) as ws:
+    async with open_websocket(
+        url, ssl_context=client_tls, subprotocols=["a", "b"]
+    ) as ws:
         assert ws.response is not None
         assert ws.response.headers.get_all("Set-Cookie") == ("a=1; HttpOnly", "b=2")
         assert ws.subprotocol == "b"

@@ -133,9 +133,11 @@ async def test_over_tls_and_on_the_clients_side(serve, server_tls, client_tls) -
         ends.append(ws.remote_address)
 
     for secure in (False, True):
-        server = await serve(handler, tls=server_tls if secure else None)
+        server = await serve(handler, ssl_context=server_tls if secure else None)
         url = f"{'wss' if secure else 'ws'}://127.0.0.1:{server.port}"
-        async with open_websocket(url, tls=client_tls if secure else None) as ws:
+        async with open_websocket(
+            url, ssl_context=client_tls if secure else None
+        ) as ws:
             ours = ws.local_address
         while not ends:
             await trio.lowlevel.checkpoint()

@@ -90,7 +90,11 @@ OF_SERVERS = [
     [
         *WRONG,
         *OF_SERVERS,
-        ({"tls": "cert.pem"}, TypeError, "tls must be an ssl.SSLContext"),
+        (
+            {"ssl_context": "cert.pem"},
+            TypeError,
+            "ssl_context must be an ssl.SSLContext",
+        ),
         ({"on_request": 5}, TypeError, "on_request must be a function, not 5"),
     ],
 )
@@ -133,11 +137,15 @@ async def test_what_browsers_send_is_taken(serve, origins) -> None:
         ({"headers": [("X", 5)]}, TypeError, "value of header 'X' must be a str"),
         ({"headers": "X: 5"}, TypeError, "headers must be pairs .* not 'X: 5'"),
         ({"headers": [(b"X", "5")]}, TypeError, "header name must be a str, not b'X'"),
-        ({"tls": False}, TypeError, "tls must be an ssl.SSLContext, not False"),
         (
-            {"tls": ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)},
+            {"ssl_context": False},
+            TypeError,
+            "ssl_context must be an ssl.SSLContext, not False",
+        ),
+        (
+            {"ssl_context": ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)},
             ValueError,
-            "tls is a context for servers; use PROTOCOL_TLS_CLIENT",
+            "ssl_context is a context for servers; use PROTOCOL_TLS_CLIENT",
         ),
         ({"stream": 5}, TypeError, "stream must be a trio.abc.Stream, not 5"),
     ],

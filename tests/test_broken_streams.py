@@ -152,7 +152,7 @@ async def test_a_stream_that_raises_in_the_tls_handshake(
     transport, serve, server_tls, client_tls, caplog, error
 ) -> None:
     listener = Wrapping(lambda stream: Odd(stream, {"received": error}))
-    await serve(echo, listeners=[listener], tls=server_tls)
+    await serve(echo, listeners=[listener], ssl_context=server_tls)
     async with Peer(listener.connect()) as bad:
         await bad.send(b"\x16\x03\x01")
         await wait_all_tasks_blocked()
@@ -300,7 +300,7 @@ async def test_a_socket_listener_that_is_closed_outside(
     # With TLS, trio accepts: without, the library has taken the socket over.
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     other = Wrapping()
-    server = await serve(echo, listeners=[listener, other], tls=server_tls)
+    server = await serve(echo, listeners=[listener, other], ssl_context=server_tls)
     await wait_all_tasks_blocked()
     await listener.aclose()
     await wait_all_tasks_blocked()
@@ -458,9 +458,9 @@ async def test_addresses_of_odd_streams_are_unknown(transport, serve) -> None:
 
 def test_a_context_for_clients_cannot_serve() -> None:
     async def main() -> None:
-        await serve_websocket(echo, 0, tls=ssl.create_default_context())
+        await serve_websocket(echo, 0, ssl_context=ssl.create_default_context())
 
-    with pytest.raises(ValueError, match="tls is a context for clients"):
+    with pytest.raises(ValueError, match="ssl_context is a context for clients"):
         trio.run(main)
 
 

@@ -324,12 +324,12 @@ async def test_a_close_goes_out_behind_a_burst_though_leaving_is_cancelled(
         messages = [message async for message in ws]
         await send.send((len(messages), ws.close_code))
 
-    server = await serve(handler, tls=server_tls if secure else None)
+    server = await serve(handler, ssl_context=server_tls if secure else None)
     scheme, tls = ("wss", client_tls) if secure else ("ws", None)
     for _ in range(20):
         with trio.CancelScope() as scope:
             url = f"{scheme}://127.0.0.1:{server.port}/"
-            async with open_websocket(url, tls=tls) as ws:
+            async with open_websocket(url, ssl_context=tls) as ws:
                 for number in range(3):
                     ws.send_nowait(f"{number}")
                 scope.cancel()
@@ -381,7 +381,7 @@ async def test_request_that_cannot_be_written_is_a_value_error(options) -> None:
 
 async def test_tls_for_a_plain_url_is_a_value_error(client_tls) -> None:
     with pytest.raises(ValueError, match="not wss"):
-        async with open_websocket("ws://a/", tls=client_tls):
+        async with open_websocket("ws://a/", ssl_context=client_tls):
             pytest.fail("entered")
 
 

@@ -324,12 +324,15 @@ async def test_a_clients_tasks_begin_with_the_context_of_its_block(serve) -> Non
 
 async def test_over_tls_and_a_kept_request(serve, server_tls, client_tls) -> None:
     server = await serve(
-        Tell(), tls=server_tls, on_request=sign_in, limits=Limits(keep_request=True)
+        Tell(),
+        ssl_context=server_tls,
+        on_request=sign_in,
+        limits=Limits(keep_request=True),
     )
     for name in ("ada", "nobody"):
         path = "" if name == "nobody" else name
         url = f"wss://127.0.0.1:{server.port}/{path}"
-        async with open_websocket(url, tls=client_tls) as ws:
+        async with open_websocket(url, ssl_context=client_tls) as ws:
             await ws.send("who")
             assert await ws.receive() == name
             await ws.send("task")

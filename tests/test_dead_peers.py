@@ -24,7 +24,14 @@ from tests.wire import (
     socket_pair,
     text,
 )
-from trio_fastws import ConnectionBroken, EventHandler, Limits, Timeouts, open_websocket
+from trio_fastws import (
+    ConnectionBroken,
+    EventHandler,
+    Limits,
+    Sending,
+    Timeouts,
+    open_websocket,
+)
 
 TIMEOUTS = Timeouts(ping_interval=1, ping_timeout=1, close=1)
 MESSAGE = bytes(60_000)
@@ -75,7 +82,7 @@ async def test_peers_that_nobody_hears_are_let_go(
             if not tasks:
                 over.set()
 
-    options = {"timeouts": TIMEOUTS, "on_disconnect": "cancel"}
+    options = {"timeouts": TIMEOUTS, "sending": Sending(on_disconnect="cancel")}
     async with serving(push, **options) as site:
         peers = [await site.dial() for _ in range(5)]
         async with trio.open_nursery() as nursery:

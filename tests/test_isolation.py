@@ -14,7 +14,13 @@ from tests.wire import (
     close,
     dial,
 )
-from trio_fastws import ConnectionBroken, EventHandler, WebSocket, serve_websocket
+from trio_fastws import (
+    ConnectionBroken,
+    EventHandler,
+    Sending,
+    WebSocket,
+    serve_websocket,
+)
 
 
 async def fail_on_demand(ws: WebSocket) -> None:
@@ -162,7 +168,7 @@ async def test_on_disconnect_cancel_cancels_the_handler(
         finally:
             ended.set()
 
-    server = await serve(handler, on_disconnect="cancel")
+    server = await serve(handler, sending=Sending(on_disconnect="cancel"))
     for how in ("close", "end", "reset"):
         ended = trio.Event()
         async with await dial(server.port) as peer:

@@ -85,7 +85,10 @@ async def test_tls_handshakes_make_room_too(
     transport, serve, memory, server_tls, client_tls, no_errors_logged
 ) -> None:
     server = await serve(
-        hold, listeners=[memory], tls=server_tls, limits=Limits(pending_handshakes=3)
+        hold,
+        listeners=[memory],
+        ssl_context=server_tls,
+        limits=Limits(pending_handshakes=3),
     )
     silent = [Peer(memory.connect()) for _ in range(9)]
     await wait_all_tasks_blocked()

@@ -406,7 +406,7 @@ async def test_page_that_the_system_holds_goes_out_whole(
 ) -> None:
     # All of it fits into what two systems hold; the peer takes its time.
     body = bytes(200_000)
-    options = {"tls": server_tls} if kind == "TLS" else {}
+    options = {"ssl_context": server_tls} if kind == "TLS" else {}
     await_all = Timeouts(handshake=2, close=2, write_stall=20)
     server = await serve(
         echo,

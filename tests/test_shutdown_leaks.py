@@ -42,7 +42,7 @@ async def test_no_descriptor_leaks(
     async def run(task_status: trio.TaskStatus[Server]) -> None:
         with scope:
             await serve_websocket(
-                park, 0, host="127.0.0.1", tls=tls, task_status=task_status
+                park, 0, host="127.0.0.1", ssl_context=tls, task_status=task_status
             )
 
     async with trio.open_nursery() as servers:
@@ -51,7 +51,9 @@ async def test_no_descriptor_leaks(
         url = f"{scheme}://127.0.0.1:{port}/"
 
         async def client() -> None:
-            async with open_websocket(url, tls=client_tls if secure else None) as ws:
+            async with open_websocket(
+                url, ssl_context=client_tls if secure else None
+            ) as ws:
                 async for _ in ws:
                     pass
                 assert (ws.close_code, ws.close_reason) == GOODBYE

@@ -61,7 +61,7 @@ async def test_a_client_does_not_give_up_a_server_that_reads_slowly(
         async with open_websocket(
             f"{scheme}://localhost/",
             stream=ours,
-            tls=client_tls if kind == "tls" else None,
+            ssl_context=client_tls if kind == "tls" else None,
         ) as ws:
             await check_given_up(ws, read_slowly(theirs, SIZE), 60)
 

@@ -37,9 +37,9 @@ ACTIONS = {
 async def test_every_call_from_another_thread_is_refused(
     transport, serve, action, tls, server_tls, client_tls
 ) -> None:
-    server = await serve(echo, tls=server_tls if tls else None)
+    server = await serve(echo, ssl_context=server_tls if tls else None)
     url = f"{'wss' if tls else 'ws'}://127.0.0.1:{server.port}"
-    async with open_websocket(url, tls=client_tls if tls else None) as ws:
+    async with open_websocket(url, ssl_context=client_tls if tls else None) as ws:
         await ws.send("before")
         assert await ws.receive() == "before"
         (ours,) = server.connections

@@ -38,9 +38,9 @@ from trio_fastws import (
 async def test_echoes(
     transport, serve, server_tls, client_tls, no_errors_logged, host
 ) -> None:
-    server = await serve(echo, tls=server_tls)
+    server = await serve(echo, ssl_context=server_tls)
     url = f"wss://{host}:{server.port}/"
-    async with open_websocket(url, tls=client_tls) as ws:
+    async with open_websocket(url, ssl_context=client_tls) as ws:
         for message in ("hi", bytes(1_000_000)):
             await ws.send(message)
             assert await ws.receive() == message
@@ -53,10 +53,10 @@ async def test_echoes_compressed(
     transport, serve, server_tls, client_tls, no_errors_logged, context
 ) -> None:
     deflate = PerMessageDeflate(context=context)
-    server = await serve(echo, tls=server_tls, deflate=deflate)
+    server = await serve(echo, ssl_context=server_tls, deflate=deflate)
     url = f"wss://127.0.0.1:{server.port}/"
     large = "".join(f"{number * 7919 % 10007} " for number in range(150_000))
-    async with open_websocket(url, tls=client_tls, deflate=deflate) as ws:
+    async with open_websocket(url, ssl_context=client_tls, deflate=deflate) as ws:
         for message in (large[:200], large, large[:900], large[:300]):
             await ws.send(message)
             assert await ws.receive() == message
@@ -74,9 +74,9 @@ async def test_close_of_the_server_reaches_the_client(
         await ws.send("last")
         await ws.aclose(4001, "tschüß")
 
-    server = await serve(handler, tls=server_tls)
+    server = await serve(handler, ssl_context=server_tls)
     url = f"wss://127.0.0.1:{server.port}/"
-    async with open_websocket(url, tls=client_tls) as ws:
+    async with open_websocket(url, ssl_context=client_tls) as ws:
         assert await ws.receive() == "last"
         with pytest.raises(ConnectionBroken, match="tschüß"):
             await ws.receive()
@@ -86,7 +86,7 @@ async def test_close_of_the_server_reaches_the_client(
 async def test_failing_client_reads_why_although_data_are_unread(
     transport, serve, server_tls, client_tls
 ) -> None:
-    server = await serve(echo, tls=server_tls)
+    server = await serve(echo, ssl_context=server_tls)
     tcp = await trio.open_tcp_stream("127.0.0.1", server.port)
     stream = trio.SSLStream(
         tcp, client_tls, server_hostname="127.0.0.1", https_compatible=True
@@ -110,9 +110,11 @@ async def test_bad_certificate_is_named(
         trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     else:
         authority.issue_cert("other.example").configure_cert(context)
-    server = await serve(echo, tls=context)
+    server = await serve(echo, ssl_context=context)
     with pytest.raises(trio.BrokenResourceError) as caught:
-        async with open_websocket(f"wss://127.0.0.1:{server.port}/", tls=client_tls):
+        async with open_websocket(
+            f"wss://127.0.0.1:{server.port}/", ssl_context=client_tls
+        ):
             pytest.fail("entered")
     cause = caught.value.__cause__
     assert isinstance(cause, ssl.SSLCertVerificationError)
@@ -122,7 +124,7 @@ async def test_bad_certificate_is_named(
 
 
 async def test_default_context_does_not_trust_us(transport, serve, server_tls) -> None:
-    server = await serve(echo, tls=server_tls)
+    server = await serve(echo, ssl_context=server_tls)
     with pytest.raises(trio.BrokenResourceError) as caught:
         async with open_websocket(f"wss://127.0.0.1:{server.port}/"):
             pytest.fail("entered")
@@ -133,7 +135,7 @@ async def test_default_context_does_not_trust_us(transport, serve, server_tls) -
 async def test_noise_on_a_tls_port_is_one_debug_line(
     transport, serve, server_tls, no_errors_logged, noise
 ) -> None:
-    server = await serve(echo, tls=server_tls)
+    server = await serve(echo, ssl_context=server_tls)
     async with await dial(server.port) as peer:
         if noise:
             await peer.send(noise)
@@ -148,7 +150,9 @@ async def test_handshake_timeout_includes_tls(
     transport, serve, memory, server_tls, client_tls, autojump_clock, step
 ) -> None:
     timeouts = Timeouts(handshake=6)
-    server = await serve(echo, listeners=[memory], tls=server_tls, timeouts=timeouts)
+    server = await serve(
+        echo, listeners=[memory], ssl_context=server_tls, timeouts=timeouts
+    )
     tcp = memory.connect()
     if step == "head":
         await wait_all_tasks_blocked()
@@ -174,7 +178,7 @@ async def test_wss_over_a_given_stream(transport, server_tls, client_tls) -> Non
 
         nursery.start_soon(server)
         url = "wss://localhost/"
-        async with open_websocket(url, stream=ours, tls=client_tls) as ws:
+        async with open_websocket(url, stream=ours, ssl_context=client_tls) as ws:
             assert await ws.receive() == "hi"
 
 
@@ -184,7 +188,9 @@ async def test_client_gives_a_server_up_that_does_not_speak_tls(
     ours, theirs = memory_stream_pair()
     words = r"no TLS handshake within 10 s \(Timeouts\.handshake\)"
     with pytest.raises(trio.TooSlowError, match=words):
-        async with open_websocket("wss://localhost/", stream=ours, tls=client_tls):
+        async with open_websocket(
+            "wss://localhost/", stream=ours, ssl_context=client_tls
+        ):
             pytest.fail("entered")
     assert 10 <= trio.current_time() < 10.1
     await Peer(theirs).read_rest()
@@ -197,7 +203,7 @@ async def test_ssl_listener_serves_as_well(
     port = tcp.socket.getsockname()[1]
     listener = trio.SSLListener(tcp, server_tls, https_compatible=True)
     await serve(echo, listeners=[listener])
-    async with open_websocket(f"wss://127.0.0.1:{port}/", tls=client_tls) as ws:
+    async with open_websocket(f"wss://127.0.0.1:{port}/", ssl_context=client_tls) as ws:
         await ws.send("hi")
         assert await ws.receive() == "hi"
 
@@ -225,7 +231,7 @@ async def test_a_server_sends_close_notify_as_well(
     context = ssl.create_default_context()
     authority.configure_trust(context)
     context.maximum_version = getattr(ssl.TLSVersion, version)
-    server = await serve(handler, tls=server_tls)
+    server = await serve(handler, ssl_context=server_tls)
     tcp = await trio.open_tcp_stream("127.0.0.1", server.port)
     async with Peer(secured(tcp, context)) as peer:
         await peer.shake()
@@ -263,7 +269,7 @@ async def test_a_client_sends_close_notify_as_well(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve_once)
         url = "wss://localhost/"
-        async with open_websocket(url, stream=ours, tls=client_tls) as ws:
+        async with open_websocket(url, stream=ours, ssl_context=client_tls) as ws:
             if first == "server":
                 await ws.wait_closed()
     assert ws.close_code == 1000
@@ -277,7 +283,7 @@ async def test_a_client_sends_close_notify_to_a_server_that_does_not(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(peer.welcome)
         url = "wss://localhost/"
-        async with open_websocket(url, stream=ours, tls=client_tls) as ws:
+        async with open_websocket(url, stream=ours, ssl_context=client_tls) as ws:
             await peer.send(close(1000))
             await ws.wait_closed()
         assert 1 <= trio.current_time() < 1.1
@@ -316,7 +322,7 @@ class Memory:
 async def test_a_peer_that_sends_close_and_close_notify_at_once_is_answered_in_full(
     transport, serve, server_tls, client_tls, no_errors_logged, ends_tcp
 ) -> None:
-    server = await serve(echo, tls=server_tls)
+    server = await serve(echo, ssl_context=server_tls)
     async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
         memory = Memory(client_tls)
         await memory.run(stream, memory.tls.do_handshake)
@@ -340,7 +346,7 @@ async def test_a_peer_that_sends_close_and_close_notify_at_once_is_answered_in_f
 async def test_plain_answers_over_tls_end_with_close_notify_too(
     transport, serve, server_tls, client_tls
 ) -> None:
-    server = await serve(echo, tls=server_tls)
+    server = await serve(echo, ssl_context=server_tls)
     tcp = await trio.open_tcp_stream("127.0.0.1", server.port)
     async with Peer(secured(tcp, client_tls)) as peer:
         await peer.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")

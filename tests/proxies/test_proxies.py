@@ -59,7 +59,7 @@ async def test_messages_pass_both_ways(
     port = proxy(server.port, tls=tls)
     url = f"ws{'s' * tls}://127.0.0.1:{port}/"
     context = client_tls if tls else None
-    async with open_websocket(url, tls=context, deflate=deflate) as ws:
+    async with open_websocket(url, ssl_context=context, deflate=deflate) as ws:
         assert (ws.deflate is None) is (deflate is None)
         for message in ("grüße ✓", b"\x00\xff", "", LARGE):
             await ws.send(message)

@@ -80,7 +80,7 @@ async def _talk(options: argparse.Namespace, scopes: list[trio.CancelScope]) -> 
         stream=stream,
         subprotocols=options.subprotocol,
         headers=options.header,
-        tls=_make_tls(options),
+        ssl_context=_make_tls(options),
         limits=Limits(message_size=options.max_message_size),
         deflate=deflate,
     ) as ws:

@@ -98,7 +98,7 @@ async def _run(
     run = partial(
         serve_websocket,
         listeners=listeners,
-        tls=tls,
+        ssl_context=tls,
         limits=Limits(message_size=options.max_message_size),
         deflate=chosen_deflate(options),
         **_make_arguments(options.what, options.handler),

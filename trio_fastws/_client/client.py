@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_fastws._config.arguments import (
-    check_client_tls,
+    check_client_context,
     check_stream,
     check_subprotocols,
     fill_in,
@@ -48,7 +48,7 @@ async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
     subprotocols: Sequence[str] = (),
     headers: HeaderSource = (),
     origin: str | None = None,
-    tls: ssl.SSLContext | None = None,
+    ssl_context: ssl.SSLContext | None = None,
     stream: trio.abc.Stream | None = None,
     limits: Limits | None = None,
     timeouts: Timeouts | None = None,
@@ -70,7 +70,7 @@ async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
             `Headers`. A Host or User-Agent among them replaces ours;
             ``("User-Agent", "")`` sends none.
         origin: Value of the Origin header; None to send none.
-        tls: Context for ``wss://``; None for `ssl.create_default_context`.
+        ssl_context: Context for ``wss://``; None for `ssl.create_default_context`.
         stream: Use this stream instead of dialling; closed at the end. With
             ``wss://`` TLS is started on it.
         limits: What the server may make us hold; see `Limits`.
@@ -89,9 +89,9 @@ async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
         trio.TooSlowError: All that took more than `Timeouts.handshake`.
     """
     target = parse_url(url)
-    if tls is not None and not target.secure:
-        raise ValueError(f"tls is given, but URL {url!r} is not wss://")
-    check_client_tls(tls)
+    if ssl_context is not None and not target.secure:
+        raise ValueError(f"ssl_context is given, but URL {url!r} is not wss://")
+    check_client_context(ssl_context)
     if stream is not None:
         check_stream(stream)
     subprotocols = check_subprotocols(subprotocols)
@@ -119,7 +119,7 @@ async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
                 connected = await trio.open_tcp_stream(target.host, target.port)
             if target.secure:
                 missing = "TLS handshake"
-                connected = await start_tls(connected, target, tls)
+                connected = await start_tls(connected, target, ssl_context)
             missing = "answer"
             connecting.begin(connected)
             await connecting.done.wait()

@@ -174,19 +174,19 @@ class Connecting(Owner):
 
 
 async def start_tls(
-    stream: trio.abc.Stream, target: URL, tls: ssl.SSLContext | None
+    stream: trio.abc.Stream, target: URL, ssl_context: ssl.SSLContext | None
 ) -> trio.abc.Stream:
     """Start TLS on a stream, which is closed if that fails. A checkpoint.
 
     Args:
         stream: The connection.
         target: Whose host the certificate must name.
-        tls: The context; None for `ssl.create_default_context`.
+        ssl_context: The context; None for `ssl.create_default_context`.
 
     Raises:
         trio.BrokenResourceError: It failed; the text and the cause say why.
     """
-    context = tls or ssl.create_default_context()
+    context = ssl_context or ssl.create_default_context()
     secured = trio.SSLStream(
         stream, context, server_hostname=target.host, https_compatible=True
     )

@@ -64,24 +64,28 @@ def _make_tuple(name: str, value: object, what: str) -> tuple[Any, ...]:
     return tuple(cast("Iterable[object]", value))
 
 
-def check_server_tls(tls: ssl.SSLContext | None) -> None:
+def check_server_context(ssl_context: ssl.SSLContext | None) -> None:
     """Raise unless that is None or an `ssl.SSLContext` for servers."""
-    _check_tls(tls)
-    if tls is not None and tls.protocol == ssl.PROTOCOL_TLS_CLIENT:
+    _check_context(ssl_context)
+    if ssl_context is not None and ssl_context.protocol == ssl.PROTOCOL_TLS_CLIENT:
         # Else every handshake would fail, and the start of the server would not.
-        raise ValueError("tls is a context for clients; use PROTOCOL_TLS_SERVER")
+        raise ValueError(
+            "ssl_context is a context for clients; use PROTOCOL_TLS_SERVER"
+        )
 
 
-def check_client_tls(tls: ssl.SSLContext | None) -> None:
+def check_client_context(ssl_context: ssl.SSLContext | None) -> None:
     """Raise unless that is None or an `ssl.SSLContext` for clients."""
-    _check_tls(tls)
-    if tls is not None and tls.protocol == ssl.PROTOCOL_TLS_SERVER:
-        raise ValueError("tls is a context for servers; use PROTOCOL_TLS_CLIENT")
+    _check_context(ssl_context)
+    if ssl_context is not None and ssl_context.protocol == ssl.PROTOCOL_TLS_SERVER:
+        raise ValueError(
+            "ssl_context is a context for servers; use PROTOCOL_TLS_CLIENT"
+        )
 
 
-def _check_tls(tls: object) -> None:
-    if tls is not None and not isinstance(tls, ssl.SSLContext):
-        raise TypeError(f"tls must be an ssl.SSLContext, not {tls!r}")
+def _check_context(ssl_context: object) -> None:
+    if ssl_context is not None and not isinstance(ssl_context, ssl.SSLContext):
+        raise TypeError(f"ssl_context must be an ssl.SSLContext, not {ssl_context!r}")
 
 
 def check_stream(stream: object) -> None:

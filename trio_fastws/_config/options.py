@@ -194,6 +194,11 @@ class Sending:
             connection and not have sent yet (TCP_NOTSENT_LOWAT); no policy reaches
             those. None: 16 KiB with a policy that drops, otherwise as many as the
             system takes, which may be megabytes. See `WebSocket.limit_unsent`.
+        on_disconnect: What happens to an async handler of a server whose peer is
+            gone. ``"deliver"``: it learns of it when it next sends or receives, and
+            what arrived before can still be received. ``"cancel"``: it is cancelled
+            at once, for handlers that only send. Without meaning for a client,
+            `upgrade` and an `EventHandler`.
     """
 
     policy: Literal["wait", "drop_oldest", "drop_newest", "close"] = "wait"
@@ -204,10 +209,12 @@ class Sending:
     delay: float = 0.0
     frame_size: int | None = 2**20
     unsent_limit: int | None = None
+    on_disconnect: Literal["deliver", "cancel"] = "deliver"
 
     def __post_init__(self) -> None:
         policies = ("wait", "drop_oldest", "drop_newest", "close")
         check_choice("policy", self.policy, policies)
+        check_choice("on_disconnect", self.on_disconnect, ("deliver", "cancel"))
         check_size("max_messages", self.max_messages, 1)
         check_size("unsent_limit", self.unsent_limit, SMALLEST_UNSENT)
         # A control frame may have as many: less would keep nothing waiting less.

@@ -103,7 +103,6 @@ class Shared(Timer):
         role: Role,
         handler: Any = None,
         handler_name: str | None = None,
-        cancel_on_disconnect: bool = False,
     ) -> None:
         super().__init__()
         limits, timeouts, sending, deflate = options
@@ -135,7 +134,7 @@ class Shared(Timer):
         )
         # Set when the last connection is gone, if somebody waits for that.
         self.emptied: trio.Event | None = None
-        self.cancel_on_disconnect: bool = cancel_on_disconnect
+        self.cancel_on_disconnect: bool = sending.on_disconnect == "cancel"
         self.keep_request: bool = limits.keep_request
         self.receive_buffer: int = limits.receive_buffer
         self.policy: int = POLICIES[sending.policy]

@@ -26,12 +26,11 @@ class ServerConfig:
     """The arguments of `serve_websocket`, which documents them."""
 
     handler: Handler
-    tls: ssl.SSLContext | None
+    ssl_context: ssl.SSLContext | None
     options: Options
     subprotocols: Sequence[str] | ChooseSubprotocol
     origins: tuple[Any, ...] | None
     on_request: OnRequest | None
-    cancel_on_disconnect: bool
 
     @property
     def events(self) -> EventHandler | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import trio
 
@@ -11,7 +11,7 @@ from trio_fastws._config.arguments import (
     check_listeners,
     check_origins,
     check_port,
-    check_server_tls,
+    check_server_context,
     check_subprotocols,
     fill_in,
 )
@@ -37,7 +37,7 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
     port: int | None = None,
     *,
     host: str | bytes | None = None,
-    tls: ssl.SSLContext | None = None,
+    ssl_context: ssl.SSLContext | None = None,
     listeners: Sequence[trio.abc.Listener[Any]] | None = None,
     limits: Limits | None = None,
     timeouts: Timeouts | None = None,
@@ -46,7 +46,6 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
     subprotocols: Sequence[str] | ChooseSubprotocol = (),
     origins: Origins | None = None,
     on_request: OnRequest | None = None,
-    on_disconnect: Literal["deliver", "cancel"] = "deliver",
     task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
 ) -> NoReturn:
     """Serve WebSockets until cancelled.
@@ -62,7 +61,7 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
             that is logged and the code is 1011. The server goes on.
         port: TCP port, 0 for any that is free.
         host: Address or name to bind; None for all interfaces.
-        tls: Serve ``wss://`` with this context.
+        ssl_context: Serve ``wss://`` with this context.
         listeners: Serve these instead of ``host`` and ``port``: any
             `trio.abc.Listener`, such as one of a Unix socket. Closed at the end.
         limits: What a peer may make us hold; see `Limits`.
@@ -81,8 +80,6 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
             `WebSocket.session`; a `Response` is sent instead. May be ``async def``:
             then `Timeouts.handshake` limits it. Context variables that it sets are
             its connection's own, seen by all of its hooks and tasks.
-        on_disconnect: ``"cancel"`` cancels an async handler at once when its
-            peer is gone; by default it learns of it when it sends or receives.
         task_status: Filled in by ``nursery.start``.
 
     Raises:
@@ -98,26 +95,21 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
     if listeners is not None and host is not None:
         raise TypeError("host goes with a port, not with listeners")
     check_handler(handler)
-    check_server_tls(tls)
+    check_server_context(ssl_context)
     check_callable("on_request", on_request)
     if on_request is not None:
         check_call("on_request", on_request, ("request",))
-    if on_disconnect not in ("deliver", "cancel"):
-        raise ValueError(
-            f"on_disconnect is {on_disconnect!r}; it must be 'deliver' or 'cancel'"
-        )
     if callable(subprotocols):
         check_call("subprotocols", subprotocols, ("request", "offers"))
     else:
         subprotocols = check_subprotocols(subprotocols)
     config = ServerConfig(
         handler=handler,
-        tls=tls,
+        ssl_context=ssl_context,
         options=fill_in(limits, timeouts, sending, deflate),
         subprotocols=subprotocols,
         origins=check_origins(origins),
         on_request=on_request,
-        cancel_on_disconnect=on_disconnect == "cancel",
     )
     if listeners is None:
         check_port(port)

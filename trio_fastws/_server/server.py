@@ -69,7 +69,6 @@ class Server:
             Role.SERVER,
             config.events,
             name,
-            config.cancel_on_disconnect,
         )
         self._admission = Admission(
             config,
@@ -80,7 +79,7 @@ class Server:
             else None,
             self._handlers.start_soon,
         )
-        self._streams = StreamAcceptor(self._admission, config.tls, links)
+        self._streams = StreamAcceptor(self._admission, config.ssl_context, links)
         self._listening = Listeners(self._admission, self._streams, nursery)
 
     # --- for users ----------------------------------------------------------
@@ -136,7 +135,7 @@ class Server:
         try:
             self._links.start_soon(loop.run, self._links, self._on_loop_end)
             for listener in listeners:
-                self._listening.open(listener, self._config.tls is not None)
+                self._listening.open(listener, self._config.ssl_context is not None)
             task_status.started(self)
             await trio.sleep_forever()
         finally:

@@ -34,18 +34,21 @@ class StreamAcceptor:
     """
 
     def __init__(
-        self, admission: Admission, tls: ssl.SSLContext | None, links: trio.Nursery
+        self,
+        admission: Admission,
+        ssl_context: ssl.SSLContext | None,
+        links: trio.Nursery,
     ) -> None:
         """Accept nothing yet.
 
         Args:
             admission: Of the handshakes.
-            tls: Have each stream speak TLS with this context.
+            ssl_context: Have each stream speak TLS with this context.
             links: Where the streams' tasks run.
         """
         self.pumps: set[StreamLink] = set()
         self._admission = admission
-        self._tls = tls
+        self._ssl_context = ssl_context
         self._links = links
 
     async def accept_all(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
@@ -76,9 +79,9 @@ class StreamAcceptor:
     async def _run(self, stream: trio.abc.Stream, handshake: PendingHandshake) -> None:
         link: StreamLink | None = None
         try:
-            if self._tls is not None:
+            if self._ssl_context is not None:
                 stream = trio.SSLStream[trio.abc.Stream](
-                    stream, self._tls, server_side=True, https_compatible=True
+                    stream, self._ssl_context, server_side=True, https_compatible=True
                 )
             secure = as_tls(stream)
             if secure is not None:
