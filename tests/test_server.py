@@ -168,7 +168,7 @@ async def test_connections_and_statistics(transport, serve) -> None:
         await peer.send(close(1000))
         await peer.read_rest()
     await ws.wait_closed()
-    assert server.connections == frozenset()
+    assert not server.connections
     assert server.statistics() == trio_fastws.ServerStatistics(0, 0, 1)
 
 

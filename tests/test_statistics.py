@@ -168,7 +168,7 @@ async def test_a_server_counts_its_connections():
         assert (statistics.connections, statistics.accepted) == (2, 2)
         assert statistics.handshakes == 1
         sockets = {await keeper.next(), await keeper.next()}
-        assert site.server.connections == sockets
+        assert set(site.server.connections) == sockets
         await first.aclose()
         await wait_all_tasks_blocked(0.001)
         statistics = site.server.statistics()

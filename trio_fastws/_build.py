@@ -52,6 +52,7 @@ HOT = (
     "_transport._syscalls",
     "_transport.epoll",
     "_connection.budget",
+    "_connection.connections",
     "_connection.shared",
     "_connection.outbox",
     "_connection.inbox",

@@ -71,9 +71,7 @@ class Connection(Sender):
         """
         shared = self._shared
         dispatcher = shared.dispatcher
-        # Left in `Shared.leave`.
-        self._place = len(shared.connections)
-        shared.connections.append(self)
+        shared.connections._enter(self)
         self._since = dispatcher.now
         if shared.unsent_limit > 0 and self._link is not None:
             self._link.limit_unsent(shared.unsent_limit)
@@ -298,7 +296,7 @@ class Connection(Sender):
     def _on_mark(self) -> None:
         """See `Owner._on_mark`: write, or call ``on_close``."""
         if self._state == CLOSED:
-            if self._shared.leave(self):
+            if self._shared.connections._leave(self):
                 call_alone(self, "on_close")
             self._context = None
             if self._waiters is not None:

@@ -1,9 +1,8 @@
-cimport cython
-
 from trio_fastws._transport.contract cimport Owner, Dispatcher
 from trio_fastws._transport.wheel cimport Timer
 
 from .budget cimport Budget
+from .connections cimport Connections
 
 
 cdef class Shared(Timer):
@@ -16,10 +15,9 @@ cdef class Shared(Timer):
     cdef public object on_message
     cdef public object spawn
     cdef public object postponed
-    cdef public list connections
+    cdef public Connections connections
     cdef public Budget budget
     cdef public object delayed
-    cdef public object emptied
     cdef public bint cancel_on_disconnect
     cdef public bint keep_request
     cdef public int policy
@@ -41,6 +39,4 @@ cdef class Shared(Timer):
     cdef public double write_stall
     cdef public double slow_consumer
 
-    @cython.locals(place=Py_ssize_t, last=Owner)
-    cpdef bint leave(self, Owner connection) except? -1
     cpdef double delay_output(self, Owner connection) except? -1

@@ -15,11 +15,10 @@ from trio_fastws._config.options import get_message_size, get_total
 from trio_fastws._transport.wheel import Timer
 
 from .budget import Budget
+from .connections import Connections
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import trio
 
     from trio_fastws._config.arguments import Options
     from trio_fastws._protocol.codes import Role
@@ -68,7 +67,6 @@ class Shared(Timer):
         "delay",
         "delayed",
         "dispatcher",
-        "emptied",
         "fragments",
         "frame_size",
         "handler",
@@ -120,20 +118,17 @@ class Shared(Timer):
         self.spawn: Callable[..., None] = spawn
         # Their `PostponedControls`, made when first needed.
         self.postponed: Any = None
-        # The open ones. Each knows its place: a set would take four times the room.
-        self.connections: list[Any] = []
+        # The open ones, and what they hold together.
+        self.connections: Connections = Connections(dispatcher.contexts)
         self.message_size: int | None = get_message_size(limits, role)
         self.fragments: int | None = limits.fragments
-        # What they hold together.
         self.budget: Budget = Budget(
             get_total(limits, role),
             self.message_size,
             timeouts.slow_consumer or PRESSED_SECONDS,
             dispatcher,
-            self.connections,
+            self.connections._items,
         )
-        # Set when the last connection is gone, if somebody waits for that.
-        self.emptied: trio.Event | None = None
         self.cancel_on_disconnect: bool = sending.on_disconnect == "cancel"
         self.keep_request: bool = limits.keep_request
         self.receive_buffer: int = limits.receive_buffer
@@ -160,20 +155,6 @@ class Shared(Timer):
         self.ping_timeout: float = timeouts.ping_timeout
         self.write_stall: float = timeouts.write_stall or math.inf
         self.slow_consumer: float = timeouts.slow_consumer or math.inf
-
-    def leave(self, connection: Owner) -> bool:
-        """Remove a connection that is over; False if it was removed before."""
-        place = connection._place
-        if place < 0:
-            return False
-        last = self.connections.pop()
-        if last is not connection:
-            self.connections[place] = last
-            last._place = place
-        connection._place = -1
-        if self.emptied is not None and not self.connections:
-            self.emptied.set()
-        return True
 
     def delay_output(self, connection: Owner) -> float:
         """Delay a connection's output; return when that is over."""

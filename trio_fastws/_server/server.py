@@ -29,7 +29,7 @@ from .nurseries import Handlers
 from .streams import StreamAcceptor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from trio_fastws._connection.websocket import WebSocket
     from trio_fastws._transport.contract import Dispatcher
@@ -102,9 +102,14 @@ class Server:
         return ports.pop()
 
     @property
-    def connections(self) -> frozenset[WebSocket]:
-        """The open WebSockets, now."""
-        return frozenset(self.shared.connections)
+    def connections(self) -> Collection[WebSocket]:
+        """The open WebSockets: a live view, which copies nothing.
+
+        ``len``, ``in`` and ``for`` see it as it is. Iterating visits each connection
+        that is open all the time exactly once, also if others come and go between
+        two of them; in the thread of the trio run only. No order is defined.
+        """
+        return self.shared.connections
 
     def statistics(self) -> ServerStatistics:
         """Return the server's counters."""
@@ -175,13 +180,13 @@ class Server:
 
     def _on_loop_end(self) -> None:
         # A hook raised SystemExit, or the like: nothing else ends that wait.
-        if self.shared.emptied is not None:
-            self.shared.emptied.set()
+        if self.shared.connections._emptied is not None:
+            self.shared.connections._emptied.set()
 
     async def _wait_empty(self, loop: loops.Loop) -> None:
         while self.shared.connections and not loop.ended:
-            self.shared.emptied = trio.Event()
-            await self.shared.emptied.wait()
+            self.shared.connections._emptied = trio.Event()
+            await self.shared.connections._emptied.wait()
 
 
 async def run_server(
@@ -204,7 +209,7 @@ async def run_server(
             links, links_scope = await nursery.start(shielded_nursery)
             try:
                 server = Server(config, negotiator, dispatcher, nursery, links)
-                await server._serve(loop, listeners, task_status)  # noqa: SLF001 - no user's
+                await server._serve(loop, listeners, task_status)
             finally:
                 # Shielded: nothing else would end it.
                 links_scope.cancel()

@@ -1,0 +1,22 @@
+cimport cython
+
+from trio_fastws._transport.contract cimport Owner
+
+
+@cython.final
+cdef class Cursor:
+    cdef public Py_ssize_t place
+
+
+@cython.final
+cdef class Connections:
+    cdef object _contexts
+    cdef list _cursors
+    cdef public object _emptied
+    cdef readonly list _items
+
+    cpdef _enter(self, Owner connection)
+    @cython.locals(hole=Py_ssize_t, last=Owner)
+    cpdef bint _leave(self, Owner connection) except? -1
+    @cython.locals(moved=Owner, hole=Py_ssize_t)
+    cdef Py_ssize_t _move_cursors(self, Py_ssize_t hole) except? -1
