@@ -121,10 +121,9 @@ async def test_beside_compression(serve, decide) -> None:
     ("accept", "configured", "chosen"),
     [
         (Accept(), ["b", "a"], "b"),
-        (Accept(session=1), lambda request, offers: offers[1], "b"),
         (Accept(subprotocol="a"), ["b", "a"], "a"),
         (Accept(subprotocol="a"), [], "a"),
-        (Accept(subprotocol="a"), lambda request, offers: offers[1], "a"),
+        (Accept(session=1, subprotocol="b"), ["a"], "b"),
     ],
 )
 @both

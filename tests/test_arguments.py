@@ -71,6 +71,7 @@ WRONG = [
     ),
     ({"subprotocols": "v1"}, TypeError, "subprotocols must be a list .* not 'v1'"),
     ({"subprotocols": 5}, TypeError, "subprotocols must be a list of names, not 5"),
+    ({"subprotocols": print}, TypeError, "subprotocols must be a list of names, not"),
     ({"subprotocols": [5]}, TypeError, "subprotocols holds 5, which is not a str"),
     ({"subprotocols": ["a b"]}, ValueError, "subprotocol 'a b' is not a token"),
 ]

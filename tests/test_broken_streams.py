@@ -25,6 +25,7 @@ from tests.wire import (
     upgrade_request,
 )
 from trio_fastws import (
+    Accept,
     ConnectionBroken,
     Request,
     Response,
@@ -398,7 +399,7 @@ async def test_an_answer_of_the_wrong_type_is_a_500(
 async def test_a_choice_of_the_wrong_type_is_a_500(
     transport, serve, caplog, choice
 ) -> None:
-    server = await serve(echo, subprotocols=lambda *_: choice)
+    server = await serve(echo, on_request=lambda _: Accept(subprotocol=choice))
     async with await dial(server.port) as peer:
         assert b" 500 " in await peer.shake("Sec-WebSocket-Protocol: a")
     assert [r.levelno for r in caplog.records] == [logging.ERROR]

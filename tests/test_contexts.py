@@ -282,15 +282,12 @@ async def test_on_drain_sees_it(serve) -> None:
     assert seen == ["ada"]
 
 
-async def test_subprotocols_and_a_failing_hook_have_it_too(serve, caplog) -> None:
+async def test_a_failing_hook_has_it_too(serve, caplog) -> None:
     seen = []
-
-    def choose(request, offers):
-        seen.append(user.get())
-        return
 
     class Failing(EventHandler):
         def on_open(self, ws) -> None:
+            seen.append(user.get())
             user.set("ada")
             raise ValueError
 
@@ -300,7 +297,7 @@ async def test_subprotocols_and_a_failing_hook_have_it_too(serve, caplog) -> Non
     def on_request(request) -> None:
         user.set("bob")
 
-    server = await serve(Failing(), subprotocols=choose, on_request=on_request)
+    server = await serve(Failing(), on_request=on_request)
     async with await dial(server.port) as peer:
         await peer.shake()
         assert (await peer.read_close())[0] == 1011

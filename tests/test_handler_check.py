@@ -186,7 +186,7 @@ async def test_hooks_may_take_more_and_name_it_as_they_like(serve) -> None:
     ("options", "words"),
     [
         ({"on_request": lambda: None}, r"on_request is called with \(request\)"),
-        ({"subprotocols": lambda request: None}, r"called with \(request, offers\)"),
+        ({"on_request": lambda a, b: None}, r"on_request is called with \(request\)"),
     ],
 )
 async def test_other_functions_of_the_wrong_arity(options, words) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trio_fastws._connection.websocket import WebSocket
 
     from .config import ServerConfig
-    from .on_request import ChooseSubprotocol, OnRequest
+    from .on_request import OnRequest
 
 
 class Admission:
@@ -87,7 +87,7 @@ class Admission:
         self.most: int | None = limits.connections
         self.most_pending: int = limits.pending_handshakes
         self.seconds: float = config.options.timeouts.handshake
-        self.subprotocols: Sequence[str] | ChooseSubprotocol = config.subprotocols
+        self.subprotocols: Sequence[str] = config.subprotocols
         self.origins: tuple[Any, ...] | None = config.origins
         self.on_request: OnRequest | None = config.on_request
         self.negotiator: Negotiator | None = negotiator

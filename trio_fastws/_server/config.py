@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from trio_fastws._config.arguments import Options
     from trio_fastws._connection.websocket import WebSocket
 
-    from .on_request import ChooseSubprotocol, OnRequest
+    from .on_request import OnRequest
 
     Handler = Callable[[WebSocket], Awaitable[object]] | EventHandler
     Origins = Iterable[Any]
@@ -28,7 +28,7 @@ class ServerConfig:
     handler: Handler
     ssl_context: ssl.SSLContext | None
     options: Options
-    subprotocols: Sequence[str] | ChooseSubprotocol
+    subprotocols: Sequence[str]
     origins: tuple[Any, ...] | None
     on_request: OnRequest | None
 

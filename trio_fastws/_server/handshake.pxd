@@ -31,7 +31,6 @@ cdef class PendingHandshake(Owner):
         head=bytes, agreed=Agreed,
     )
     cdef _decide(self, answer, bint check)
-    cdef object _choose(self, Request request)
     cdef _refuse(self, error)
     cpdef refuse_for_shutdown(self)
     cdef _lose(self, error)

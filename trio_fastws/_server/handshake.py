@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trio_fastws._protocol.handshake.headers import HeaderSource
-    from trio_fastws._protocol.handshake.request import Request
 
     from .admission import Admission
 
@@ -130,7 +129,7 @@ class PendingHandshake(Owner):
 
     def on_failed(self, error: Exception) -> None:
         """Log what the user's own code has raised, and answer with 500."""
-        message = "exception in on_request or subprotocols"
+        message = "exception in on_request"
         log(logging.ERROR, self, message, exc_info=error)
         self._refuse(HandshakeError(500, "the server failed to decide"))
 
@@ -158,7 +157,7 @@ class PendingHandshake(Owner):
             if not handshake.upgrade:
                 raise handshake.require_upgrade()  # noqa: TRY301 - as one of `check`
             if subprotocol is None and admission.subprotocols:
-                subprotocol = self._choose(request)
+                subprotocol = choose_subprotocol(request, admission.subprotocols)
             extensions = agreement = None
             if admission.negotiator is not None:
                 extensions, agreement = admission.negotiator.accept(request)
@@ -167,19 +166,13 @@ class PendingHandshake(Owner):
             self._refuse(error)
             return
         except Exception as error:  # noqa: BLE001 - isolation: logged, 500
-            # From what on_request gave, or from subprotocols: a user's mistake.
+            # From what on_request gave: a user's mistake.
             self.on_failed(error)
             return
         admission.accepted += 1
         agreed = Agreed(request, subprotocol, agreement, head, None, session)
         start = admission.start_handler
         open_connection(admission.shared, link, agreed, handshake.early, start)
-
-    def _choose(self, request: Request) -> str | None:
-        choose = self._admission.subprotocols
-        if callable(choose):
-            return self._call(choose, request, request.subprotocols)
-        return choose_subprotocol(request, choose)
 
     def _refuse(self, error: HandshakeError) -> None:
         message = "handshake refused: %d %s"

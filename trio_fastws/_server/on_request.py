@@ -65,4 +65,3 @@ class Accept:
 Answer = Accept | Response | None
 # What a server may ask its user about a request; see `serve_websocket`.
 OnRequest = Callable[[Request], Answer | Awaitable[Answer]]
-ChooseSubprotocol = Callable[[Request, tuple[str, ...]], str | None]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from trio_fastws._config.options import Limits, PerMessageDeflate, Sending, Timeouts
 
     from .config import Handler, Origins
-    from .on_request import ChooseSubprotocol, OnRequest
+    from .on_request import OnRequest
     from .server import Server
 
 
@@ -43,7 +43,7 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
     timeouts: Timeouts | None = None,
     sending: Sending | None = None,
     deflate: PerMessageDeflate | None = None,
-    subprotocols: Sequence[str] | ChooseSubprotocol = (),
+    subprotocols: Sequence[str] = (),
     origins: Origins | None = None,
     on_request: OnRequest | None = None,
     task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
@@ -68,8 +68,8 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
         timeouts: How long to wait for a peer; see `Timeouts`.
         sending: What happens to messages for slow peers; see `Sending`.
         deflate: Compress messages if the peer can too; see `PerMessageDeflate`.
-        subprotocols: What the server speaks, its favourite first; or a function
-            of the request and the client's offers that returns one of them.
+        subprotocols: What the server speaks, its favourite first. An ``on_request``
+            may choose for itself, with `Accept`.
         origins: What the Origin header may be: strings, compiled patterns that
             match a whole one, None for a client that sends none. Others get 403.
             Without it every page of the web can connect with its visitor's
@@ -99,15 +99,11 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
     check_callable("on_request", on_request)
     if on_request is not None:
         check_call("on_request", on_request, ("request",))
-    if callable(subprotocols):
-        check_call("subprotocols", subprotocols, ("request", "offers"))
-    else:
-        subprotocols = check_subprotocols(subprotocols)
     config = ServerConfig(
         handler=handler,
         ssl_context=ssl_context,
         options=fill_in(limits, timeouts, sending, deflate),
-        subprotocols=subprotocols,
+        subprotocols=check_subprotocols(subprotocols),
         origins=check_origins(origins),
         on_request=on_request,
     )
