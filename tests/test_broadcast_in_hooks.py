@@ -24,7 +24,7 @@ class Room(EventHandler):
 
     def tell(self, message, speaker=None) -> None:
         for member in self.members:
-            if member is not speaker or not member.closed:
+            if member is not speaker or member.state == "open":
                 member.send_nowait(message)
 
     def on_open(self, ws) -> None:
@@ -56,7 +56,7 @@ async def test_a_member_that_says_close_and_does_not_read_is_a_counted_drop(
             lazy_one.send_nowait(bytes(50_000))
             await wait_all_tasks_blocked()
         await lazy.send(close(1000))
-        while not lazy_one.closed:
+        while lazy_one.state == "open":
             await trio.lowlevel.checkpoint()
         for _ in range(3):
             await speaker.send(Frame(TEXT, b"hello"))

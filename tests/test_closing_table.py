@@ -37,6 +37,7 @@ from tests.wire import (
     text,
 )
 from trio_fastws import (
+    CloseFrame,
     EventHandler,
     Timeouts,
     WebSocket,
@@ -164,8 +165,8 @@ TIMEOUTS = Timeouts(
 )
 # More than the buffers below a connection take.
 LARGE = 600_000
-# A message at which whoever gets it closes.
-PLEASE_CLOSE = "please close"
+# Messages at which whoever gets them closes, or gives the connection up.
+PLEASE_CLOSE, PLEASE_ABORT = "please close", "please abort"
 KINDS = ["hooks", "task", "client"]
 STREAMS = ["memory", "lockstep", "tcp"]
 
@@ -179,6 +180,7 @@ STEPS = st.sampled_from(
     [
         ("sends", "hello"),
         ("sends", PLEASE_CLOSE),
+        ("sends", PLEASE_ABORT),
         ("breaks", close(1000)),
         ("breaks", close(4001, "theirs")),
         ("breaks", close(None)),
@@ -196,6 +198,7 @@ STEPS = st.sampled_from(
         ("close", 4002),
         ("aclose", 4003),
         ("cancel", None),
+        ("abort", "given up"),
         ("wait", 1.5),
         ("wait", CLOSE_SECONDS + 0.1),
     ]
@@ -223,6 +226,8 @@ class Diary(EventHandler):
         self.messages.append(message)
         if message == PLEASE_CLOSE:
             ws.close_nowait(4004, "asked")
+        elif message == PLEASE_ABORT:
+            ws.abort("asked")
 
     def on_drain(self, ws: WebSocket) -> None:
         self.calls.append("on_drain")
@@ -251,12 +256,14 @@ class Story:
         # What the peer has done may act later: while reading is paused nothing does.
         self.on_its_way: set[str] = set()
         # What it has sent before it closed.
-        self.sent: list[str | bytes] = []
+        self.messages: list[str | bytes] = []
         self.peer_closed = False
         # How many tasks wait for something of the connection.
         self.waiting = 0
         self.closing: list[trio.CancelScope] = []
         self.end: tuple[int | None, str | None] = (None, None)
+        self.sent: CloseFrame | None = None
+        self.received: CloseFrame | None = None
         self.to_send, self._sending = trio.open_memory_channel[bytes | None](100)
         nursery.start_soon(self._talk)
         self.start(ws.wait_closed)
@@ -288,7 +295,7 @@ class Story:
         await wait_all_tasks_blocked()
         self._look(events)
         if CLOSE in events:
-            assert self.ws.closed
+            assert self.ws.state != "open"
             assert len(self.diary.messages) == before
 
     # --- what the peer does ---------------------------------------------------
@@ -296,9 +303,11 @@ class Story:
     async def sends(self, message: str) -> None:
         """The peer sends a message."""
         if not self.peer_closed:
-            self.sent.append(message)
+            self.messages.append(message)
         if message == PLEASE_CLOSE:
             self.on_its_way.add(CLOSE)
+        elif message == PLEASE_ABORT:
+            self.on_its_way.add(LOST)
         self.to_send.send_nowait(self.peer.encode(text(message)))
 
     async def breaks(self, frame: Frame) -> None:
@@ -375,6 +384,12 @@ class Story:
             scope.cancel()
         return {LOST}
 
+    async def abort(self, reason: str) -> set[str]:
+        """This side gives the connection up."""
+        self.ws.abort(reason)
+        assert self.ws.closed
+        return {LOST}
+
     async def wait(self, seconds: float) -> set[str]:
         """Time passes."""
         self.clock.jump(seconds)
@@ -391,7 +406,8 @@ class Story:
         before = [STATES[state] for state in self.possible]
         assert possible, f"{word} after {before} and {events}"
         self.possible = possible
-        assert ws.closed == (word != "open")
+        assert ws.state == word
+        assert ws.closed == (word == "closed")
         # How it ended is said once.
         end = (ws.close_code, ws.close_reason)
         assert end == self.end or self.end == (None, None)
@@ -400,11 +416,27 @@ class Story:
         self.end = end
         # What is delivered was sent before the peer closed, and is not delivered once
         # this side has.
-        assert diary.messages == self.sent[: len(diary.messages)]
-        assert PLEASE_CLOSE not in diary.messages[:-1]
+        assert diary.messages == self.messages[: len(diary.messages)]
+        assert not {PLEASE_CLOSE, PLEASE_ABORT} & set(diary.messages[:-1])
+        self._look_at_frames()
         if diary.calls:
             assert diary.calls.count("on_close") == (word == "closed")
             assert word != "closed" or diary.calls[-1] == "on_close"
+
+    def _look_at_frames(self) -> None:
+        ws = self.ws
+        sent, received = ws.close_sent, ws.close_received
+        # What the peer has said stands. What this side has queued may be replaced, by
+        # its answer to the peer's Close alone.
+        assert received == self.received or self.received is None
+        if sent != self.sent and self.sent is not None:
+            assert sent == received != self.received
+        if received is not None:
+            assert self.peer_closed
+            assert self.end == received
+        if ws.state == "open":
+            assert sent is received is None
+        self.sent, self.received = sent, received
 
     async def finish(self) -> None:
         """Close it if nobody has, and look whether everything is over."""
@@ -490,6 +522,9 @@ class Loud(logging.Handler):
 @example(steps=[("send", LARGE), ("breaks", close(1000)), ("ends", None)])
 @example(steps=[("send", LARGE), ("close", 1000), ("ends", None), ("reads", None)])
 @example(steps=[("send", LARGE), ("aclose", 4003), ("resets", None)])
+@example(steps=[("pause", None), ("resets", None), ("abort", "given up")])
+@example(steps=[("send", LARGE), ("breaks", close(1000)), ("abort", "given up")])
+@example(steps=[("receive", None), ("sends", PLEASE_ABORT), ("sends", "hello")])
 def test_whatever_happens_a_connection_is_where_the_table_says(
     kind: str, streams: str, steps: list[tuple[str, Any]]
 ) -> None:

@@ -80,7 +80,7 @@ async def test_a_loop_ends_when_the_policy_closes(
 ) -> None:
     sending = Sending(policy="close", max_messages=1, high_water=2**20)
     ws, _peer = await connect(sending=sending)
-    while not ws.closed:
+    while ws.state == "open":
         ws.send_nowait(bytes(100_000))
     async for _ in ws:
         pytest.fail("nothing was sent")

@@ -49,7 +49,7 @@ async def none() -> None:
 def plain(ws) -> None:
     for _ in range(3):
         ws.send_nowait("plain")
-        if ws.closed:
+        if ws.state != "open":
             return
 
 

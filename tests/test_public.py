@@ -16,6 +16,7 @@ NAMES = {
     "Accept",
     "COMPILED",
     "CloseCode",
+    "CloseFrame",
     "ConnectionBroken",
     "DeflateParameters",
     "EventHandler",

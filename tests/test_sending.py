@@ -249,7 +249,7 @@ async def test_a_close_does_not_wait_for_the_delay(autojump_clock):
 async def test_sending_after_our_close_is_an_error():
     async with pair() as (ws, peer):
         ws.close_nowait()
-        assert ws.closed
+        assert ws.state == "closing"
         with pytest.raises(trio.ClosedResourceError), assert_checkpoints():
             await ws.send("a")
         with pytest.raises(trio.ClosedResourceError):

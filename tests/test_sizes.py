@@ -33,11 +33,12 @@ LARGER_CLASSES = {
     "_connection.connection.Connection": 26,
     "_connection.outbox.Outbox": 27,
     "_connection.sending.Sender": 21,
-    # The public face.
-    "_connection.websocket.WebSocket": 26,
 }
 # Methods over the whole inheritance of a class, distinct names.
-LARGER_WITH_BASES = {"_connection.websocket.WebSocket": 73}
+LARGER_WITH_BASES = {
+    "_connection.attributes.Attributes": 61,
+    "_connection.websocket.WebSocket": 77,
+}
 
 # Bytes of the objects that each idle connection has, compiled, without Python's 16 for
 # the collector. Lower a number with the change that earns it.

@@ -56,9 +56,9 @@ async def test_a_thread_may_look_and_may_call_by_trio(connect) -> None:
 
     def work() -> tuple[object, ...]:
         trio.from_thread.run_sync(ws.send_nowait, "from a thread")
-        return ws.closed, ws.statistics().messages_sent, ws.subprotocol, repr(ws)
+        return ws.state, ws.statistics().messages_sent, ws.subprotocol, repr(ws)
 
-    assert (await trio.to_thread.run_sync(work))[:3] == (False, 1, None)
+    assert (await trio.to_thread.run_sync(work))[:3] == ("open", 1, None)
     assert await peer.read_frame() == Frame(TEXT, b"from a thread")
 
 

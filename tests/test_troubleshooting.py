@@ -163,7 +163,7 @@ EXAMPLE = " [connection 17, peer 192.0.2.7:53422, path /chat, handler app.Chat]"
 
 async def test_a_slow_peer(serve) -> None:
     async def flood(ws: WebSocket) -> None:
-        while not ws.closed:
+        while ws.state == "open":
             ws.send_nowait(bytes(2**20))
         reasons.append(ws.close_reason)
         done.set()

@@ -23,7 +23,10 @@ from trio_fastws._connection.statistics import (
     Statistics as Statistics,
 )
 from trio_fastws._connection.websocket import WebSocket as WebSocket
-from trio_fastws._protocol.codes import CloseCode as CloseCode
+from trio_fastws._protocol.codes import (
+    CloseCode as CloseCode,
+    CloseFrame as CloseFrame,
+)
 from trio_fastws._protocol.deflate.negotiation import (
     DeflateParameters as DeflateParameters,
 )

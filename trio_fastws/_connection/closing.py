@@ -19,9 +19,14 @@ Knows neither tasks nor links: `connection` acts on a change of state.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import trio
 
 from trio_fastws._exceptions import ConnectionBroken
+
+if TYPE_CHECKING:
+    from trio_fastws._protocol.codes import CloseFrame
 
 # In the order in which they are passed, so that "closing at least" is a comparison.
 OPEN, RESET, CLOSING, ENDING, HALF_CLOSED, CLOSED = range(6)
@@ -84,17 +89,30 @@ class Closing:
         reason: What came with it, or what happened.
         by_user: Whether the application has closed this side.
         first: Whether our Close came before the peer's, whoever wanted it.
+        sent: The Close of this side, queued or sent; None if there was none.
+        received: The Close of the peer; None if none has come.
         reset: Whether the peer has reset the connection.
         deadline: When the closing handshake is given up.
     """
 
-    __slots__ = ("by_user", "code", "deadline", "first", "reason", "reset")
+    __slots__ = (
+        "by_user",
+        "code",
+        "deadline",
+        "first",
+        "reason",
+        "received",
+        "reset",
+        "sent",
+    )
 
     def __init__(self) -> None:
         self.code: int | None = None
         self.reason: str | None = None
         self.by_user = False
         self.first = False
+        self.sent: CloseFrame | None = None
+        self.received: CloseFrame | None = None
         self.reset = False
         self.deadline = 0.0
 

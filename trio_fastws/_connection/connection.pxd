@@ -4,7 +4,7 @@ from trio_fastws._protocol.deflate.context cimport DeflateContext
 from trio_fastws._protocol.endpoint cimport Endpoint
 from trio_fastws._transport.contexts cimport Contexts
 from trio_fastws._transport.contract cimport Dispatcher, Link
-from .ending cimport abort, end, settle
+from .ending cimport abandon, abort, end, settle
 from .hooks cimport call_alone, call_on_drain, on_error
 from .inbox cimport Inbox
 from .outbox cimport Outbox

@@ -23,6 +23,7 @@ from trio_fastws._transport.logs import log
 from . import liveness
 from .closing import CLOSED, CLOSING, ENDING, OPEN, RESET, WITHOUT_CLOSE
 from .ending import (
+    abandon,
     abort,
     check_arguments,
     end,
@@ -324,13 +325,7 @@ class Connection(Sender):
         self._shared.dispatcher.contexts.check_thread()
         check_arguments(code, reason)
         self._start_close(code, reason)
-        if self._closing is not None:
-            self._closing.by_user = True
-        if self._inbox is not None:
-            self._inbox.clear()
-            if self._inbox.wake():
-                self._shared.dispatcher.woken = True
-        self._account()
+        abandon(self)
 
     def _start_close(
         self, code: int, reason: str, cause: tuple[int, str] | None = None

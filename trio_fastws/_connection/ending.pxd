@@ -2,6 +2,7 @@ cimport cython
 
 from trio_fastws._transport.contract cimport Dispatcher, Link
 from trio_fastws._transport.linger cimport Linger
+from .inbox cimport Inbox
 from .outbox cimport Outbox
 from .sending cimport Sender
 from .shared cimport Shared
@@ -10,6 +11,8 @@ from .shared cimport Shared
 cdef int CLOSE, RESET, CLOSING, ENDING, HALF_CLOSED, CLOSED
 
 cpdef get_closing(Sender ws)
+@cython.locals(link=Link)
+cdef _note_sent(Sender ws, code, reason)
 @cython.locals(before=int, after=int, shared=Shared, deadline=double)
 cpdef move(Sender ws, str event)
 @cython.locals(outbox=Outbox)
@@ -20,6 +23,8 @@ cpdef settle(Sender ws)
 @cython.locals(link=Link, waited=bint)
 cpdef on_eof(Sender ws, error)
 cpdef abort(Sender ws, reason)
+@cython.locals(inbox=Inbox)
+cpdef abandon(Sender ws)
 cpdef reset(Sender ws)
 @cython.locals(shared=Shared, dispatcher=Dispatcher, link=Link, left=double)
 cpdef finish(Sender ws, str event)

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trio_fastws._protocol.codes import CLOSE
-from trio_fastws._protocol.endpoint import check_close
+from trio_fastws._protocol.codes import CLOSE, CloseFrame
+from trio_fastws._protocol.endpoint import Close, check_close
 from trio_fastws._transport.linger import END_SECONDS, Linger
 
 from .closing import (
@@ -70,6 +70,15 @@ def check_arguments(code: object, reason: object) -> None:
     """
     if not isinstance(code, int):
         raise TypeError(f"close code must be an int, not {code!r}")
+    check_reason(reason)
+
+
+def check_reason(reason: object) -> None:
+    """Check the type of a reason, as `check_arguments` does.
+
+    Raises:
+        TypeError: It is no str.
+    """
     if not isinstance(reason, str):
         raise TypeError(f"close reason must be a str, not {reason!r}")
 
@@ -98,6 +107,7 @@ def start_close(
         return
     move(ws, STARTED)
     get_closing(ws).first = True
+    _note_sent(ws, code, reason)
     outbox = ws._outbox
     if outbox is None:
         ws._commit(ws._endpoint.encode_close(code, reason))
@@ -114,13 +124,23 @@ def end(ws: Sender, event: Any) -> None:
     Nothing is delivered any more. What is committed is written, then the transport
     ends.
     """
-    get_closing(ws).conclude(event.code, event.reason)
+    closing = get_closing(ws)
+    closing.conclude(event.code, event.reason)
+    if type(event) is Close:
+        closing.received = CloseFrame(event.code, event.reason)
     if ws._outbox is not None:
         ws._outbox.drop_unwritten()
-    if event.reply:
+    if event.reply:  # instead of a Close that was queued, and not encoded yet
+        _note_sent(ws, event.code, event.reason)
         ws._commit(event.reply)
     move(ws, OVER)
     wake(ws, False)
+
+
+def _note_sent(ws: Sender, code: int, reason: str) -> None:
+    link = ws._link
+    if link is not None and not link.broken:  # else nobody gets it
+        get_closing(ws).sent = CloseFrame(code, reason)
 
 
 def settle(ws: Sender) -> None:
@@ -174,6 +194,18 @@ def abort(ws: Sender, reason: str) -> None:
     if ws._state != CLOSED:
         get_closing(ws).conclude(1006, reason)
         finish(ws, LOST)
+
+
+def abandon(ws: Sender) -> None:
+    """Note that the application has ended its side: it receives nothing any more."""
+    if ws._closing is not None:
+        ws._closing.by_user = True
+    inbox = ws._inbox
+    if inbox is not None:
+        inbox.clear()
+        if inbox.wake():
+            ws._shared.dispatcher.woken = True
+    ws._account()
 
 
 def reset(ws: Sender) -> None:

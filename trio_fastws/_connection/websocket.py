@@ -14,25 +14,23 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVarTuple, cast
+from typing import TYPE_CHECKING, Any, TypeVarTuple
 
 import trio
 from trio.lowlevel import checkpoint, wait_task_rescheduled
 
 from trio_fastws._config.options import SMALLEST_UNSENT
-from trio_fastws._protocol.handshake.request import Request, parse_request
 from trio_fastws._protocol.prepared import PreparedMessage, to_item
 from trio_fastws._transport.lifetimes import is_cancellation
-from trio_fastws._transport.logs import in_words
 
 from . import steps, tasks
-from .closing import CLOSED, CLOSING, OPEN
-from .connection import Connection
+from .attributes import Attributes
+from .closing import CLOSING
+from .ending import abandon, check_reason
 from .inbox import BY_USER
 from .parking import get_waiters, wait_closed, wait_for_close_frame, wait_for_room
 from .pieces import IncomingMessage, OutgoingMessage
 from .postponed import commit_control
-from .statistics import Statistics, count
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -40,13 +38,11 @@ if TYPE_CHECKING:
     from types import CoroutineType, TracebackType
 
     from trio_fastws._protocol.buffers import Buffer
-    from trio_fastws._protocol.deflate.negotiation import DeflateParameters
-    from trio_fastws._protocol.handshake.response import Response
 
 PosArgT = TypeVarTuple("PosArgT")
 
 
-class WebSocket(Connection, trio.abc.Channel[str | bytes]):
+class WebSocket(Attributes, trio.abc.Channel[str | bytes]):
     """A WebSocket connection: a trio channel of ``str`` and ``bytes``.
 
     Made by `serve_websocket`, `open_websocket` and `upgrade`, never directly.
@@ -233,24 +229,28 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes]):
             # Only if cancelled is anything left to abort.
             self._abort("closing was cancelled")
 
-    @property
-    def closed(self) -> bool:
-        """Whether nothing can be sent any more, for whatever reason."""
-        return self._state != OPEN
+    def abort(self, reason: str = "") -> None:
+        """End the connection at once, without a closing handshake. Not a checkpoint.
 
-    @property
-    def close_code(self) -> int | None:
-        """How it ended (RFC 6455 7.1.5); None while that is open.
+        For a peer that is to be got rid of, or that can be told nothing. What was not
+        received and what is queued are dropped, and the transport is closed; what the
+        system has taken already it still sends. Whoever waits is woken: sending and
+        receiving raise `trio.ClosedResourceError`, as after `close_nowait`. In a hook
+        too; `EventHandler.on_close` comes when that has returned. May be called at any
+        time, again, and after the end, when it only drops what was not received.
 
-        The peer's close code, ours if we failed the connection, 1005 if the peer
-        gave none, 1006 if the connection was lost.
+        Args:
+            reason: What `close_reason` is from now on, unless it was known before how
+                it ends; `close_code` is 1006. The peer does not see it.
+
+        Raises:
+            TypeError: The reason is not a str.
+            RuntimeError: This is another thread than that of the trio run.
         """
-        return None if self._closing is None else self._closing.code
-
-    @property
-    def close_reason(self) -> str | None:
-        """What came with the close code, or what happened."""
-        return None if self._closing is None else self._closing.reason
+        self._shared.dispatcher.contexts.check_thread()
+        check_reason(reason)
+        self._abort(reason)
+        abandon(self)
 
     async def wait_closed(self) -> None:
         """Wait until the connection is over. A checkpoint, safe to cancel."""
@@ -277,43 +277,6 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes]):
         tasks.start(self, async_fn, args, name)
 
     # --- the rest -----------------------------------------------------------
-
-    @property
-    def request(self) -> Request | None:
-        """The handshake request; None once dropped, and always for a client.
-
-        It is dropped when an async handler first receives, and after the `on_open` of
-        an `EventHandler`: kept are those that were looked at before, and all with
-        `Limits.keep_request`. What you need later belongs into `session`.
-        """
-        if type(self._request) is bytes:
-            raw: bytes = self._request
-            # It has passed the server's limits, which may be wider than the defaults.
-            self._request = parse_request(raw, len(raw), len(raw))
-        if type(self._request) is str:  # its path alone was kept
-            return None
-        return cast("Request | None", self._request)
-
-    @property
-    def subprotocol(self) -> str | None:
-        """The agreed subprotocol, or None."""
-        return self._subprotocol
-
-    @property
-    def response(self) -> Response | None:
-        """The server's handshake response; None on the server's side."""
-        return cast("Response | None", self._response)
-
-    @property
-    def deflate(self) -> DeflateParameters | None:
-        """What was agreed upon for compression; None if messages go plain.
-
-        In the words of RFC 7692: `server_no_context_takeover`,
-        `client_no_context_takeover`, `server_max_window_bits` and
-        `client_max_window_bits`.
-        """
-        context = self._endpoint.deflate
-        return None if context is None else context.agreement.parameters
 
     def limit_unsent(self, size: int) -> None:
         """Limit what the kernel holds of this connection and has not sent yet.
@@ -347,26 +310,6 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes]):
         if self._paused & BY_USER:
             self._resume(BY_USER)
 
-    @property
-    def remote_address(self) -> Any:
-        """The peer's address as the socket module gives it; None if unknown.
-
-        It stays known when the connection is over, also after a reset. That of a
-        reverse proxy if there is one.
-        """
-        if self._remote_address is None and self._link is not None:
-            self._remote_address = self._link.peer_address()
-        return self._remote_address
-
-    @property
-    def local_address(self) -> Any:
-        """Our own address as the socket module gives it; None if unknown."""
-        return None if self._link is None else self._link.local_address()
-
-    def statistics(self) -> Statistics:
-        """Return this connection's counters."""
-        return count(self)
-
     async def __aexit__(
         self,
         kind: type[BaseException] | None,
@@ -385,11 +328,3 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes]):
         # The block's exception says more; the next checkpoint cancels.
         with suppress(trio.Cancelled):
             await self.aclose(1001 if is_cancellation(error) else 1011)
-
-    def __repr__(self) -> str:
-        state = "closing" if self.closed else "open"
-        if self._state == CLOSED:
-            state = "closed"
-        known = self._describe()
-        del known["handler"]
-        return f"<WebSocket {state}, {in_words(known)}>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import NamedTuple
 
 # Bits beside an opcode in the first byte of a frame.
 FIN, RSV1 = 0x80, 0x40
@@ -48,6 +49,18 @@ class CloseCode(IntEnum):
     TRY_AGAIN_LATER = 1013
     BAD_GATEWAY = 1014
     TLS_HANDSHAKE = 1015
+
+
+class CloseFrame(NamedTuple):
+    """What a Close frame says (RFC 6455 5.5.1).
+
+    Attributes:
+        code: Its close code; 1005 if it has none (RFC 6455 7.1.5).
+        reason: Its reason, empty if it has none.
+    """
+
+    code: int
+    reason: str
 
 
 def is_clean(code: int | None) -> bool:
