@@ -9,6 +9,7 @@ import trio
 
 from tests.programs import ROOT
 from trio_fastws import (
+    ConnectionBroken,
     HandshakeRefused,
     Limits,
     PerMessageDeflate,
@@ -22,6 +23,12 @@ BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 def blocks(page: str) -> list[str]:
     return BLOCK.findall((ROOT / "docs" / page).read_text())
+
+
+def block_with(page: str, words: str) -> str:
+    """Return the one block in which these words are."""
+    (found,) = (text for text in blocks(page) if words in text)
+    return found
 
 
 def run_block(text: str, monkeypatch) -> tuple[dict[str, Any], tuple[Any, ...]]:
@@ -42,7 +49,7 @@ def test_every_block_is_run_here() -> None:
         "performance.md",
         "troubleshooting.md",
     )
-    assert [len(blocks(page)) for page in pages] == [5, 2, 5, 1, 4]
+    assert [len(blocks(page)) for page in pages] == [6, 2, 5, 1, 4]
 
 
 @pytest.mark.parametrize(
@@ -57,8 +64,29 @@ async def test_every_kind_of_handler_echoes(serve, monkeypatch, page, number) ->
         assert await ws.receive() == "here"
 
 
+async def test_on_error_says_more_than_a_log_line(serve, monkeypatch, caplog) -> None:
+    names, _ = run_block(block_with("server.md", "def on_error"), monkeypatch)
+
+    class Numbers(names["Careful"]):
+        def on_message(self, ws, message) -> None:
+            ws.send_nowait(str(1 / int(message)))
+
+    server = await serve(Numbers())
+    url = f"ws://127.0.0.1:{server.port}"
+    for message, code in [("two", 4000), ("0", 1011)]:
+        async with open_websocket(url) as ws:
+            await ws.send(message)
+            with pytest.raises(ConnectionBroken):
+                await ws.receive()
+            assert ws.close_code == code
+    assert [record.exc_info[0] for record in caplog.records] == [
+        ValueError,
+        ZeroDivisionError,
+    ]
+
+
 async def test_on_request_decides(serve, monkeypatch) -> None:
-    names, _ = run_block(blocks("server.md")[2], monkeypatch)
+    names, _ = run_block(block_with("server.md", "def check"), monkeypatch)
     _, (_, echo, _) = run_block(blocks("server.md")[0], monkeypatch)
     server = await serve(echo, on_request=names["check"])
     url = f"ws://127.0.0.1:{server.port}"
@@ -81,7 +109,7 @@ async def test_on_request_decides(serve, monkeypatch) -> None:
 
 
 async def test_on_request_tells_who_it_is(serve, monkeypatch) -> None:
-    names, _ = run_block(blocks("server.md")[3], monkeypatch)
+    names, _ = run_block(block_with("server.md", "def log_in"), monkeypatch)
     server = await serve(names["greet"], on_request=names["log_in"])
     url = f"ws://127.0.0.1:{server.port}"
     with pytest.raises(HandshakeRefused, match="401"):
@@ -98,7 +126,7 @@ async def test_on_request_tells_who_it_is(serve, monkeypatch) -> None:
 
 
 async def test_messages_in_pieces(serve, monkeypatch, capsys) -> None:
-    names, _ = run_block(blocks("server.md")[4], monkeypatch)
+    names, _ = run_block(block_with("server.md", "def store"), monkeypatch)
     server = await serve(names["store"], limits=Limits(message_size=None))
     async with open_websocket(f"ws://127.0.0.1:{server.port}/") as ws:
         await ws.send(bytes(3_000_000))

@@ -130,6 +130,8 @@ def make(**hooks):
         ("on_closed", "on_close"),
         ("on_drian", "on_drain"),
         ("on_pnig", "on_p.ng"),
+        ("on_eror", "on_error"),
+        ("onError", "on_error"),
     ],
 )
 async def test_a_misspelt_hook_is_refused_with_the_nearest_name(name, meant) -> None:
@@ -149,7 +151,14 @@ async def test_functions_of_ones_own_may_begin_with_on(serve) -> None:
     def own(self, *_):
         return None
 
-    names = ("on_join", "on_login", "on_connect", "on_error", "on_user_message", "once")
+    names = (
+        "on_join",
+        "on_login",
+        "on_connect",
+        "on_failure",
+        "on_user_message",
+        "once",
+    )
     handler = make(**dict.fromkeys(names, own), on_closes=3, _on_mesage=own)
     await serve(handler)
 
@@ -161,6 +170,7 @@ async def test_functions_of_ones_own_may_begin_with_on(serve) -> None:
         ("on_open", lambda self: None, r"called with \(ws\), but"),
         ("on_close", lambda self, ws, code: None, r"takes \(ws, code\)"),
         ("on_ping", lambda self, ws: None, r"called with \(ws, payload\)"),
+        ("on_error", lambda self, error: None, r"called with \(ws, error\)"),
         ("on_pong", None, "must be a function, not None"),
         ("on_drain", plain_generator, "must not yield"),
         ("on_drain", staticmethod(good), "is async"),

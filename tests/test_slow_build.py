@@ -70,17 +70,6 @@ def test_it_is_said_once_and_how_to_get_the_other(sources: Path) -> None:
     assert "C compiler" in line
 
 
-def test_a_module_that_is_missing_is_enough(sources: Path) -> None:
-    if not trio_fastws.COMPILED:
-        pytest.skip("nothing is compiled here")
-    for extension in PACKAGE.rglob("*.so"):
-        if extension.name.partition(".")[0] != "wheel":
-            shutil.copy(extension, sources / extension.relative_to(PACKAGE.parent))
-    out, lines = run(sources)
-    assert out.endswith(" False")
-    assert len(lines) == 1
-
-
 def test_who_has_chosen_it_is_not_told(sources: Path) -> None:
     out, lines = run(sources, TRIO_FASTWS_PURE="1")
     assert out.endswith(" False")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Error = TypeVar("Error", bound=Exception)
 # Attribute of an exception that reports the end of a connection: its number.
 _ENDED = "_trio_fastws_ended"
+# Of one that the user's code did not catch: where that was.
+_WHERE = "_trio_fastws_where"
 
 
 class ConnectionBroken(trio.BrokenResourceError):
@@ -83,3 +85,13 @@ def tells_end(error: BaseException, connection: int, gone: bool) -> bool:
         error,
         trio.BrokenResourceError | trio.EndOfChannel | trio.ClosedResourceError,
     )
+
+
+def note_where(error: BaseException, where: str) -> None:
+    """Note in which of the user's functions an exception was not caught."""
+    vars(error)[_WHERE] = where
+
+
+def get_where(error: BaseException) -> str:
+    """Return what `note_where` has noted, or words for an exception without a note."""
+    return str(vars(error).get(_WHERE, "code of the user's"))

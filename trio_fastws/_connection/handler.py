@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .hooks import DEFAULTS
+from trio_fastws._exceptions import get_where
+
+from .hooks import DEFAULTS, log_error
 
 if TYPE_CHECKING:
     from .websocket import WebSocket
@@ -18,7 +20,7 @@ class EventHandler:
     they must not block, and everything they send leaves in one write after the
     hook's batch. They never nest: what a hook sends or closes only takes effect
     after it has returned. They are protected from KeyboardInterrupt. An
-    exception in a hook is logged and closes that connection with code 1011.
+    exception in a hook goes to `on_error` and closes that connection with code 1011.
 
     In a hook whatever is no coroutine may be called (`WebSocket.send_nowait`,
     `WebSocket.close_nowait`, `WebSocket.abort`, `WebSocket.start_soon`,
@@ -57,6 +59,25 @@ class EventHandler:
         ``ws.close_code`` and ``ws.close_reason`` say how. Not called for a
         connection whose `on_open` was never called.
         """
+
+    def on_error(self, ws: WebSocket, error: Exception) -> None:
+        """Called when a hook, or a task of `WebSocket.start_soon`, has raised.
+
+        This one logs where it happened, with the traceback; yours takes its place, and
+        may call it: ``super().on_error(ws, error)``. What a hook has sent before it
+        failed leaves before what is sent here. Afterwards the connection is closed with
+        code 1011, unless it is closed here, with a code of your own. Not called for
+        what only reports that the connection is over (`trio.ClosedResourceError`,
+        `ConnectionBroken`, `trio.EndOfChannel`), which is no failure. A task that fails
+        while it is cancelled, or `on_close` itself, brings it after `on_close`.
+
+        An exception in here is logged together with ``error``, and closes all the same.
+
+        Args:
+            ws: The connection.
+            error: What was raised; of a task that raised several at once their group.
+        """
+        log_error(ws, get_where(error), error)
 
 
 DEFAULTS.update(vars(EventHandler))

@@ -1,16 +1,17 @@
 # cython: annotation_typing=False
 """Calls of an `EventHandler`, and what becomes of their exceptions.
 
-An exception of the user's is the connection's own affair: logged once, close code
-1011, and nothing of it reaches the dispatcher or another connection.
+An exception of the user's is the connection's own affair: `on_error` of the handler,
+which logs it, then close code 1011. Nothing of it reaches the dispatcher or another
+connection.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from trio_fastws._exceptions import tells_end
+from trio_fastws._exceptions import note_where, tells_end
 from trio_fastws._transport.logs import log
 
 from .closing import CLOSING, OPEN, RESET, WITHOUT_CLOSE
@@ -18,6 +19,8 @@ from .ending import settle
 from .sending import WHEN_EMPTY
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .sending import Sender
 
 # The hooks of `EventHandler` itself, which do nothing: they need not be called.
@@ -31,26 +34,61 @@ def call(ws: Sender, name: str, *args: object) -> None:
         return
     try:
         getattr(handler, name)(ws, *args)
-    except Exception as error:  # noqa: BLE001 - isolation: logged, 1011
+    except Exception as error:  # noqa: BLE001 - isolation: on_error, 1011
         on_error(ws, name, error)
 
 
-def on_error(ws: Sender, where: str, error: BaseException) -> None:
-    """Log an exception of a hook, a handler or a task, and close its connection (1011).
+def on_error(ws: Sender, where: str, error: Exception) -> None:
+    """Report an exception of a hook, a handler or a task, and close its connection.
 
-    One that only reports that the connection is over is no failure.
+    An `EventHandler` is told, in the same batch: what it sends leaves behind what the
+    failing hook has sent. One that only reports that the connection is over is no
+    failure.
     """
-    closing, state = ws._closing, ws._state
-    gone = closing is not None and (
-        closing.reset or (state != OPEN and not closing.by_user)
-    )
-    if tells_end(error, ws.id, gone):
-        log(logging.DEBUG, ws, "%s ended: %s", where, error)
-        if state == RESET and ws._shared.handler is not None:
+    if _is_end(ws, where, error):
+        if ws._state == RESET and ws._shared.handler is not None:
             ws._abort(WITHOUT_CLOSE)
         return
-    log(logging.ERROR, ws, "exception in %s", where, exc_info=error)
+    handler, was_open = ws._shared.handler, ws._state < CLOSING
+    if handler is None:
+        log_error(ws, where, error)
+    else:
+        note_where(error, where)
+        try:
+            handler.on_error(ws, error)
+        except Exception as worse:  # noqa: BLE001 - isolation: logged, and closed as well
+            # Nobody knows how much of the first it has reported.
+            log_error(ws, where, error)
+            if not _is_end(ws, "on_error", worse):
+                log_error(ws, "on_error", worse)
+        if was_open and ws._state >= CLOSING:  # with a code of its own
+            return
     ws._start_close(1011, "internal error", (1011, f"exception in {where}"))
+
+
+def _is_end(ws: Sender, where: str, error: Exception) -> bool:
+    closing = ws._closing
+    gone = closing is not None and (
+        closing.reset or (ws._state != OPEN and not closing.by_user)
+    )
+    if not tells_end(error, ws.id, gone):
+        return False
+    log(logging.DEBUG, ws, "%s ended: %s", where, error)
+    return True
+
+
+def log_error(ws: Sender, where: str, error: BaseException) -> None:
+    """Log an exception of the user's, with its traceback."""
+    log(logging.ERROR, ws, "exception in %s", where, exc_info=error)
+
+
+def on_task_error(ws: Sender, where: str, error: Exception) -> None:
+    """As `on_error`, of a task that has ended: a hook that nothing else has begun."""
+    if ws._shared.handler is None:
+        on_error(ws, where, error)
+    else:
+        ws._shared.dispatcher.begin()
+        _run_batch(ws, on_error, (ws, where, error))
 
 
 def call_alone(ws: Sender, hook: str) -> None:
@@ -61,14 +99,26 @@ def call_alone(ws: Sender, hook: str) -> None:
     function = getattr(handler, hook)
     if getattr(function, "__func__", function) is DEFAULTS.get(hook):
         return
+    _run_batch(ws, _call_hook, (ws, hook, function))
+
+
+def _call_hook(ws: Sender, hook: str, function: Callable[[Any], object]) -> None:
+    try:
+        function(ws)
+    except Exception as error:  # noqa: BLE001 - isolation: on_error, 1011
+        on_error(ws, hook, error)
+
+
+def _run_batch(
+    ws: Sender, function: Callable[..., object], args: tuple[object, ...]
+) -> None:
+    # In the connection's context; what is sent to it leaves in one write.
     dispatcher = ws._shared.dispatcher
     dispatcher.corked = ws
     contexts = dispatcher.contexts
     contexts.enter(ws, ws._context)
     try:
-        function(ws)
-    except Exception as error:  # noqa: BLE001 - isolation: logged, 1011
-        on_error(ws, hook, error)
+        function(*args)
     finally:
         ws._context = contexts.leave(ws._context)
     ws._end_batch(dispatcher)

@@ -16,7 +16,7 @@ from trio_fastws._exceptions import telling_end
 from trio_fastws._transport.failing import contain
 
 from .closing import CLOSING
-from .hooks import on_error
+from .hooks import on_task_error
 from .naming import name_of
 from .parking import get_waiters
 
@@ -87,11 +87,13 @@ async def run_handler(
     ws.close_nowait()
 
 
+@trio.lowlevel.enable_ki_protection
 def _failed(ws: Connection, where: str, group: ExceptionGroup[Exception]) -> None:
-    # `except*` lets what is no failure, Cancelled, go on its way.
+    # `except*` lets what is no failure, Cancelled, go on its way. Protected from
+    # KeyboardInterrupt, for a hook may be called.
     alone = len(group.exceptions) == 1
     try:
-        on_error(ws, where, group.exceptions[0] if alone else group)
+        on_task_error(ws, where, group.exceptions[0] if alone else group)
     except Exception as worse:  # noqa: BLE001 - isolation, as in a turn
         contain(ws._shared.dispatcher, ws, worse)
 

@@ -23,6 +23,7 @@ HOOKS = {
     "on_pong": ("ws", "payload"),
     "on_drain": ("ws",),
     "on_close": ("ws",),
+    "on_error": ("ws", "error"),
 }
 # To recognise `onmessage` and `onMessage`, the usual mistakes.
 _SQUEEZED = {name.replace("_", ""): name for name in HOOKS}
