@@ -78,8 +78,8 @@ async def test_other_types_are_refused_and_nothing_is_sent(value):
 
 async def test_both_ways_to_send_name_their_arguments_alike():
     async with pair() as (ws, peer):
-        await ws.send(value="a", compress=False)
-        ws.send_nowait(value="b", compress=False)
+        await ws.send(data="a", text=None, compress=False)
+        ws.send_nowait(data="b", text=None, compress=False)
         assert await peer.read_frames(2) == [text("a"), text("b")]
 
 

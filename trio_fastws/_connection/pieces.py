@@ -13,6 +13,7 @@ from trio.lowlevel import checkpoint, wait_task_rescheduled
 from trio_fastws._protocol.codes import BINARY, CONTINUATION, RSV1, TEXT
 from trio_fastws._protocol.fragments import divide
 from trio_fastws._protocol.prepared import to_payload
+from trio_fastws._protocol.utf8 import check_end, check_part
 
 from . import steps
 from .closing import CLOSING, OPEN
@@ -46,6 +47,8 @@ class OutgoingMessage:
     def __init__(self, ws: Connection, text: bool, compress: bool) -> None:
         self._ws = ws
         self._text = text
+        # The bytes of a character that the next piece has to complete.
+        self._begun = b""
         # Asked for with every fragment; the protocol floor knows what to do.
         self._wish = RSV1 if compress else 0
         # The opcode of the next fragment: RFC 6455 5.4, all but the first are
@@ -79,13 +82,15 @@ class OutgoingMessage:
     async def write(self, piece: str | Buffer) -> None:
         """Send a piece, waiting for room first.
 
-        It is one fragment, or several if it is over `Sending.frame_size`.
+        It is one fragment, or several if it is over `Sending.frame_size`. Of a text
+        message it is ``str`` or UTF-8, and may end in the middle of a character.
 
         Always a checkpoint. Safe to cancel: the piece is queued whole or not at
         all (but leaving the block with ``Cancelled`` fails the connection).
 
         Raises:
-            TypeError: ``str`` for a binary message, or bytes for a text one.
+            TypeError: ``str`` for a binary message, or neither text nor bytes-like.
+            UnicodeDecodeError: A text message would not be UTF-8 with this piece.
             RuntimeError: Its block was not entered.
             trio.ClosedResourceError: This side has closed the connection, or
                 the message is finished.
@@ -93,11 +98,8 @@ class OutgoingMessage:
         """
         if not self._entered:
             raise RuntimeError("use it in an `async with` block")
-        if isinstance(piece, str) is not self._text:
-            wanted = "str" if self._text else "bytes-like"
-            raise TypeError(
-                f"a piece of this message must be {wanted}, not {type(piece).__name__}"
-            )
+        if isinstance(piece, str) and not self._text:
+            raise TypeError("a piece of a binary message must be bytes-like, not str")
         _, payload = to_payload(piece)
         await checkpoint()
         if not self._open:
@@ -105,6 +107,9 @@ class OutgoingMessage:
         ws = self._ws
         await wait_to_write(ws)
         ws._check_open()
+        if self._text:
+            # Now: another task may have written a piece meanwhile.
+            self._begun = check_part(payload, self._begun)
         self._commit(payload, False)
         self._opcode = CONTINUATION
 
@@ -156,6 +161,7 @@ class OutgoingMessage:
             if error is None:
                 await checkpoint()
                 ws._check_open()
+                check_end(self._begun)
                 self._commit(b"", True)
                 self._opcode = FINISHED
         finally:

@@ -115,8 +115,9 @@ class Sender(Owner):
 
     def send_nowait(
         self,
-        value: str | Buffer | PreparedMessage,
+        data: str | Buffer | PreparedMessage,
         *,
+        text: bool | None = None,
         compress: bool = True,
     ) -> None:
         """Send a message without waiting: text for ``str``, else binary.
@@ -132,7 +133,9 @@ class Sender(Owner):
         of any, for it can handle that.
 
         Args:
-            value: The message, or a `PreparedMessage`.
+            data: The message, or a `PreparedMessage`.
+            text: Send it as text (True) or as binary (False), whatever its type; see
+                `WebSocket.send`.
             compress: True: compress it if that was agreed upon and it has
                 `PerMessageDeflate.threshold` bytes; over 32 KiB in steps, after
                 this has returned. False: send it as it is.
@@ -144,8 +147,9 @@ class Sender(Owner):
             trio.ClosedResourceError: This side has closed the connection.
             ConnectionBroken: The connection is gone.
             RuntimeError: This is another thread than that of the trio run.
-            TypeError: ``value`` is of another type.
+            TypeError: ``data`` is of another type, or ``text`` no such value.
             UnicodeEncodeError: It holds surrogates, which UTF-8 cannot carry.
+            UnicodeDecodeError: ``text`` is True, and it is not UTF-8.
         """
         shared, dispatcher = self._shared, self._shared.dispatcher
         if thread_ident() != dispatcher.contexts.thread:
@@ -165,14 +169,17 @@ class Sender(Owner):
             self._owed = WHEN_ROOM  # see `hooks.call_on_drain`
             raise trio.WouldBlock
         # As `to_item` says it, but without a tuple: nothing is called more often.
-        if type(value) is bytes:
-            self._enqueue(BINARY, value, None, compress)
-        elif type(value) is str:
-            self._enqueue_text(value, compress)
-        elif isinstance(value, PreparedMessage):
-            self._enqueue(value.opcode, value.payload, value, compress)
+        if text is not None:
+            opcode, payload = to_payload(data, text)
+            self._enqueue(opcode, payload, None, compress)
+        elif type(data) is bytes:
+            self._enqueue(BINARY, data, None, compress)
+        elif type(data) is str:
+            self._enqueue_text(data, compress)
+        elif isinstance(data, PreparedMessage):
+            self._enqueue(data.opcode, data.payload, data, compress)
         else:
-            opcode, payload = to_payload(value)
+            opcode, payload = to_payload(data)
             self._enqueue(opcode, payload, None, compress)
 
     def _enqueue_text(self, text: str, compress: bool) -> None:

@@ -123,10 +123,12 @@ class WebSocket(Attributes, trio.abc.Channel[str | bytes]):
 
     # --- sending ------------------------------------------------------------
 
-    async def send(
+    # trio's word is "value"; here it is what goes on the wire.
+    async def send(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
-        value: str | Buffer | PreparedMessage,
+        data: str | Buffer | PreparedMessage,
         *,
+        text: bool | None = None,
         compress: bool = True,
     ) -> None:
         """Send a message: text for ``str``, binary for anything bytes-like.
@@ -140,7 +142,10 @@ class WebSocket(Attributes, trio.abc.Channel[str | bytes]):
         not contiguous the elements, in order.
 
         Args:
-            value: The message, or a `PreparedMessage`.
+            data: The message, or a `PreparedMessage`.
+            text: True: send bytes as a text message, after a check that they are
+                UTF-8 (RFC 6455 5.6); JSON libraries give bytes. False: send a
+                ``str`` as a binary message, in UTF-8. None: by its type.
             compress: True: compress it if that was agreed upon and it has
                 `PerMessageDeflate.threshold` bytes; over 32 KiB in steps, after
                 this has returned. False: send it as it is.
@@ -148,10 +153,13 @@ class WebSocket(Attributes, trio.abc.Channel[str | bytes]):
         Raises:
             trio.ClosedResourceError: This side has closed the connection.
             ConnectionBroken: The peer has closed it, or it was lost.
-            TypeError: ``value`` is of another type.
+            TypeError: ``data`` is of another type, or ``text`` no such value: a
+                `PreparedMessage` was told before which it is.
             UnicodeEncodeError: It holds surrogates, which UTF-8 cannot carry.
+            UnicodeDecodeError: ``text`` is True, and it is not UTF-8. Nothing was
+                queued.
         """
-        opcode, payload, prepared = to_item(value)
+        opcode, payload, prepared = to_item(data, text)
         await checkpoint()
         if self._waiters is not None or self._outbox is not None:
             await wait_for_room(self)
@@ -170,7 +178,8 @@ class WebSocket(Attributes, trio.abc.Channel[str | bytes]):
         `trio.WouldBlock`; control frames pass.
 
         Args:
-            text: Whether it is a text message; then pieces are ``str``.
+            text: Whether it is a text message; then pieces are ``str``, or UTF-8
+                that may be cut anywhere, but at the end.
             compress: Whether to compress it if that was agreed upon, however
                 small it may be.
         """

@@ -100,6 +100,96 @@ cpdef str unmask_text(
     return PyUnicode_DecodeUTF8(<char *> at, stop - start, NULL)
 
 
+cdef Py_ssize_t _skip_few(
+    const unsigned char *text, Py_ssize_t at, Py_ssize_t stop, Py_ssize_t size
+) noexcept nogil:
+    # The table of RFC 3629 4: where the character begins that is not whole, or the
+    # first at `stop` or behind it.
+    cdef unsigned char first, second
+    cdef int rest, i
+    while at < stop:
+        first = text[at]
+        if first < 0x80:
+            at += 1
+            continue
+        rest = 1 if first < 0xE0 else 2 if first < 0xF0 else 3
+        if first < 0xC2 or first > 0xF4 or size - at <= rest:
+            return at
+        for i in range(1, rest + 1):
+            if text[at + i] & 0xC0 != 0x80:
+                return at
+        second = text[at + 1]
+        if (
+            (first == 0xE0 and second < 0xA0)
+            or (first == 0xED and second >= 0xA0)
+            or (first == 0xF0 and second < 0x90)
+            or (first == 0xF4 and second >= 0x90)
+        ):
+            return at
+        at += 1 + rest
+    return at
+
+
+cdef bint _is_block_wrong(const unsigned char *text) noexcept nogil:
+    # The same table for the 64 bytes behind the first three, without a branch: the
+    # compiler makes vector instructions of it. A byte continues a character if, and
+    # only if, one before it says so; and some second bytes are not for every first.
+    cdef uint64_t words[8]
+    cdef uint64_t seen = 0
+    cdef unsigned char wrong = 0
+    cdef unsigned char byte, before, second, third
+    cdef int i
+    memcpy(words, text + 3, 64)
+    for i in range(8):
+        seen |= words[i]
+    if not (
+        seen & 0x8080808080808080U
+        or text[2] >= 0xC0 or text[1] >= 0xE0 or text[0] >= 0xF0
+    ):
+        return False
+    for i in range(64):
+        third, second, before, byte = text[i], text[i + 1], text[i + 2], text[i + 3]
+        wrong |= (<signed char> byte < -64) ^ (
+            (before >= 0xC0) | (second >= 0xE0) | (third >= 0xF0)
+        )
+        wrong |= (byte == 0xC0) | (byte == 0xC1) | (byte >= 0xF5)
+        wrong |= (before == 0xE0) & (byte < 0xA0)
+        wrong |= (before == 0xED) & (byte >= 0xA0)
+        wrong |= (before == 0xF0) & (byte < 0x90)
+        wrong |= (before == 0xF4) & (byte >= 0x90)
+    return wrong != 0
+
+
+cdef Py_ssize_t _skip(const unsigned char *text, Py_ssize_t size) noexcept nogil:
+    # Where the first character begins that is not whole, or `size`.
+    cdef Py_ssize_t at = _skip_few(text, 0, min(3, size), size)
+    if at >= 3:
+        while at + 64 <= size and not _is_block_wrong(text + at - 3):
+            at += 64
+        # Back to the beginning of a character that the last block has cut.
+        if text[at - 1] >= 0xC0:
+            at -= 1
+        elif text[at - 2] >= 0xE0:
+            at -= 2
+        elif text[at - 3] >= 0xF0:
+            at -= 3
+    return _skip_few(text, at, size, size)
+
+
+cpdef Py_ssize_t skip_characters(bytes data) except -1:
+    """See `masking.skip_characters`."""
+    cdef Py_ssize_t size = len(data)  # which refuses None
+    return _skip(<const unsigned char *> PyBytes_AS_STRING(data), size)
+
+
+cpdef int check_text(bytes data) except -1:
+    """See `masking.check_text`."""
+    cdef Py_ssize_t size = len(data)  # which refuses None
+    if _skip(<const unsigned char *> PyBytes_AS_STRING(data), size) < size:
+        PyUnicode_DecodeUTF8(PyBytes_AS_STRING(data), size, NULL)  # says what is wrong
+    return 0
+
+
 cpdef bytes reserve(Py_ssize_t size):
     """See `masking.reserve`."""
     return PyBytes_FromStringAndSize(NULL, size)

@@ -1,10 +1,10 @@
 """Payload masking: XOR with a repeating four-byte key (RFC 6455 5.3), and framing.
 
 The one module of this floor that exists twice: Python cannot XOR at word width, write a
-frame into uninitialised memory, or read how wide the characters of a ``str`` are. The
-readable definitions are here; the last lines replace them by those in C, of ``_xor``.
-The key is an int, so that no object is made for it: its least significant byte masks
-the first octet.
+frame into uninitialised memory, check UTF-8 without decoding it, or read how wide the
+characters of a ``str`` are. The readable definitions are here; the last lines replace
+them by those in C, of ``_xor``. The key is an int, so that no object is made for it:
+its least significant byte masks the first octet.
 """
 
 from __future__ import annotations
@@ -61,6 +61,23 @@ def unmask_text(data: bytearray, start: int, stop: int, key: int) -> str:
     if key:
         unmask_in_place(data, start, stop, key, 0)
     return data[start:stop].decode("utf-8")
+
+
+def check_text(data: bytes) -> None:
+    """Check that ``data`` is UTF-8. In C nothing is decoded, unless it is not.
+
+    Raises:
+        UnicodeDecodeError: It is not.
+    """
+    data.decode("utf-8")
+
+
+def skip_characters(data: bytes) -> int:
+    """Return where ``data`` has no more whole characters: there it is cut, or wrong.
+
+    So much of it needs no decoder to be checked. Here that is nothing.
+    """
+    return 0
 
 
 def make_header(first: int, size: int, masked: bool) -> bytes:
@@ -131,9 +148,11 @@ def _xor(data: bytes | bytearray | memoryview, key: int, phase: int) -> bytes:
 
 with suppress(ImportError):  # where there was no compiler
     from ._xor import (
+        check_text as check_text,
         make_frame as make_frame,
         make_header as make_header,
         reserve as reserve,
+        skip_characters as skip_characters,
         text_size as text_size,
         unmask as unmask,
         unmask_in_place as unmask_in_place,

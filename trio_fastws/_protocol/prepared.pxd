@@ -1,6 +1,7 @@
 cimport cython
 
 from trio_fastws._protocol.deflate.agreement cimport Agreement
+from ._xor cimport check_text
 from .frames cimport encode_frame, encode_frames, encode_slice
 
 # Numbers of the module as C has them: not seen from Python.
@@ -22,5 +23,7 @@ cdef class PreparedMessage:
     cpdef tuple _get_compressed(self, Agreement agreement, Py_ssize_t frame_size)
 
 
-cpdef tuple to_payload(message)
-cpdef tuple to_item(message)
+cpdef tuple to_payload(data, text=*)
+@cython.locals(opcode=int, payload=bytes)
+cdef tuple _to_kind(data, text)
+cpdef tuple to_item(data, text)

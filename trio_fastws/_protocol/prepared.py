@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from .buffers import copy_buffer
 from .codes import BINARY, CONTINUATION, FIN, RSV1, TEXT, Role
 from .frames import encode_frame, encode_frames, encode_slice
+from .masking import check_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,7 @@ SharedFrame = tuple[list[bytes], int, int]
 
 
 class PreparedMessage:
-    """PreparedMessage(message, *, compress=True): one message for many connections.
+    """PreparedMessage(data, *, text=None, compress=True): a message for many.
 
     Encoded, and compressed, only once. Pass it to `WebSocket.send` or
     `WebSocket.send_nowait`, any number of times, on connections of any server in
@@ -44,7 +45,7 @@ class PreparedMessage:
     message over `Sending.frame_size` is shared as fragments.
 
     Attributes:
-        message: The message, as ``str`` or ``bytes``.
+        message: The message: ``str`` if it is sent as text, else ``bytes``.
         payload: The same as bytes; ``opcode`` says whether they are text.
         compress: Whether it may be compressed.
     """
@@ -58,20 +59,25 @@ class PreparedMessage:
         "payload",
     )
 
-    def __init__(self, message: str | Buffer, *, compress: bool = True) -> None:
-        """Prepare a message: text for ``str``, else binary, which is copied.
+    def __init__(
+        self, data: str | Buffer, *, text: bool | None = None, compress: bool = True
+    ) -> None:
+        """Prepare a message: text for ``str``, else binary.
 
         Args:
-            message: The message: ``str`` or anything bytes-like.
+            data: The message: ``str`` or anything bytes-like.
+            text: Send it as text (True) or as binary (False), whatever its type;
+                see `WebSocket.send`.
             compress: False: it is never compressed.
 
         Raises:
-            TypeError: ``message`` is of another type.
+            TypeError: ``data`` is of another type, or ``text`` no such value.
             UnicodeEncodeError: It holds surrogates, which UTF-8 cannot carry.
+            UnicodeDecodeError: ``text`` is True, and it is not UTF-8.
         """
         self.opcode: int
         self.payload: bytes
-        self.opcode, self.payload = to_payload(message)
+        self.opcode, self.payload = to_payload(data, text)
         self.compress: bool = compress
         self._plain: SharedFrame | None = None
         # The size of a fragment to the fragments.
@@ -143,27 +149,49 @@ class PreparedMessage:
         return self._compressed[key]
 
 
-def to_payload(message: object) -> tuple[int, bytes]:
+def to_payload(data: object, text: bool | None = None) -> tuple[int, bytes]:
     """Return opcode and payload of a message; a mutable buffer is copied.
 
+    Args:
+        data: The message.
+        text: Which kind it is; None: text if it is a ``str``.
+
     Raises:
-        TypeError: It is neither text nor bytes-like.
+        TypeError: It is neither text nor bytes-like, or ``text`` no such value.
         UnicodeEncodeError: It holds surrogates, which UTF-8 cannot carry.
+        UnicodeDecodeError: ``text`` is True, and it is not UTF-8.
     """
-    if type(message) is bytes:
-        return BINARY, message
-    if isinstance(message, str):
-        return TEXT, message.encode()
+    if text is not None:
+        return _to_kind(data, text)
+    if type(data) is bytes:
+        return BINARY, data
+    if isinstance(data, str):
+        return TEXT, data.encode()
     try:
-        return BINARY, copy_buffer(message)
+        return BINARY, copy_buffer(data)
     except TypeError:
-        kind = type(message).__name__
+        kind = type(data).__name__
         raise TypeError(f"message must be str or bytes-like, not {kind}") from None
 
 
-def to_item(message: object) -> tuple[int, bytes, PreparedMessage | None]:
+def _to_kind(data: object, text: bool) -> tuple[int, bytes]:
+    if type(text) is not bool:
+        kind = type(text).__name__
+        raise TypeError(f"text must be True, False or None, not {kind}")
+    if isinstance(data, PreparedMessage):
+        raise TypeError("text is for PreparedMessage(data, text=...) to say, once")
+    opcode, payload = to_payload(data)
+    if text and opcode == BINARY:
+        # RFC 6455 5.6: the payload of a text message is UTF-8
+        check_text(payload)
+    return TEXT if text else BINARY, payload
+
+
+def to_item(
+    data: object, text: bool | None
+) -> tuple[int, bytes, PreparedMessage | None]:
     """Return opcode and payload as `to_payload`, and the message if prepared."""
-    if isinstance(message, PreparedMessage):
-        return message.opcode, message.payload, message
-    opcode, payload = to_payload(message)
+    if text is None and isinstance(data, PreparedMessage):
+        return data.opcode, data.payload, data
+    opcode, payload = to_payload(data, text)
     return opcode, payload, None

@@ -9,12 +9,57 @@ from __future__ import annotations
 
 import codecs
 
-from .masking import text_size
+from .masking import skip_characters, text_size
 
 # Parts are joined when there are so many: a str of a few characters takes 60 bytes.
 JOIN_PARTS = 256
 
 _new_decoder = codecs.getincrementaldecoder("utf-8")
+
+
+def check_part(chunk: bytes, begun: bytes) -> bytes:
+    """Check a part of a text, without decoding it if it can be helped.
+
+    Args:
+        chunk: The part.
+        begun: What this returned for the part before; ``b""`` for the first.
+
+    Returns:
+        The bytes of a last character that is not complete yet.
+
+    Raises:
+        UnicodeDecodeError: A byte is wrong. What it holds is both, together.
+    """
+    data = begun + chunk if begun else chunk
+    at = skip_characters(data)
+    if at == len(data):
+        return b""
+    try:
+        at += codecs.utf_8_decode(data[at:], "strict", False)[1]
+        waiting = data[at:]
+        refuse_surrogate(waiting)
+    except UnicodeDecodeError as error:
+        start, end = at + error.start, at + error.end
+        raise UnicodeDecodeError("utf-8", data, start, end, error.reason) from None
+    return waiting
+
+
+def check_end(begun: bytes) -> None:
+    """Check that a text may end after what `check_part` returned.
+
+    Raises:
+        UnicodeDecodeError: It ends in the middle of a character.
+    """
+    if begun:
+        reason = "unexpected end of data"
+        raise UnicodeDecodeError("utf-8", begun, 0, len(begun), reason)
+
+
+def refuse_surrogate(waiting: bytes) -> None:
+    """Fail if a character that is not complete can only be a surrogate."""
+    if len(waiting) == 2 and waiting[0] == 0xED and waiting[1] >= 0xA0:
+        # RFC 3629 3: UTF-8 prohibits characters U+D800 to U+DFFF
+        raise UnicodeDecodeError("utf-8", waiting, 0, 2, "surrogate")
 
 
 class TextDecoder:
@@ -40,10 +85,7 @@ class TextDecoder:
             UnicodeDecodeError: A byte is wrong, or ``final`` comes too early.
         """
         text = self._decoder.decode(chunk, final)
-        waiting = self._decoder.getstate()[0]
-        if len(waiting) == 2 and waiting[0] == 0xED and waiting[1] >= 0xA0:
-            # RFC 3629 3: UTF-8 prohibits characters U+D800 to U+DFFF
-            raise UnicodeDecodeError("utf-8", waiting, 0, 2, "surrogate")
+        refuse_surrogate(self._decoder.getstate()[0])
         return text
 
     def hold(self, text: str) -> None:
