@@ -63,7 +63,9 @@ def _slots(place: ast.ClassDef) -> set[str]:
 def test_every_attribute_is_set_by_its_class_and_has_a_slot(file: Path):
     for name, there, place in _pairs(file):
         if isinstance(place, ast.ClassDef):
-            assert there.variables <= _set_on_self(place), f"{name} never sets one"
+            # Python sets that one.
+            variables = there.variables - {"__weakref__"}
+            assert variables <= _set_on_self(place), f"{name} never sets one"
             assert there.variables == _slots(place), f"{name}: slots differ"
 
 

@@ -43,16 +43,17 @@ def fill_in(
     Raises:
         TypeError: One is not of its class.
     """
-    _check_kind("limits", limits, Limits)
-    _check_kind("timeouts", timeouts, Timeouts)
-    _check_kind("sending", sending, Sending)
-    _check_kind("deflate", deflate, PerMessageDeflate)
+    check_kind("limits", limits, Limits)
+    check_kind("timeouts", timeouts, Timeouts)
+    check_kind("sending", sending, Sending)
+    check_kind("deflate", deflate, PerMessageDeflate)
     return Options(
         limits or Limits(), timeouts or Timeouts(), sending or Sending(), deflate
     )
 
 
-def _check_kind(name: str, value: object, kind: type) -> None:
+def check_kind(name: str, value: object, kind: type) -> None:
+    """Raise TypeError unless that is None or of a class."""
     if value is not None and not isinstance(value, kind):
         raise TypeError(f"{name} must be a {kind.__name__}, not {value!r}")
 

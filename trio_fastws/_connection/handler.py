@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeGuard
 
 from trio_fastws._exceptions import get_where
 
 from .hooks import DEFAULTS, log_error
+from .session import SessionT
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from .websocket import WebSocket
 
 
-class EventHandler:
+class EventHandler(Generic[SessionT]):
     """Hooks that the dispatcher calls: the fastest and leanest way to serve.
 
     Subclass it, override what you need, and pass an instance to
@@ -29,22 +32,22 @@ class EventHandler:
     hook sets are seen by what is called for this connection later, and by nobody else.
     """
 
-    def on_open(self, ws: WebSocket) -> None:
+    def on_open(self, ws: WebSocket[SessionT]) -> None:
         """Called when the opening handshake is done; ``ws.request`` is there."""
 
-    def on_message(self, ws: WebSocket, message: str | bytes) -> None:
+    def on_message(self, ws: WebSocket[SessionT], message: str | bytes) -> None:
         """Called with each message: ``str`` for text, ``bytes`` for binary.
 
         Looked up once, when serving begins; the others whenever they are called.
         """
 
-    def on_ping(self, ws: WebSocket, payload: bytes) -> None:
+    def on_ping(self, ws: WebSocket[SessionT], payload: bytes) -> None:
         """Called with a Ping's payload. It has been answered (RFC 6455 5.5.2)."""
 
-    def on_pong(self, ws: WebSocket, payload: bytes) -> None:
+    def on_pong(self, ws: WebSocket[SessionT], payload: bytes) -> None:
         """Called with a Pong's payload, asked for or not (RFC 6455 5.5.3)."""
 
-    def on_drain(self, ws: WebSocket) -> None:
+    def on_drain(self, ws: WebSocket[SessionT]) -> None:
         """Called when there is room to send again; once, not before it is needed.
 
         After a `trio.WouldBlock` of `WebSocket.send_nowait`, whatever the reason:
@@ -53,14 +56,14 @@ class EventHandler:
         less than there was, if nothing was refused: when it has taken everything.
         """
 
-    def on_close(self, ws: WebSocket) -> None:
+    def on_close(self, ws: WebSocket[SessionT]) -> None:
         """Called when it is over: the last hook of a connection, once.
 
         ``ws.close_code`` and ``ws.close_reason`` say how. Not called for a
         connection whose `on_open` was never called.
         """
 
-    def on_error(self, ws: WebSocket, error: Exception) -> None:
+    def on_error(self, ws: WebSocket[SessionT], error: Exception) -> None:
         """Called when a hook, or a task of `WebSocket.start_soon`, has raised.
 
         This one logs where it happened, with the traceback; yours takes its place, and
@@ -79,5 +82,15 @@ class EventHandler:
         """
         log_error(ws, get_where(error), error)
 
+
+def has_hooks(handler: object) -> TypeGuard[EventHandler[Any]]:
+    """Return whether a handler has hooks; else it is called in a task."""
+    return isinstance(handler, EventHandler)
+
+
+if TYPE_CHECKING:
+    # What serves connections.
+    AsyncHandler = Callable[[WebSocket[SessionT]], Awaitable[object]]
+    Handler = AsyncHandler[SessionT] | EventHandler[SessionT]
 
 DEFAULTS.update(vars(EventHandler))

@@ -19,4 +19,4 @@ cdef class Agreed:
 @cython.locals(
     dispatcher=Dispatcher, endpoint=Endpoint, connection=Connection, stop=Py_ssize_t
 )
-cpdef open_connection(Shared shared, Link link, Agreed agreed, bytes early, start=*)
+cpdef open_connection(Shared shared, Link link, Agreed agreed, bytes early)

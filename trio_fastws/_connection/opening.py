@@ -15,8 +15,6 @@ from trio_fastws._transport.logs import show_path
 from .websocket import WebSocket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from trio_fastws._protocol.deflate.agreement import Agreement
     from trio_fastws._protocol.handshake.request import Request
     from trio_fastws._protocol.handshake.response import Response
@@ -69,7 +67,6 @@ def open_connection(
     link: Link,
     agreed: Agreed,
     early: bytes,
-    start: Callable[[WebSocket], None] | None = None,
 ) -> WebSocket:
     """Make the WebSocket of a handshake that is over, and open it.
 
@@ -79,7 +76,6 @@ def open_connection(
         agreed: What the handshake has brought.
         early: What came behind the handshake; at most one read. It goes through the
             dispatcher's buffer, so nothing else may be in that.
-        start: Starts the connection's own task, if it has one.
     """
     dispatcher = shared.dispatcher
     endpoint = Endpoint(
@@ -98,6 +94,7 @@ def open_connection(
         connection._request = request if shared.keep_request else request.raw
     if agreed.accept:
         connection._commit(agreed.accept)
+    start = shared.start
     if start is not None:
         # In the context of what on_request has set.
         contexts = dispatcher.contexts

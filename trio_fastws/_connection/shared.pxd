@@ -14,6 +14,8 @@ cdef class Shared(Timer):
     cdef public str handler_name
     cdef public object on_message
     cdef public object spawn
+    cdef readonly object start
+    cdef object __weakref__
     cdef public object postponed
     cdef public Connections connections
     cdef public Budget budget

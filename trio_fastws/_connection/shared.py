@@ -2,7 +2,8 @@
 """What the connections of one server, or of one client, have in common.
 
 Options as plain numbers, shared by reference: each connection pays eight bytes for
-all of them.
+all of them. Where a server decides for some of its connections otherwise, there is one
+`Shared` for each kind, and all of them are `alike` in what belongs to the server.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class Shared(Timer):
     """
 
     __slots__ = (
+        "__weakref__",
         "budget",
         "cancel_on_disconnect",
         "close_seconds",
@@ -88,6 +90,7 @@ class Shared(Timer):
         "slow_consumer",
         "sparing",
         "spawn",
+        "start",
         "unsent_limit",
         "wire_limit",
         "write_stall",
@@ -101,34 +104,52 @@ class Shared(Timer):
         role: Role,
         handler: Any = None,
         handler_name: str | None = None,
+        start: Callable[[Any], None] | None = None,
+        alike: Shared | None = None,
     ) -> None:
+        """Make one for the connections of a server, or of some kind.
+
+        Args:
+            dispatcher: Of all of them.
+            options: As they were given.
+            spawn: Starts a task in the nursery that outlives every connection.
+            role: Whose side this is.
+            handler: An `EventHandler`, or None.
+            handler_name: As logs name it; None: a client's, or an upgrade's.
+            start: Starts the task of a connection's own, if each has one.
+            alike: Of the same server: the connections and what they hold together
+                are counted there.
+        """
         super().__init__()
         limits, timeouts, sending, deflate = options
         self.role: Role = role
         self.dispatcher: Dispatcher = dispatcher
-        # An `EventHandler`, or None: then each has a task of its own.
         self.handler: Any = handler
-        # As logs name it; None: a client's, or an upgrade's.
         self.handler_name: str | None = handler_name
+        self.start: Callable[[Any], None] | None = start
         # Looked up once: nothing is called more often.
         self.on_message: Callable[[Any, Any], None] | None = (
             None if handler is None else handler.on_message
         )
-        # Starts a task in the nursery that outlives every connection.
         self.spawn: Callable[..., None] = spawn
         # Their `PostponedControls`, made when first needed.
         self.postponed: Any = None
-        # The open ones, and what they hold together.
-        self.connections: Connections = Connections(dispatcher.contexts)
         self.message_size: int | None = get_message_size(limits, role)
         self.fragments: int | None = limits.fragments
-        self.budget: Budget = Budget(
-            get_total(limits, role),
-            self.message_size,
-            timeouts.slow_consumer or PRESSED_SECONDS,
-            dispatcher,
-            self.connections._items,
-        )
+        # The open ones, and what they hold together.
+        self.connections: Connections
+        self.budget: Budget
+        if alike is None:
+            self.connections = Connections(dispatcher.contexts)
+            self.budget = Budget(
+                get_total(limits, role),
+                self.message_size,
+                timeouts.slow_consumer or PRESSED_SECONDS,
+                dispatcher,
+                self.connections._items,
+            )
+        else:
+            self.connections, self.budget = alike.connections, alike.budget
         self.cancel_on_disconnect: bool = sending.on_disconnect == "cancel"
         self.keep_request: bool = limits.keep_request
         self.receive_buffer: int = limits.receive_buffer

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVarTuple
+from typing import TYPE_CHECKING, Any, Generic, TypeVarTuple
 
 import trio
 from trio.lowlevel import checkpoint, wait_task_rescheduled
@@ -31,6 +31,7 @@ from .inbox import BY_USER
 from .parking import get_waiters, wait_closed, wait_for_close_frame, wait_for_room
 from .pieces import IncomingMessage, OutgoingMessage
 from .postponed import commit_control
+from .session import SessionT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 PosArgT = TypeVarTuple("PosArgT")
 
 
-class WebSocket(Attributes, trio.abc.Channel[str | bytes]):
+class WebSocket(Attributes, trio.abc.Channel[str | bytes], Generic[SessionT]):
     """A WebSocket connection: a trio channel of ``str`` and ``bytes``.
 
     Made by `serve_websocket`, `open_websocket` and `upgrade`, never directly.
@@ -55,10 +56,14 @@ class WebSocket(Attributes, trio.abc.Channel[str | bytes]):
 
     Attributes:
         id: A number of its own in this process, as in log records and ``repr``.
-        session: Yours; None at first.
+        session: Yours; None at first, or what `Accept` has. Type checkers take it as
+            a ``User`` of a ``WebSocket[User]``.
     """
 
     __slots__ = ("__weakref__",)
+
+    if TYPE_CHECKING:
+        session: SessionT
 
     # --- receiving ----------------------------------------------------------
 

@@ -12,7 +12,7 @@ cdef class Admission:
     cdef readonly object origins
     cdef readonly object on_request
     cdef readonly object negotiator
-    cdef readonly object start_handler
+    cdef readonly object variants
     cdef readonly object spawn
     cdef readonly object heads
     cdef readonly object deciding

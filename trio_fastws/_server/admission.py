@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from trio_fastws._config.compression import Negotiator
     from trio_fastws._connection.shared import Shared
-    from trio_fastws._connection.websocket import WebSocket
 
     from .config import ServerConfig
     from .on_request import OnRequest
+    from .variants import Variants
 
 
 class Admission:
@@ -59,28 +59,27 @@ class Admission:
         "seconds",
         "shared",
         "spawn",
-        "start_handler",
         "subprotocols",
+        "variants",
     )
 
     def __init__(
         self,
         config: ServerConfig,
-        shared: Shared,
+        variants: Variants,
         negotiator: Negotiator | None,
-        start_handler: Callable[[WebSocket], None] | None,
         spawn: Callable[..., None],
     ) -> None:
         """Start without handshakes.
 
         Args:
             config: What the server was asked for.
-            shared: Of the connections that come of it.
+            variants: What the connections share that come of it.
             negotiator: Of compression; None without it.
-            start_handler: Starts a connection's own task, if it has one.
             spawn: Starts a task that is cancelled when the server shuts down.
         """
-        self.shared: Shared = shared
+        self.variants: Variants = variants
+        self.shared: Shared = variants.usual
         limits = config.options.limits
         self.request_head: int = limits.request_head
         self.request_fields: int = limits.request_fields
@@ -91,7 +90,6 @@ class Admission:
         self.origins: tuple[Any, ...] | None = config.origins
         self.on_request: OnRequest | None = config.on_request
         self.negotiator: Negotiator | None = negotiator
-        self.start_handler: Callable[[WebSocket], None] | None = start_handler
         self.spawn: Callable[..., None] = spawn
         # Ordered: the oldest is found without a search, however many left before it.
         self.heads: OrderedDict[Any, None] = OrderedDict()

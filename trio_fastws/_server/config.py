@@ -5,19 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from trio_fastws._connection.handler import EventHandler
-from trio_fastws._connection.naming import name_of
-
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from trio_fastws._config.arguments import Options
-    from trio_fastws._connection.websocket import WebSocket
+    from trio_fastws._connection.handler import Handler
 
     from .on_request import OnRequest
 
-    Handler = Callable[[WebSocket], Awaitable[object]] | EventHandler
     Origins = Iterable[Any]
 
 
@@ -31,13 +27,3 @@ class ServerConfig:
     subprotocols: Sequence[str]
     origins: tuple[Any, ...] | None
     on_request: OnRequest | None
-
-    @property
-    def events(self) -> EventHandler | None:
-        """The handler if it has hooks; None if it is an async function."""
-        return self.handler if isinstance(self.handler, EventHandler) else None
-
-    @property
-    def handler_name(self) -> str:
-        """As logs and trio's tasks name the handler."""
-        return name_of(self.handler)

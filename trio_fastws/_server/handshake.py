@@ -32,7 +32,7 @@ from trio_fastws._transport.logs import log
 
 from .answering import Answer
 from .decision import wait_for_decision
-from .on_request import Accept
+from .on_request import accepts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,9 +146,13 @@ class PendingHandshake(Owner):
             subprotocol: str | None = None
             headers: HeaderSource = ()
             session: object = None
-            if isinstance(answer, Accept):
+            shared, negotiator = admission.shared, admission.negotiator
+            if accepts(answer):
                 subprotocol, session = answer.subprotocol, answer.session
                 headers = answer.headers
+                shared = admission.variants.find(answer)
+                if not answer.deflate:
+                    negotiator = None
             elif answer is not None:
                 self._answer(handshake.answer(_check_response(answer)))
                 return
@@ -159,8 +163,8 @@ class PendingHandshake(Owner):
             if subprotocol is None and admission.subprotocols:
                 subprotocol = choose_subprotocol(request, admission.subprotocols)
             extensions = agreement = None
-            if admission.negotiator is not None:
-                extensions, agreement = admission.negotiator.accept(request)
+            if negotiator is not None:
+                extensions, agreement = negotiator.accept(request)
             head = handshake.accept(subprotocol, extensions, headers)
         except HandshakeError as error:
             self._refuse(error)
@@ -171,8 +175,7 @@ class PendingHandshake(Owner):
             return
         admission.accepted += 1
         agreed = Agreed(request, subprotocol, agreement, head, None, session)
-        start = admission.start_handler
-        open_connection(admission.shared, link, agreed, handshake.early, start)
+        open_connection(shared, link, agreed, handshake.early)
 
     def _refuse(self, error: HandshakeError) -> None:
         message = "handshake refused: %d %s"

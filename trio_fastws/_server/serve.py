@@ -26,14 +26,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trio_fastws._config.options import Limits, PerMessageDeflate, Sending, Timeouts
+    from trio_fastws._connection.handler import Handler
+    from trio_fastws._connection.session import SessionT
 
-    from .config import Handler, Origins
+    from .config import Origins
     from .on_request import OnRequest
     from .server import Server
 
 
 async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
-    handler: Handler,
+    handler: Handler[SessionT],
     port: int | None = None,
     *,
     host: str | bytes | None = None,
@@ -45,7 +47,7 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
     deflate: PerMessageDeflate | None = None,
     subprotocols: Sequence[str] = (),
     origins: Origins | None = None,
-    on_request: OnRequest | None = None,
+    on_request: OnRequest[SessionT] | None = None,
     task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
 ) -> NoReturn:
     """Serve WebSockets until cancelled.

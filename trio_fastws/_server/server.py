@@ -9,15 +9,12 @@ replies, all together for `Timeouts.shutdown` seconds; abort what is left.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
 
 from trio_fastws._config.compression import Negotiator
-from trio_fastws._connection.shared import Shared
 from trio_fastws._connection.statistics import ServerStatistics
-from trio_fastws._connection.tasks import run_handler
 from trio_fastws._protocol.codes import Role
 from trio_fastws._transport import loop as loops
 from trio_fastws._transport.lifetimes import in_turns, shielded_nursery, wait_lingering
@@ -27,10 +24,12 @@ from .admission import Admission
 from .listeners import Listeners
 from .nurseries import Handlers
 from .streams import StreamAcceptor
+from .variants import Variants
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from trio_fastws._connection.shared import Shared
     from trio_fastws._connection.websocket import WebSocket
     from trio_fastws._transport.contract import Dispatcher
 
@@ -61,23 +60,10 @@ class Server:
         self._nursery = nursery
         self._links = links
         self._handlers = Handlers(nursery)
-        name = config.handler_name
-        self.shared: Shared = Shared(
-            dispatcher,
-            config.options,
-            self._handlers.start_soon,
-            Role.SERVER,
-            config.events,
-            name,
-        )
+        variants = Variants(config, dispatcher, self._handlers)
+        self.shared: Shared = variants.usual
         self._admission = Admission(
-            config,
-            self.shared,
-            negotiator,
-            partial(_start_handler, self._handlers, config.handler, name)
-            if config.events is None
-            else None,
-            self._handlers.start_soon,
+            config, variants, negotiator, self._handlers.start_soon
         )
         self._streams = StreamAcceptor(self._admission, config.ssl_context, links)
         self._listening = Listeners(self._admission, self._streams, nursery)
@@ -215,10 +201,6 @@ async def run_server(
                 links_scope.cancel()
     finally:
         dispatcher.close()
-
-
-def _start_handler(handlers: Handlers, handler: Any, name: str, ws: WebSocket) -> None:
-    handlers.start_soon(run_handler, ws, handler, name=name)
 
 
 def _refuse(handshake: Any) -> None:
