@@ -24,6 +24,8 @@ MIB = 2**20
 ACTIONS = {
     "send_nowait": lambda ws: ws.send_nowait("late"),
     "close_nowait": lambda ws: ws.close_nowait(),
+    "abort": lambda ws: ws.abort(),
+    "pong_nowait": lambda ws: ws.pong_nowait(),
     "receive_nowait": lambda ws: ws.receive_nowait(),
     "pause_reading": lambda ws: ws.pause_reading(),
     "resume_reading": lambda ws: ws.resume_reading(),

@@ -134,6 +134,22 @@ async def test_a_message_in_pieces_holds_them_as_long(autojump_clock, side):
         assert trio.current_time() == start
 
 
+async def test_of_heartbeats_the_latest_and_no_answer_is_lost(mock_clock, side):
+    async with linked(side, deflating("persistent")) as (ws, peer):
+        async with ws.open_message() as message:
+            await message.write(ALIKE)
+            await peer.read_frame()
+            await peer.send(Frame(PING, b"asked"))
+            await wait_all_tasks_blocked(0.005)
+            for number in range(1000):
+                ws.pong_nowait(b"%d" % number)
+        frame = await peer.read_frame()
+        assert frame.fin
+        assert await peer.read_frames(2) == [Frame(PONG, b"asked"), Frame(PONG, b"999")]
+        await ws.send("no third")
+        assert (await peer.read_message()).payload == b"no third"
+
+
 async def test_plain_pieces_hold_nothing(mock_clock, side):
     async with (
         linked(side, deflating("persistent")) as (ws, peer),

@@ -26,10 +26,11 @@ class EventHandler(Generic[SessionT]):
     exception in a hook goes to `on_error` and closes that connection with code 1011.
 
     In a hook whatever is no coroutine may be called (`WebSocket.send_nowait`,
-    `WebSocket.close_nowait`, `WebSocket.abort`, `WebSocket.start_soon`,
-    `WebSocket.pause_reading`), on this connection and on others. What is sent to
-    another one that is closing or gone is dropped and counted. Context variables that a
-    hook sets are seen by what is called for this connection later, and by nobody else.
+    `WebSocket.pong_nowait`, `WebSocket.close_nowait`, `WebSocket.abort`,
+    `WebSocket.start_soon`, `WebSocket.pause_reading`), on this connection and on
+    others. What is sent to another one that is closing or gone is dropped and counted.
+    Context variables that a hook sets are seen by what is called for this connection
+    later, and by nobody else.
     """
 
     def on_open(self, ws: WebSocket[SessionT]) -> None:

@@ -12,6 +12,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from trio_fastws._protocol.controls import PING
+
 from .closing import CLOSED, CLOSING, RESET, WITHOUT_CLOSE
 from .inbox import BY_BUDGET, BY_OUTBOX
 from .postponed import commit_control
@@ -149,7 +151,7 @@ def _keepalive(ws: Sender, now: float) -> float:
     if now >= due:
         due = now + interval
         if not blocked:
-            commit_control(ws, ws._endpoint.encode_ping(probe.next_ping(now)), False)
+            commit_control(ws, PING, ws._endpoint.encode_ping(probe.next_ping(now)))
     return min(due, probe.since + timeout, now + timeout / POLLS)
 
 
@@ -162,7 +164,7 @@ def ask(ws: Sender, now: float) -> None:
         ws._probe = Probe(now)
     probe = ws._probe
     probe.begin(link, ws._outbox is not None, now)
-    commit_control(ws, ws._endpoint.encode_ping(probe.next_ping(now)), False)
+    commit_control(ws, PING, ws._endpoint.encode_ping(probe.next_ping(now)))
 
 
 def _silence(ws: Sender, probe: Probe, now: float) -> str:

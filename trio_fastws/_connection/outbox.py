@@ -24,7 +24,7 @@ from trio_fastws._config.options import ITEM_OVERHEAD
 
 # RSV1 beside an opcode: to be compressed, if that was agreed upon.
 from trio_fastws._protocol.codes import CLOSE, RSV1
-from trio_fastws._protocol.controls import WaitingControls
+from trio_fastws._protocol.controls import ANSWER, WaitingControls
 from trio_fastws._protocol.fragments import Fragments
 from trio_fastws._protocol.prepared import PreparedMessage
 from trio_fastws._transport.progress import Progress
@@ -137,7 +137,7 @@ class Outbox:
         """Keep a Pong until the peer reads, which more than enough waits for."""
         if self._controls is None:
             self._controls = WaitingControls()
-        self._controls.add_pong(frame)
+        self._controls.add(ANSWER, frame)
 
     def commit_pong(self) -> None:
         """Append the Pong that waits to the wire."""

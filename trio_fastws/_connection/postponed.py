@@ -1,4 +1,4 @@
-"""Pings and Pongs of ours, postponed until a compressed message has ended.
+"""Pings and Pongs of ours: past every policy, and behind a compressed message.
 
 The reason: see `MessageEncoder.postpone`. When the message takes too long they leave
 between two of its fragments.
@@ -9,19 +9,31 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import trio
+
+from trio_fastws._protocol.controls import ANSWER, HEARTBEAT
+from trio_fastws._transport.contract import CORK_SIZE
 from trio_fastws._transport.wheel import Timer
+
+from .closing import OPEN
 
 if TYPE_CHECKING:
     from .sending import Sender
 
 
-def commit_control(ws: Sender, frame: bytes, is_pong: bool) -> None:
-    """Send a Ping or a Pong, past every policy."""
+def commit_control(ws: Sender, kind: int, frame: bytes) -> None:
+    """Send a Ping or a Pong, past every policy.
+
+    Args:
+        ws: The connection.
+        kind: As for `WaitingControls.add`.
+        frame: The frame.
+    """
     endpoint = ws._endpoint
     if not endpoint.dividing:
         ws._commit(frame)
         return
-    if endpoint.postpone(frame, is_pong):
+    if endpoint.postpone(kind, frame):
         shared = ws._shared
         if shared.postponed is None:
             shared.postponed = PostponedControls()
@@ -39,7 +51,30 @@ def answer_ping(ws: Sender, pong: bytes) -> None:
     ):
         outbox.postpone_pong(pong)
     elif pong:
-        commit_control(ws, pong, True)
+        commit_control(ws, ANSWER, pong)
+
+
+def send_heartbeat(ws: Sender, payload: bytes) -> None:
+    """Send a Pong that answers nothing, as long as the peer reads at all.
+
+    Raises:
+        trio.WouldBlock: `Sending.hard_limit` bytes wait.
+        trio.ClosedResourceError: This side has closed the connection. Not when
+            another connection's hook is running, nor is the next.
+        ConnectionBroken: The connection is gone.
+    """
+    dispatcher = ws._shared.dispatcher
+    if ws._state != OPEN:
+        speaker = dispatcher.contexts.running.owner
+        if speaker is None or speaker is ws:
+            ws._check_open()
+        return
+    outbox = ws._outbox
+    if outbox is not None and outbox.size() >= ws._shared.hard_limit:
+        raise trio.WouldBlock
+    commit_control(ws, HEARTBEAT, ws._endpoint.encode_pong(payload))
+    if dispatcher.corked is ws and dispatcher.cork_size >= CORK_SIZE:
+        ws._uncork(dispatcher)  # a hook that sends many
 
 
 class PostponedControls(Timer):

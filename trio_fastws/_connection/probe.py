@@ -9,6 +9,7 @@ delivered yet (`Link.unacknowledged`), and what has moved since it was asked las
 from __future__ import annotations
 
 import math
+from random import getrandbits
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,11 +25,22 @@ class Probe:
             it was asked.
     """
 
-    __slots__ = ("_behind", "_first", "_last", "_left", "_taken", "moved", "since")
+    __slots__ = (
+        "_behind",
+        "_first",
+        "_last",
+        "_left",
+        "_tag",
+        "_taken",
+        "moved",
+        "since",
+    )
 
     def __init__(self, now: float) -> None:
         self._first = self._last = self.since = now
         self.moved = False
+        # In all payloads but the first: a program that chooses its own does not hit it.
+        self._tag = b"+%08x" % getrandbits(32)
         # Whether something stands before the Ping that the peer has yet to take.
         self._behind = False
         # What its system had taken when it was asked last.
@@ -54,7 +66,7 @@ class Probe:
 
     def _latest(self) -> bytes:
         offset = round((self._last - self._first) * 1e6)
-        return b"+%d" % offset if offset > 0 else b""
+        return b"%b%d" % (self._tag, offset) if offset > 0 else b""
 
     def due(self, interval: float) -> float:
         """Return when the next Ping should leave."""
@@ -64,9 +76,10 @@ class Probe:
         """Return how long a Pong took; nan if it answers none of our Pings."""
         if not payload:
             return now - self._first
-        if payload[:1] != b"+" or not payload[1:].isdigit() or len(payload) > 20:
+        offset = payload.removeprefix(self._tag)
+        if offset == payload or not offset.isdigit() or len(offset) > 20:
             return math.nan
-        sent = self._first + int(payload[1:]) / 1e6
+        sent = self._first + int(offset) / 1e6
         return now - sent if sent <= self._last + 1e-6 else math.nan
 
     def is_last(self, payload: bytes) -> bool:

@@ -81,13 +81,23 @@ class Waiters:
         if closed:
             self.closers.unpark_all()
 
-    def add_ping(self, now: float) -> tuple[bytes, PingWait]:
+    def add_ping(self, payload: bytes, now: float) -> tuple[bytes, PingWait]:
         """Return the payload of a Ping that leaves now, and what waits for its Pong.
 
         Never empty: an empty payload marks the keepalive's pings.
+
+        Args:
+            payload: What it is to be; empty: one that no other Ping has.
+            now: The time.
+
+        Raises:
+            ValueError: Another Ping has it, and was not answered yet.
         """
-        self.serial += 1
-        payload = b"%d" % self.serial
+        if payload in self.pings:
+            raise ValueError(f"a ping with payload {payload!r} is unanswered still")
+        while not payload or payload in self.pings:
+            self.serial += 1
+            payload = b"%d" % self.serial
         ping = self.pings[payload] = PingWait(now)
         return payload, ping
 

@@ -20,6 +20,7 @@ import trio
 from trio.lowlevel import checkpoint, wait_task_rescheduled
 
 from trio_fastws._config.options import SMALLEST_UNSENT
+from trio_fastws._protocol.controls import PING, to_control_payload
 from trio_fastws._protocol.prepared import PreparedMessage, to_item
 from trio_fastws._transport.lifetimes import is_cancellation
 
@@ -30,7 +31,7 @@ from .ending import abandon, check_reason
 from .inbox import BY_USER
 from .parking import get_waiters, wait_closed, wait_for_close_frame, wait_for_room
 from .pieces import IncomingMessage, OutgoingMessage
-from .postponed import commit_control
+from .postponed import commit_control, send_heartbeat
 from .session import SessionT
 
 if TYPE_CHECKING:
@@ -190,28 +191,59 @@ class WebSocket(Attributes, trio.abc.Channel[str | bytes], Generic[SessionT]):
         """
         return OutgoingMessage(self, text, compress)
 
-    async def ping(self) -> float:
+    async def ping(self, payload: Buffer = b"") -> float:
         """Ping the peer; return the round trip in seconds.
 
         A checkpoint; safe to cancel. RFC 6455 5.5.2, 5.5.3. While a compressed
         message leaves in fragments the Ping waits for its end, 2 s at the most.
 
+        Args:
+            payload: Anything bytes-like of at most 125 bytes, which the Pong repeats;
+                it is told from others by that. Empty: one of its own.
+
         Raises:
+            ValueError: ``payload`` is longer, or that of another ping which is not
+                answered yet.
+            TypeError: It is not bytes-like.
             trio.ClosedResourceError: This side has closed the connection.
             ConnectionBroken: It ended before the answer came.
         """
+        wanted = to_control_payload(payload)
         await checkpoint()
         self._check_open()
         waiters = get_waiters(self)
-        payload, ping = waiters.add_ping(trio.current_time())
+        used, ping = waiters.add_ping(wanted, trio.current_time())
         try:
-            commit_control(self, self._endpoint.encode_ping(payload), False)
+            commit_control(self, PING, self._endpoint.encode_ping(used))
             await ping.event.wait()
         finally:
-            waiters.pings.pop(payload, None)
+            waiters.pings.pop(used, None)
         if math.isnan(ping.answered):
             self._check_open()  # which it is not any more
         return ping.answered - ping.sent
+
+    def pong_nowait(self, payload: Buffer = b"") -> None:
+        """Send a Pong that nobody has asked for: a one-way heartbeat (RFC 6455 5.5.3).
+
+        Not a checkpoint. The peer does not answer, and no policy of `Sending` delays
+        or drops it; while a compressed message leaves in fragments it waits for its
+        end, 2 s at the most, and a later one takes its place. To another connection
+        that is closing or gone a hook sends nothing, as with `send_nowait`.
+
+        Args:
+            payload: Anything bytes-like of at most 125 bytes. A peer that has pinged
+                without a payload may take an empty one for the answer.
+
+        Raises:
+            trio.WouldBlock: `Sending.hard_limit` bytes wait.
+            trio.ClosedResourceError: This side has closed the connection.
+            ConnectionBroken: The connection is gone.
+            ValueError: ``payload`` is longer.
+            TypeError: It is not bytes-like.
+            RuntimeError: This is another thread than that of the trio run.
+        """
+        self._shared.dispatcher.contexts.check_thread()
+        send_heartbeat(self, to_control_payload(payload))
 
     # --- closing ------------------------------------------------------------
 

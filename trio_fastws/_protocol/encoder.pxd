@@ -30,7 +30,7 @@ cdef class MessageEncoder(CompressedParser):
     @cython.locals(size=Py_ssize_t, postponed=bytes)
     cpdef Py_ssize_t encode_compressed(self, int opcode, bytes data, bint fin, list parts, Py_ssize_t frame_size) except -1
     @cython.locals(context=DeflateContext, first=bint)
-    cpdef bint postpone(self, bytes frame, bint is_pong) except? -1
+    cpdef bint postpone(self, int kind, bytes frame) except? -1
     @cython.locals(context=DeflateContext)
     cpdef bytes take_postponed(self)
     cpdef Py_ssize_t encode_part(self, int opcode, bytes payload, Py_ssize_t start, Py_ssize_t stop, bint fin, list parts) except -1

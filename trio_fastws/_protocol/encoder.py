@@ -144,7 +144,7 @@ class MessageEncoder(CompressedParser):
                 size += len(postponed)
         return size
 
-    def postpone(self, frame: bytes, is_pong: bool) -> bool:
+    def postpone(self, kind: int, frame: bytes) -> bool:
         """Keep a Ping or a Pong while `dividing`: it leaves behind that message.
 
         RFC 6455 5.4 lets it stand between the fragments, and RFC 7692 does too; but
@@ -160,10 +160,7 @@ class MessageEncoder(CompressedParser):
         first = context.postponed is None
         if context.postponed is None:
             context.postponed = WaitingControls()
-        if is_pong:
-            context.postponed.add_pong(frame)
-        else:
-            context.postponed.add_ping(frame)
+        context.postponed.add(kind, frame)
         return first
 
     def take_postponed(self) -> bytes:

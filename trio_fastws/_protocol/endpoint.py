@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from trio_fastws._protocol.deflate.context import DeflateContext
 
 from .codes import CLOSE, FIN, PING, PONG, Role, allowed_on_wire
+from .controls import check_control_size
 from .encoder import MessageEncoder
 from .errors import ProtocolError
 from .events import (
@@ -262,10 +263,7 @@ class Endpoint(MessageEncoder):
         return self._encode_control(CLOSE, bytes((code >> 8, code & 0xFF)) + text)
 
     def _encode_control(self, opcode: int, payload: bytes) -> bytes:
-        if len(payload) > 125:
-            raise ValueError(
-                f"payload of {len(payload)} bytes is over the 125 of a control frame"
-            )
+        check_control_size(len(payload))
         parts: list[bytes] = []
         encode_frame(self.role, FIN | opcode, payload, parts)
         return parts[0]
