@@ -23,7 +23,7 @@ from tests.wire import (
     Peer,
     dial,
 )
-from trio_fastws import Server, WebSocket, serve_websocket
+from trio_fastws import Listen, Server, WebSocket, serve_websocket
 
 # On the real clock a test that takes longer hangs. A mock clock jumps over any
 # number of seconds: there a test hangs when nothing but this deadline is left.
@@ -99,11 +99,16 @@ Connect = Callable[..., Awaitable[tuple[WebSocket, Peer]]]
 
 @pytest.fixture
 def serve(nursery: trio.Nursery) -> Serve:
-    """Give what starts a server, on a free port unless told otherwise."""
+    """Give what starts a server, on a free port unless told otherwise.
+
+    Its ``listeners`` are those of a `Listen`.
+    """
 
     async def start(handler: Any, **options: Any) -> Server:
-        if "listeners" not in options:
-            options = {"port": 0, "host": "127.0.0.1", **options}
+        if "listeners" in options:
+            options["port"] = Listen(listeners=options.pop("listeners"))
+        elif not isinstance(options.setdefault("port", 0), Listen):
+            options.setdefault("host", "127.0.0.1")
         server: Server = await nursery.start(
             partial(serve_websocket, handler, **options)
         )

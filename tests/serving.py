@@ -18,7 +18,7 @@ from tests.wire import (
     dial,
     tcp_listener,
 )
-from trio_fastws import Server, Timeouts, WebSocket, serve_websocket
+from trio_fastws import Listen, Server, Timeouts, WebSocket, serve_websocket
 
 # What is soon full.
 SMALL = 16 * 1024
@@ -55,7 +55,7 @@ async def serving(
     options.setdefault("timeouts", Timeouts(ping_interval=None))
     async with trio.open_nursery() as nursery:
         server = await nursery.start(
-            partial(serve_websocket, handler, listeners=[listener], **options)
+            partial(serve_websocket, handler, Listen(listeners=[listener]), **options)
         )
         site = Site(server, SMALL if small else None)
         try:

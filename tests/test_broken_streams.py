@@ -27,6 +27,7 @@ from tests.wire import (
 from trio_fastws import (
     Accept,
     ConnectionBroken,
+    Listen,
     Request,
     Response,
     WebSocket,
@@ -271,7 +272,9 @@ async def test_accept_that_fails_as_it_is_cancelled_costs_no_goodbye(
 
     stubborn = Stubborn()
     async with trio.open_nursery() as nursery:
-        await nursery.start(partial(serve_websocket, echo, listeners=[stubborn]))
+        await nursery.start(
+            partial(serve_websocket, echo, Listen(listeners=[stubborn]))
+        )
         async with Peer(stubborn.connect()) as peer:
             await peer.shake()
             await wait_all_tasks_blocked()
@@ -321,7 +324,7 @@ async def test_aclose_of_a_listener_that_raises_costs_no_goodbye(
     stuck = Stuck()
     async with trio.open_nursery() as nursery:
         await nursery.start(
-            partial(serve_websocket, echo, listeners=[stuck, MemoryListener()])
+            partial(serve_websocket, echo, Listen(listeners=[stuck, MemoryListener()]))
         )
         async with Peer(stuck.connect()) as peer:
             await peer.shake()
@@ -494,10 +497,12 @@ async def test_what_a_log_filter_raises_of_a_task(transport, memory, caplog) -> 
     buggy = Buggy("exception in ")
     logger = logging.getLogger("trio_fastws")
     logger.addFilter(buggy)
-    options = {"listeners": [memory], "on_request": on_request}
+    listen = Listen(listeners=[memory])
     try:
         async with trio.open_nursery() as nursery, Peer(memory.connect()) as good:
-            await nursery.start(partial(serve_websocket, handler, **options))
+            await nursery.start(
+                partial(serve_websocket, handler, listen, on_request=on_request)
+            )
             await good.shake()
             async with Peer(memory.connect()) as bad:
                 await bad.send(upgrade_request(target="/refused"))
@@ -524,7 +529,9 @@ async def test_what_a_log_filter_raises_costs_one_connection(
     logger.addFilter(buggy)
     try:
         async with trio.open_nursery() as nursery, Peer(listener.connect()) as good:
-            await nursery.start(partial(serve_websocket, echo, listeners=[listener]))
+            await nursery.start(
+                partial(serve_websocket, echo, Listen(listeners=[listener]))
+            )
             await good.shake()
             for data in (plain_request(), b"\0\0\0\0", b""):
                 bad = Peer(listener.connect())

@@ -149,7 +149,7 @@ def test_a_host_that_cannot_be_had_is_one_line(error, line, monkeypatch, capfd) 
     async def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(trio, "open_tcp_listeners", fail)
+    monkeypatch.setattr(trio.socket, "getaddrinfo", fail)
     assert main(["serve", "echo", "--host", "h"]) == 1
     assert capfd.readouterr().err.startswith(f"trio-fastws: {line}")
 
@@ -161,6 +161,14 @@ def test_a_file_that_is_no_socket_is_kept(tmp_path, capfd) -> None:
     line = f"cannot listen on {path}: a file that is no socket is there"
     assert capfd.readouterr().err == f"trio-fastws: {line}\n"
     assert path.read_text() == "mine"
+
+
+def test_a_path_that_is_too_long_is_one_line(tmp_path, capfd) -> None:
+    path = tmp_path / ("a" * 200)
+    assert main(["serve", "echo", "--unix", str(path)]) == 1
+    errors = capfd.readouterr().err
+    assert errors.startswith(f"trio-fastws: cannot listen on {path}: unix is ")
+    assert errors.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ from tests.wire import (
 from trio_fastws import (
     CloseFrame,
     EventHandler,
+    Listen,
     Timeouts,
     WebSocket,
     open_websocket,
@@ -480,7 +481,10 @@ async def connected(
             keeper = Keeper()
             handler: Any = diary if kind == "hooks" else keeper
             serve = partial(
-                serve_websocket, handler, listeners=[listener], timeouts=TIMEOUTS
+                serve_websocket,
+                handler,
+                Listen(listeners=[listener]),
+                timeouts=TIMEOUTS,
             )
             server = await nursery.start(serve)
             if tcp:

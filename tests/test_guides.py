@@ -49,7 +49,7 @@ def test_every_block_is_run_here() -> None:
         "performance.md",
         "troubleshooting.md",
     )
-    assert [len(blocks(page)) for page in pages] == [6, 2, 5, 1, 4]
+    assert [len(blocks(page)) for page in pages] == [7, 2, 5, 1, 4]
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,12 @@ async def test_every_kind_of_handler_echoes(serve, monkeypatch, page, number) ->
     async with open_websocket(f"ws://127.0.0.1:{server.port}/") as ws:
         await ws.send("here")
         assert await ws.receive() == "here"
+
+
+def test_where_it_listens_can_be_said_like_that(monkeypatch) -> None:
+    names, _ = run_block(block_with("server.md", "import Listen"), monkeypatch)
+    assert names["behind_nginx"].unix == "/run/chat.socket"
+    assert names["one_of_many"].reuse_port
 
 
 async def test_on_error_says_more_than_a_log_line(serve, monkeypatch, caplog) -> None:

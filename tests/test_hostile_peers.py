@@ -27,6 +27,7 @@ from trio_fastws import (
     EventHandler,
     HandshakeRefused,
     Limits,
+    Listen,
     Response,
     Timeouts,
     open_websocket,
@@ -144,7 +145,7 @@ async def test_on_request_that_fails_when_cancelled_costs_no_shutdown(
         await nursery.start(
             lambda task_status: serve_websocket(
                 Echo(),
-                listeners=[memory],
+                Listen(listeners=[memory]),
                 on_request=on_request,
                 task_status=task_status,
             )
@@ -169,7 +170,7 @@ async def test_on_close_that_exits_does_not_hang_the_shutdown(
         async with trio.open_nursery() as nursery:
             await nursery.start(
                 lambda task_status: serve_websocket(
-                    Exit(), listeners=[memory], task_status=task_status
+                    Exit(), Listen(listeners=[memory]), task_status=task_status
                 )
             )
             peers = [Peer(memory.connect()) for _ in range(2)]

@@ -17,6 +17,7 @@ from tests.wire import (
 from trio_fastws import (
     ConnectionBroken,
     EventHandler,
+    Listen,
     Sending,
     WebSocket,
     serve_websocket,
@@ -205,7 +206,7 @@ async def test_keyboard_interrupt_in_a_handler_ends_the_server(transport) -> Non
             port = listener.socket.getsockname()[1]
 
             async def serve() -> None:
-                await serve_websocket(handler, listeners=[listener])
+                await serve_websocket(handler, Listen(listeners=[listener]))
 
             nursery.start_soon(serve)
             async with await dial(port) as peer:

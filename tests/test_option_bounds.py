@@ -36,6 +36,7 @@ GROUPS = {
 OTHERS = {
     "keep_request",
     "policy",
+    "on_disconnect",
     "server_window_bits",
     "client_window_bits",
     "memory_level",

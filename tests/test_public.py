@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import tomllib
 from pathlib import Path
+
+import pytest
 
 import trio_fastws
 
@@ -26,6 +29,7 @@ NAMES = {
     "IncomingMessage",
     "InvalidURL",
     "Limits",
+    "Listen",
     "OutgoingMessage",
     "PerMessageDeflate",
     "PreparedMessage",
@@ -71,6 +75,12 @@ def test_every_class_and_function_is_documented():
         if not (getattr(trio_fastws, name).__doc__ or "").strip()
     ]
     assert missing == []
+
+
+@pytest.mark.parametrize("name", ["serve_websocket", "open_websocket", "upgrade"])
+def test_no_call_has_more_parameters_than_one_can_survey(name: str):
+    # What belongs together is a group, such as `Limits` or `Listen`.
+    assert len(inspect.signature(getattr(trio_fastws, name)).parameters) <= 12
 
 
 def test_it_is_typed():

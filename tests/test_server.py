@@ -17,6 +17,7 @@ from tests.wire import (
 )
 from trio_fastws import (
     Limits,
+    Listen,
     Sending,
     Timeouts,
     WebSocket,
@@ -56,8 +57,8 @@ async def test_many_messages_come_back_in_order(transport, serve) -> None:
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "words"),
     [
-        ((), {}, TypeError, "either a port or listeners"),
-        ((0,), {"listeners": []}, TypeError, "either a port or listeners"),
+        ((), {}, TypeError, "missing 1 required positional argument: 'port'"),
+        ((None,), {}, TypeError, "port must be an int or a Listen, not None"),
         ((-1,), {}, ValueError, "port is -1; it must be 0 to 65535"),
         ((65536,), {}, ValueError, "port is 65536; it must be 0 to 65535"),
         ((0,), {"subprotocols": "chat"}, TypeError, "subprotocols"),
@@ -220,7 +221,7 @@ async def test_listeners_are_closed_when_the_server_ends(
         async with trio.open_nursery() as inner:
             (tcp,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
             server = await inner.start(
-                partial(serve_websocket, echo, listeners=[tcp, memory])
+                partial(serve_websocket, echo, Listen(listeners=[tcp, memory]))
             )
             port = server.port
             scope.cancel()

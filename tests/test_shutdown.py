@@ -25,6 +25,7 @@ from tests.wire import (
 from trio_fastws import (
     ConnectionBroken,
     EventHandler,
+    Listen,
     Response,
     Server,
     Timeouts,
@@ -53,7 +54,9 @@ class Running:
 async def running(handler: Any, **options: Any) -> AsyncIterator[Running]:
     """Run a server for the length of a block, or until it is stopped."""
     run = Running()
-    if "listeners" not in options:
+    if "listeners" in options:
+        options["port"] = Listen(listeners=options.pop("listeners"))
+    else:
         options = {"port": 0, "host": "127.0.0.1", **options}
 
     async def serve(task_status: trio.TaskStatus[Server]) -> None:

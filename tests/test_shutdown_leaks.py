@@ -13,7 +13,7 @@ from trio.testing import wait_all_tasks_blocked
 from tests.wire import (
     dial,
 )
-from trio_fastws import Server, WebSocket, open_websocket, serve_websocket
+from trio_fastws import Listen, Server, WebSocket, open_websocket, serve_websocket
 
 GOODBYE = (1001, "the server is shutting down")
 
@@ -91,7 +91,9 @@ async def test_cancelled_at_any_moment_of_its_start_it_ends(
     before = open_descriptors()
     tcp = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(partial(serve_websocket, park, listeners=[*tcp, memory]))
+        nursery.start_soon(
+            partial(serve_websocket, park, Listen(listeners=[*tcp, memory]))
+        )
         for _ in range(checkpoints):
             await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()
@@ -102,6 +104,6 @@ async def test_cancelled_at_any_moment_of_its_start_it_ends(
 async def test_started_in_a_cancelled_scope_it_ends(transport, memory) -> None:
     with trio.CancelScope() as scope:
         scope.cancel()
-        await serve_websocket(park, listeners=[memory])
+        await serve_websocket(park, Listen(listeners=[memory]))
     assert scope.cancelled_caught
     assert memory.closed

@@ -17,7 +17,7 @@ from tests.wire import (
     binary,
     text,
 )
-from trio_fastws import EventHandler, Sending, serve_websocket
+from trio_fastws import EventHandler, Listen, Sending, serve_websocket
 
 pytestmark = pytest.mark.usefixtures("transport")
 
@@ -148,7 +148,7 @@ async def test_without_tcp_nothing_happens(tmp_path):
             await nursery.start(
                 lambda task_status: serve_websocket(
                     keeper,
-                    listeners=[trio.SocketListener(sock)],
+                    Listen(listeners=[trio.SocketListener(sock)]),
                     sending=LATEST,
                     task_status=task_status,
                 )

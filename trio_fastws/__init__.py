@@ -7,6 +7,7 @@ the rest; this is the whole public face.
 
 from ._build import COMPILED as COMPILED  # isort: skip - it chooses the build
 from trio_fastws._client.client import open_websocket as open_websocket
+from trio_fastws._config.listen import Listen as Listen
 from trio_fastws._config.options import (
     Limits as Limits,
     PerMessageDeflate as PerMessageDeflate,

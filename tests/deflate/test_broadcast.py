@@ -25,7 +25,7 @@ from tests.wire import (
     MemoryListener,
     Peer,
 )
-from trio_fastws import EventHandler, PreparedMessage, serve_websocket
+from trio_fastws import EventHandler, Listen, PreparedMessage, serve_websocket
 
 pytestmark = pytest.mark.usefixtures("transport")
 
@@ -96,7 +96,7 @@ async def test_a_thousand_peers_get_the_same_bytes(mode, monkeypatch):
         await nursery.start(
             lambda task_status: serve_websocket(
                 keeper,
-                listeners=[listener],
+                Listen(listeners=[listener]),
                 deflate=deflating(mode),
                 task_status=task_status,
             )

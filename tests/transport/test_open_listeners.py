@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
+from collections.abc import Callable
 
 import pytest
 import trio
@@ -13,7 +15,6 @@ from trio_fastws._transport.open_listeners import ATTEMPTS, open_listeners
 needs_ipv6 = pytest.mark.skipif(
     not socket.has_dualstack_ipv6(), reason="this system has no IPv6"
 )
-OPEN = trio.open_tcp_listeners
 
 
 async def close_all(listeners) -> None:
@@ -57,114 +58,129 @@ async def test_a_given_port_is_taken_as_it_is() -> None:
     await close_all(second)
 
 
-class Opener:
-    """`trio.open_tcp_listeners` whose IPv4 port is taken for IPv6, so often."""
+class Sockets(trio.abc.SocketFactory):
+    """Sockets whose second port is taken by somebody else, so often."""
 
-    def __init__(self, conflicts: int) -> None:
-        self.conflicts = conflicts
-        # Which family comes first; the other is the one that moves.
-        self.reverse = False
-        self.opened: list[trio.SocketListener] = []
+    def __init__(self) -> None:
+        self.conflicts = 0
+        # Called as each is made.
+        self.on_socket: Callable[[int], None] = lambda family: None
+        self.made: list[trio.socket.SocketType] = []
         self.occupied: list[socket.socket] = []
-        self.calls = 0
 
-    async def __call__(self, port, *, host) -> list[trio.SocketListener]:
-        self.calls += 1
-        listeners = await self.open(port, host)
-        while self.calls <= self.conflicts and not self.occupy(listeners):
-            await close_all(listeners)
-            listeners = await self.open(port, host)
-        return listeners
+    def socket(self, family=-1, type=-1, proto=-1) -> trio.socket.SocketType:  # noqa: A002 - trio's name
+        self.on_socket(family)
+        if len(self.made) % 2 == 1 and len(self.occupied) < self.conflicts:
+            self.occupied.append(occupy(family, self.made[-1].getsockname()[1]))
+        made = trio.socket.from_stdlib_socket(socket.socket(family, type, proto))
+        self.made.append(made)
+        return made
 
-    async def open(self, port, host) -> list[trio.SocketListener]:
-        listeners = await OPEN(port, host=host)
-        listeners.sort(
-            key=lambda listener: listener.socket.family, reverse=self.reverse
-        )
-        self.opened += listeners
-        return listeners
+    def left_open(self) -> list[trio.socket.SocketType]:
+        return [each for each in self.made if each.fileno() >= 0]
 
-    def occupy(self, listeners) -> bool:
-        """Take the port that will be wanted; False if somebody else has it."""
-        sock = socket.socket(socket.AF_INET6)
-        self.occupied.append(sock)
+
+class Both(trio.abc.HostnameResolver):
+    """The addresses of all interfaces, in one order or the other."""
+
+    def __init__(self, reverse: bool) -> None:
+        self.reverse = reverse
+
+    async def getaddrinfo(self, host, port, family=0, type=0, proto=0, flags=0):  # noqa: A002 - trio's
+        found = socket.getaddrinfo(host, port, family, type, proto, flags)
+        return sorted(found, reverse=self.reverse)
+
+    async def getnameinfo(self, sockaddr, flags):
+        raise NotImplementedError
+
+
+def occupy(family: int, port: int) -> socket.socket:
+    """Take a port; if somebody else has it, that is as good."""
+    sock = socket.socket(family)
+    if family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        try:
-            sock.bind(("::", listeners[0].socket.getsockname()[1]))
-        except OSError:
-            return False
+    with contextlib.suppress(OSError):
+        sock.bind(("", port))
         sock.listen()
-        return True
-
-    def close(self) -> None:
-        for sock in self.occupied:
-            sock.close()
-
-    def left_open(self) -> list[trio.SocketListener]:
-        return [each for each in self.opened if each.socket.fileno() >= 0]
+    return sock
 
 
 @pytest.fixture
-def opener(monkeypatch):
-    opener = Opener(0)
-    monkeypatch.setattr(trio, "open_tcp_listeners", opener)
-    yield opener
-    opener.close()
-
-
-@needs_ipv6
-async def test_a_port_taken_for_the_other_family_is_given_up(opener) -> None:
-    opener.conflicts = 2
-    listeners = await open_listeners(0, None)
-    assert opener.calls == 3
-    assert len(ports(listeners)) == 1
-    await close_all(listeners)
-    assert opener.left_open() == []
+async def sockets():
+    sockets = Sockets()
+    trio.socket.set_custom_socket_factory(sockets)
+    yield sockets
+    for sock in sockets.occupied:
+        sock.close()
 
 
 @needs_ipv6
 @pytest.mark.parametrize("reverse", [False, True])
-async def test_either_family_can_move(opener, reverse) -> None:
-    opener.reverse = reverse
+async def test_a_port_taken_for_the_other_family_is_given_up(sockets, reverse) -> None:
+    trio.socket.set_custom_hostname_resolver(Both(reverse))
+    sockets.conflicts = 2
     listeners = await open_listeners(0, None)
+    assert len(sockets.made) == 6
     assert families(listeners) == [socket.AF_INET, socket.AF_INET6]
     assert len(ports(listeners)) == 1
     await close_all(listeners)
+    assert sockets.left_open() == []
 
 
 @needs_ipv6
-async def test_it_does_not_try_for_ever(opener) -> None:
-    opener.conflicts = 10**6
+async def test_it_does_not_try_for_ever(sockets) -> None:
+    sockets.conflicts = 10**6
     with pytest.raises(OSError, match="no port is free") as caught:
         await open_listeners(0, None)
     assert caught.value.errno == errno.EADDRINUSE
-    assert opener.calls == ATTEMPTS
-    assert opener.left_open() == []
+    assert len(sockets.made) == 2 * ATTEMPTS
+    assert sockets.left_open() == []
+
+
+async def test_a_given_port_that_is_taken_is_an_error_at_once(sockets) -> None:
+    (first,) = await open_listeners(0, "127.0.0.1")
+    with pytest.raises(OSError, match="in use") as caught:
+        await open_listeners(first.socket.getsockname()[1], "127.0.0.1")
+    assert caught.value.errno == errno.EADDRINUSE
+    assert len(sockets.made) == 2
+    await first.aclose()
+    assert sockets.left_open() == []
 
 
 @needs_ipv6
-async def test_another_error_is_raised_at_once_and_closes_all(
-    opener, monkeypatch
-) -> None:
-    def fail(*_: object) -> None:
-        raise OSError(errno.EMFILE, "no descriptors")
+@pytest.mark.parametrize("made", [0, 1])
+async def test_another_error_is_raised_at_once_and_closes_all(sockets, made) -> None:
+    def fail(_: int) -> None:
+        if len(sockets.made) == made:
+            raise OSError(errno.EMFILE, "no descriptors")
 
-    monkeypatch.setattr(trio.socket, "socket", fail)
+    sockets.on_socket = fail
     with pytest.raises(OSError, match="no descriptors"):
         await open_listeners(0, None)
-    assert opener.left_open() == []
+    assert len(sockets.made) == made
+    assert sockets.left_open() == []
 
 
 @needs_ipv6
-async def test_cancelled_between_it_closes_all(opener, monkeypatch) -> None:
+@pytest.mark.parametrize("missing", [socket.AF_INET, socket.AF_INET6])
+async def test_a_family_that_the_system_has_not_is_left_out(sockets, missing) -> None:
+    def fail(family: int) -> None:
+        if family == missing:
+            raise OSError(errno.EAFNOSUPPORT, "not here")
+
+    sockets.on_socket = fail
+    (listener,) = await open_listeners(0, None)
+    assert listener.socket.family != missing
+    await listener.aclose()
+    with pytest.raises(OSError, match="not here"):
+        await open_listeners(0, "127.0.0.1" if missing == socket.AF_INET else "::1")
+
+
+@needs_ipv6
+async def test_cancelled_between_it_closes_all(sockets) -> None:
     with trio.CancelScope() as scope:
-
-        async def open_and_cancel(port, *, host) -> list[trio.SocketListener]:
-            listeners = await opener(port, host=host)
-            scope.cancel()
-            return listeners
-
-        monkeypatch.setattr(trio, "open_tcp_listeners", open_and_cancel)
-        listeners = await open_listeners(0, None)
-        await close_all(listeners)
-    assert opener.left_open() == []
+        sockets.on_socket = lambda _: scope.cancel() if sockets.made else None
+        await close_all(await open_listeners(0, None))
+    assert scope.cancelled_caught
+    assert len(sockets.made) == 2
+    assert sockets.left_open() == []

@@ -6,13 +6,10 @@ face of the library.
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import socket
 import ssl
-import stat
-from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +18,7 @@ import trio
 from trio_fastws import (
     EventHandler,
     Limits,
+    Listen,
     Server,
     WebSocket,
     serve_websocket,
@@ -32,7 +30,6 @@ from .words import explain_file, print_error, print_line
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import AsyncGenerator
 
 
 # A server can listen on all addresses of a family, but no client can dial them. Not
@@ -75,43 +72,42 @@ async def serve(options: argparse.Namespace) -> int:
         files = " and ".join(filter(None, (options.tls_cert, options.tls_key)))
         print_error(f"cannot use the certificate in {files}: {explain_file(error)}")
         return 1
-    try:
-        if options.unix is not None:
-            async with _listen_on_path(options.unix) as listener:
-                return await _run(options, [listener], None)
-        listeners = await trio.open_tcp_listeners(options.port, host=options.host)
-    except socket.gaierror as error:
-        print_error(f"cannot find host {options.host}: {error.strerror}")
-        return 1
-    except (OSError, UnicodeError) as error:
-        where = options.unix or f"{options.host} port {options.port}"
-        print_error(f"cannot listen on {where}: {error}")
-        return 1
-    return await _run(options, listeners, tls)
-
-
-async def _run(
-    options: argparse.Namespace,
-    listeners: list[trio.SocketListener],
-    tls: ssl.SSLContext | None,
-) -> int:
     run = partial(
         serve_websocket,
-        listeners=listeners,
         ssl_context=tls,
         limits=Limits(message_size=options.max_message_size),
         deflate=chosen_deflate(options),
         **_make_arguments(options.what, options.handler),
     )
     async with trio.open_nursery() as nursery:
+        try:
+            server = await nursery.start(partial(run, port=_place(options)))
+        except (OSError, ValueError) as error:
+            print_error(_explain_place(options, error))
+            return 1
+        assert isinstance(server, Server)
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            server = await nursery.start(run)
-            assert isinstance(server, Server)
             _announce(server, options.what, tls is not None)
             await anext(signals)
         # From here on a second signal has its default effect: it kills.
         nursery.cancel_scope.cancel()
     return 0
+
+
+def _place(options: argparse.Namespace) -> Listen:
+    if options.unix is not None:
+        return Listen(unix=options.unix)
+    return Listen(options.port, host=options.host)
+
+
+def _explain_place(options: argparse.Namespace, error: OSError | ValueError) -> str:
+    # Why nobody can listen there, in one line.
+    if isinstance(error, socket.gaierror):
+        return f"cannot find host {options.host}: {error.strerror}"
+    where = options.unix or f"{options.host} port {options.port}"
+    # Without the path, which is in the line already.
+    why = (isinstance(error, OSError) and error.strerror) or error
+    return f"cannot listen on {where}: {why}"
 
 
 def _announce(server: Server, what: str, secure: bool) -> None:
@@ -142,35 +138,3 @@ def _make_tls(cert: str | None, key: str | None) -> ssl.SSLContext | None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(cert, key)
     return context
-
-
-@asynccontextmanager
-async def _listen_on_path(path: str) -> AsyncGenerator[trio.SocketListener, None]:
-    sock = trio.socket.socket(socket.AF_UNIX)
-    try:
-        try:
-            await sock.bind(path)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise
-            if not stat.S_ISSOCK(os.stat(path).st_mode):
-                raise FileExistsError("a file that is no socket is there") from None
-            if not _is_left_over(path):
-                raise
-            os.unlink(path)
-            await sock.bind(path)
-        try:
-            sock.listen(4096)
-            yield trio.SocketListener(sock)
-        finally:
-            with suppress(FileNotFoundError):
-                os.unlink(path)
-    finally:
-        sock.close()
-
-
-def _is_left_over(path: str) -> bool:
-    # The socket file of a server that was killed: connections are refused.
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.setblocking(False)
-        return probe.connect_ex(path) == errno.ECONNREFUSED

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Iterable
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
 
 from trio_fastws._protocol.tokens import is_token
 
+from .checks import make_tuple
 from .options import Limits, PerMessageDeflate, Sending, Timeouts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # As Any: pyright would want its type parameter in an isinstance.
 _PATTERN: Any = re.Pattern
@@ -58,13 +61,6 @@ def check_kind(name: str, value: object, kind: type) -> None:
         raise TypeError(f"{name} must be a {kind.__name__}, not {value!r}")
 
 
-def _make_tuple(name: str, value: object, what: str) -> tuple[Any, ...]:
-    # A string is a list of its letters, which nobody means.
-    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
-        raise TypeError(f"{name} must be a list of {what}, not {value!r}")
-    return tuple(cast("Iterable[object]", value))
-
-
 def check_server_context(ssl_context: ssl.SSLContext | None) -> None:
     """Raise unless that is None or an `ssl.SSLContext` for servers."""
     _check_context(ssl_context)
@@ -95,28 +91,9 @@ def check_stream(stream: object) -> None:
         raise TypeError(f"stream must be a trio.abc.Stream, not {stream!r}")
 
 
-def check_port(port: object) -> None:
-    """Raise unless that is a TCP port."""
-    if isinstance(port, bool) or not isinstance(port, int):
-        raise TypeError(f"port must be an int, not {port!r}")
-    if not 0 <= port <= 65535:
-        raise ValueError(f"port is {port}; it must be 0 to 65535")
-
-
-def check_listeners(listeners: Iterable[Any]) -> tuple[trio.abc.Listener[Any], ...]:
-    """Return the listeners as a tuple; raise unless there is one and all are."""
-    listeners = _make_tuple("listeners", listeners, "listeners")
-    for listener in listeners:
-        if not isinstance(listener, trio.abc.Listener):
-            raise TypeError(f"listeners holds {listener!r}, which is not a Listener")
-    if not listeners:
-        raise ValueError("listeners is empty")
-    return listeners
-
-
 def check_subprotocols(subprotocols: Iterable[str]) -> tuple[str, ...]:
     """Return names of subprotocols as a tuple; raise if one is none."""
-    names = _make_tuple("subprotocols", subprotocols, "names")
+    names = make_tuple("subprotocols", subprotocols, "names")
     for name in names:
         if not isinstance(name, str):
             raise TypeError(f"subprotocols holds {name!r}, which is not a str")
@@ -129,7 +106,7 @@ def check_origins(origins: Iterable[Any] | None) -> tuple[Any, ...] | None:
     """Return the origins as a tuple; raise if one can match no browser's."""
     if origins is None:
         return None
-    origins = _make_tuple("origins", origins, "origins")
+    origins = make_tuple("origins", origins, "origins")
     for origin in origins:
         if isinstance(origin, _PATTERN):
             if not isinstance(origin.pattern, str):

@@ -6,6 +6,8 @@ A wrong type is a TypeError, a value out of its range a ValueError.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from typing import Any, cast
 
 # No machine holds more bytes, and two of them can be added in a C integer.
 MOST = 2**62
@@ -66,6 +68,19 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     """Raise unless that is one of ``choices``."""
     if value not in choices:
         raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
+
+
+def make_tuple(name: str, value: object, what: str) -> tuple[Any, ...]:
+    """Return a list as a tuple; raise TypeError if that is none.
+
+    Args:
+        name: Of the argument.
+        value: Of the argument. A string is a list of its letters, which nobody means.
+        what: Of which that is a list.
+    """
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be a list of {what}, not {value!r}")
+    return tuple(cast("Iterable[object]", value))
 
 
 def check_required(name: str, value: object) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +12,53 @@ import trio
 
 from trio_fastws._transport.epoll import EpollDispatcher
 from trio_fastws._transport.listening import Listener
+from trio_fastws._transport.open_listeners import (
+    BACKLOG,
+    close_listeners,
+    open_listeners,
+)
+from trio_fastws._transport.unix_listener import unix_listener
 
 from .handshake import open_socket
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from trio_fastws._config.listen import Listen
+
     from .admission import Admission
     from .streams import StreamAcceptor
+
+
+@asynccontextmanager
+async def opened(
+    listen: Listen,
+) -> AsyncGenerator[Sequence[trio.abc.Listener[Any]], None]:
+    """Listen for the length of a block; closed when it is left, whatever was given.
+
+    Args:
+        listen: Where.
+
+    Raises:
+        OSError: The address cannot be bound.
+    """
+    listeners: Sequence[trio.abc.Listener[Any]]
+    backlog = BACKLOG if listen.backlog is None else listen.backlog
+    with ExitStack() as stack:
+        if listen.port is not None:
+            listeners = await open_listeners(
+                listen.port, listen.host, backlog, listen.reuse_port
+            )
+        elif listen.unix is not None:
+            file = unix_listener(os.fspath(listen.unix), listen.unix_mode, backlog)
+            listeners = [stack.enter_context(file)]
+        else:
+            listeners = listen.listeners or ()
+        try:
+            yield listeners
+        finally:
+            with trio.CancelScope(shield=True):
+                await close_listeners(listeners)
 
 
 class Listeners:

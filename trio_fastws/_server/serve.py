@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, NoReturn
 
 import trio
 
 from trio_fastws._config.arguments import (
     check_callable,
-    check_listeners,
     check_origins,
-    check_port,
     check_server_context,
     check_subprotocols,
     fill_in,
 )
-from trio_fastws._transport.open_listeners import close_listeners, open_listeners
+from trio_fastws._config.listen import find_place
 
 from .config import ServerConfig
 from .handler_check import check_call, check_handler
+from .listeners import opened
 from .server import run_server
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Sequence
 
+    from trio_fastws._config.listen import Listen
     from trio_fastws._config.options import Limits, PerMessageDeflate, Sending, Timeouts
     from trio_fastws._connection.handler import Handler
     from trio_fastws._connection.session import SessionT
@@ -36,11 +36,10 @@ if TYPE_CHECKING:
 
 async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
     handler: Handler[SessionT],
-    port: int | None = None,
+    port: int | Listen,
     *,
     host: str | bytes | None = None,
     ssl_context: ssl.SSLContext | None = None,
-    listeners: Sequence[trio.abc.Listener[Any]] | None = None,
     limits: Limits | None = None,
     timeouts: Timeouts | None = None,
     sending: Sending | None = None,
@@ -61,11 +60,10 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
             own, or an `EventHandler` for all of them. When an async handler
             returns, its connection is closed with code 1000; when it raises,
             that is logged and the code is 1011. The server goes on.
-        port: TCP port, 0 for any that is free.
+        port: TCP port, 0 for any that is free; or a `Listen`: for a Unix socket, for
+            listeners of your own, and for what else a port can have.
         host: Address or name to bind; None for all interfaces.
         ssl_context: Serve ``wss://`` with this context.
-        listeners: Serve these instead of ``host`` and ``port``: any
-            `trio.abc.Listener`, such as one of a Unix socket. Closed at the end.
         limits: What a peer may make us hold; see `Limits`.
         timeouts: How long to wait for a peer; see `Timeouts`.
         sending: What happens to messages for slow peers; see `Sending`.
@@ -85,17 +83,13 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
         task_status: Filled in by ``nursery.start``.
 
     Raises:
-        TypeError: Neither a port nor listeners were given, or both; or an
-            argument is of the wrong kind, such as a handler's class, a plain
-            function as handler, or hooks that are async, misspelt or of the
-            wrong arity.
+        TypeError: An argument is of the wrong kind, such as a handler's class, a
+            plain function as handler, or hooks that are async, misspelt or of the
+            wrong arity; or there is a host beside a `Listen`.
         ValueError: An argument is out of its range, which is named.
         OSError: The address cannot be bound.
     """
-    if (port is None) == (listeners is None):
-        raise TypeError("give either a port or listeners")
-    if listeners is not None and host is not None:
-        raise TypeError("host goes with a port, not with listeners")
+    listen = find_place(port, host)
     check_handler(handler)
     check_server_context(ssl_context)
     check_callable("on_request", on_request)
@@ -109,15 +103,6 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
         origins=check_origins(origins),
         on_request=on_request,
     )
-    if listeners is None:
-        check_port(port)
-        listeners = await open_listeners(cast("int", port), host)
-    else:
-        listeners = check_listeners(listeners)
-
-    try:
+    async with opened(listen) as listeners:
         await run_server(config, listeners, task_status)
-    finally:
-        with trio.CancelScope(shield=True):
-            await close_listeners(listeners)
     raise AssertionError("a server runs until it is cancelled")

@@ -1,4 +1,4 @@
-"""TCP listeners of trio's, all on one port, and how listeners are closed."""
+"""TCP listeners, all on one port, and how listeners are closed."""
 
 from __future__ import annotations
 
@@ -20,30 +20,42 @@ BACKLOG = 0xFFFF
 
 
 async def open_listeners(
-    port: int, host: str | bytes | None
+    port: int,
+    host: str | bytes | None,
+    backlog: int = BACKLOG,
+    reuse_port: bool = False,
 ) -> list[trio.SocketListener]:
-    """Open TCP listeners as `trio.open_tcp_listeners`, all on one port.
+    """Open a TCP listener for every address of a host, all on one port.
 
-    With port 0 trio lets the system choose a port for IPv4 and another for
-    IPv6; a server that prints "listening on port" needs one.
+    As `trio.open_tcp_listeners`, but with port 0 that lets the system choose a port
+    for IPv4 and another for IPv6; a server that prints "listening on port" needs one.
+
+    Args:
+        port: 0 for any that is free.
+        host: Address or name; None for all interfaces.
+        backlog: As of ``listen``.
+        reuse_port: Set SO_REUSEPORT.
+
+    Raises:
+        OSError: The host is unknown, an address cannot be bound, or no port is free
+            for all of them.
     """
+    addresses = await trio.socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
     for _ in range(ATTEMPTS):
-        listeners = await trio.open_tcp_listeners(port, host=host)
-        if port != 0 or len(listeners) == 1:
-            return listeners
-        chosen = listeners[0].socket.getsockname()[1]
-        moved = [listeners[0]]
+        listeners: list[trio.SocketListener] = []
         try:
-            for listener in listeners[1:]:
-                moved.append(await _move(listener, chosen))  # noqa: PERF401 - `moved` is closed if this fails
+            await _open(listeners, addresses, backlog, reuse_port)
         except BaseException as error:
             # Cancelled as well: `bind` is a checkpoint.
-            for listener in (*moved, *listeners):
+            for listener in listeners:
                 listener.socket.close()
-            if getattr(error, "errno", None) != errno.EADDRINUSE:
+            taken = getattr(error, "errno", None) == errno.EADDRINUSE
+            if port != 0 or not taken:
                 raise
         else:
-            return moved
+            return listeners
     raise OSError(errno.EADDRINUSE, "no port is free for IPv4 and IPv6 alike")
 
 
@@ -56,19 +68,36 @@ async def close_listeners(listeners: Iterable[trio.abc.Listener[Any]]) -> None:
             logger.exception("exception in a listener's aclose", exc_info=group)
 
 
-async def _move(listener: trio.SocketListener, port: int) -> trio.SocketListener:
-    # The same address, on another port.
-    old = listener.socket
-    address = old.getsockname()
-    old.close()
-    sock = trio.socket.socket(old.family, old.type, old.proto)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if old.family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        await sock.bind((address[0], port, *address[2:]))
-        sock.listen(BACKLOG)
-    except BaseException:
-        sock.close()
-        raise
-    return trio.SocketListener(sock)
+async def _open(
+    listeners: list[trio.SocketListener],
+    addresses: Iterable[tuple[Any, ...]],
+    backlog: int,
+    reuse_port: bool,
+) -> None:
+    # What is open when this fails is in `listeners`, for the caller to close.
+    unsupported: OSError | None = None
+    for family, kind, protocol, _, address in addresses:
+        try:
+            sock = trio.socket.socket(family, kind, protocol)
+        except OSError as error:
+            if error.errno != errno.EAFNOSUPPORT:
+                raise
+            # Of IPv4 and IPv6 a system may have only one, and resolves both.
+            unsupported = error
+            continue
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if reuse_port:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            # The port that the system has chosen for the first is the one for all.
+            port = listeners[0].socket.getsockname()[1] if listeners else address[1]
+            await sock.bind((address[0], port, *address[2:]))
+            sock.listen(backlog)
+        except BaseException:
+            sock.close()
+            raise
+        listeners.append(trio.SocketListener(sock))
+    if not listeners and unsupported is not None:
+        raise unsupported
