@@ -25,6 +25,12 @@ async def receive(ws, peer, nursery) -> None:
         assert await ws.receive() == "one"
 
 
+async def flush(ws, peer, nursery) -> None:
+    ws.send_nowait("one")
+    with assert_checkpoints():
+        await ws.flush()
+
+
 async def ping(ws, peer, nursery) -> None:
     async def answer() -> None:
         frame = await peer.read_frame()
@@ -72,6 +78,7 @@ METHODS = {
     for method in (
         send,
         receive,
+        flush,
         ping,
         aclose,
         wait_closed,

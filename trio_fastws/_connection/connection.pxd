@@ -42,7 +42,7 @@ cdef class Connection(Sender):
     @cython.locals(dispatcher=Dispatcher)
     cpdef _resume(self, int why)
     cdef _read_again(self, Dispatcher dispatcher)
-    @cython.locals(link=Link, outbox=Outbox)
+    @cython.locals(link=Link, outbox=Outbox, waits=bint)
     cdef _update_interest(self)
     @cython.locals(outbox=Outbox)
     cpdef _on_writable(self)

@@ -248,7 +248,14 @@ class Connection(Sender):
         link = self._link
         if link is not None:
             outbox = self._outbox
-            link.want(self._paused == 0, outbox is not None and outbox.blocked)
+            waits = outbox is not None and outbox.blocked
+            waiters = self._waiters
+            if waiters is not None and waiters.flushes:
+                if waiters.check_flushes(outbox, link):
+                    self._shared.dispatcher.woken = True
+                # A pump has no room to offer, but says so when it has passed all on.
+                waits = waits or (len(waiters.flushes) > 0 and link.flushing())
+            link.want(self._paused == 0, waits)
 
     # --- backpressure -------------------------------------------------------
 
@@ -260,7 +267,7 @@ class Connection(Sender):
             if self._owed != 0:
                 call_on_drain(self)
         else:
-            self._update_interest()
+            self._balance(True)
 
     def _balance(self, was_blocked: bool) -> None:
         """See `Sender._balance`: who is slowed down, and who may go on.
@@ -291,7 +298,9 @@ class Connection(Sender):
                 self._resume(BY_OUTBOX)
             if self._waiters is not None and self._has_room():
                 self._waiters.room()
-        if blocked != was_blocked:
+        if blocked != was_blocked or (
+            self._waiters is not None and self._waiters.flushes
+        ):
             self._update_interest()
 
     def _on_mark(self) -> None:

@@ -155,6 +155,8 @@ def settle(ws: Sender) -> None:
         return
     if link.broken:
         finish(ws, LOST)
+    elif ws._waiters is not None and ws._waiters.flushes:
+        return  # for what the link has yet to pass on; see `Connection._on_writable`
     elif state == HALF_CLOSED or ws._endpoint.ends_transport():
         finish(ws, WRITTEN)
     else:
@@ -259,6 +261,7 @@ def wake_senders(ws: Sender, closed: bool) -> None:
     if waiters is not None:
         ws._shared.dispatcher.woken = True
         waiters.wake(closed)
+        waiters.fail_flushes(ws._outbox, ws._state in (RESET, CLOSED))
         # Not for a Close of ours alone: the peer is there still.
         if ws._shared.cancel_on_disconnect and ws._state != CLOSING:
             waiters.cancel_handler()

@@ -19,6 +19,8 @@ cdef class Outbox:
     cdef Endpoint _endpoint
     cdef public list wire
     cdef public Py_ssize_t wire_size
+    cdef public Py_ssize_t written
+    cdef public Py_ssize_t finished
     cdef public object pending
     cdef public Py_ssize_t pending_size
     cdef public Fragments rest

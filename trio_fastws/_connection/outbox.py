@@ -55,6 +55,7 @@ class Outbox:
         "_shared",
         "blocked",
         "delayed_until",
+        "finished",
         "pending",
         "pending_size",
         "progress",
@@ -62,6 +63,7 @@ class Outbox:
         "since",
         "wire",
         "wire_size",
+        "written",
     )
 
     def __init__(self, shared: Shared, endpoint: Endpoint, now: float) -> None:
@@ -76,10 +78,14 @@ class Outbox:
         self._endpoint = endpoint
         self.wire: list[bytes] = []
         self.wire_size = 0
+        # Bytes that have left the wire.
+        self.written = 0
         self.pending: deque[tuple[Any, int]] | None = None
         self.pending_size = 0
         # What is left of a message that is encoded in steps.
         self.rest: Fragments | None = None
+        # How many that were pending, or a rest, are encoded whole, or a policy dropped.
+        self.finished = 0
         # Until when writing is delayed (`Sending.delay`); 0: it is not.
         self.delayed_until: float = 0.0
         # Set while the link does not take all we have.
@@ -213,6 +219,7 @@ class Outbox:
             if self.pending is None:
                 break  # the rest is committed
             self._take()
+            self.finished += 1
             dropped += 1
         return dropped
 
@@ -226,14 +233,18 @@ class Outbox:
 
     def drop_pending(self) -> None:
         """Drop everything that is not committed."""
+        if self.pending is not None:
+            self.finished += len(self.pending)
         self.pending = None
         self.pending_size = 0
         self._controls = None
 
     def drop_unwritten(self) -> None:
         """Drop everything that is not on the wire: nothing follows that."""
+        finished = self.finished
         self.drop_pending()
         self.rest = None
+        self.finished = finished  # they are cut off
 
     # --- promotion ----------------------------------------------------------
 
@@ -258,6 +269,7 @@ class Outbox:
         if type(item) is Fragments:
             self._step(item)
             return
+        self.finished += 1
         opcode, payload = item
         if opcode == CLOSE:
             code, reason = payload
@@ -279,6 +291,8 @@ class Outbox:
         self._check_time()
         self.wire_size += large.step(self._endpoint, self.wire)
         self.rest = None if large.done else large
+        if large.done:
+            self.finished += 1
 
     def _check_time(self) -> None:
         # What is encoded now is the last in this turn, if that has lasted long
@@ -348,6 +362,7 @@ class Outbox:
         """Forget the first ``taken`` bytes of the wire; they were written."""
         wire = self.wire
         self.wire_size -= taken
+        self.written += taken
         if self.wire_size == 0:
             wire.clear()
             return

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from trio.lowlevel import cancel_shielded_checkpoint, checkpoint
 
-from .closing import CLOSED, OPEN
+from .closing import CLOSED, OPEN, RESET
 from .shared import WAIT
-from .waiters import Waiters
+from .waiters import FlushWait, Waiters
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -68,6 +68,34 @@ async def wait_to_write(ws: Connection) -> None:
         ws._flush_now()
         if not takes_piece(ws) and ws._state == OPEN:
             await get_waiters(ws).writer.park()
+
+
+async def wait_flushed(ws: Connection) -> None:
+    """Wait until what was sent before is with the system; see `WebSocket.flush`."""
+    ws._shared.dispatcher.contexts.check_thread()
+    if ws._state in (RESET, CLOSED):
+        ws._check_open()  # which it is not
+    outbox = ws._outbox
+    if outbox is not None:
+        outbox.delayed_until = 0.0
+        ws._flush_now()
+    waiters = get_waiters(ws)
+    wait = FlushWait(ws._outbox)
+    waiters.flushes.append(wait)
+    _balance(ws)
+    try:
+        if not wait.done:
+            await wait.event.wait()
+    finally:
+        if wait in waiters.flushes:  # cancelled
+            waiters.flushes.remove(wait)
+            _balance(ws)  # the end may have waited for it
+    if not wait.done:
+        ws._check_open()  # which it is not
+
+
+def _balance(ws: Connection) -> None:
+    ws._balance(ws._outbox is not None and ws._outbox.blocked)
 
 
 async def wait_closed(ws: Connection) -> None:

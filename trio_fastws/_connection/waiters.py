@@ -9,8 +9,14 @@ dies: nothing in this library waits for a peer without end.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import trio
+
+if TYPE_CHECKING:
+    from trio_fastws._transport.contract import Link
+
+    from .outbox import Outbox
 
 
 class PingWait:
@@ -24,11 +30,60 @@ class PingWait:
         self.answered = math.nan
 
 
+class FlushWait:
+    """One `WebSocket.flush`, and how far that has come which it waits for.
+
+    What others send meanwhile is not waited for: messages are counted until they are
+    encoded, then bytes until they are with the link, and until that has passed them on.
+    """
+
+    __slots__ = ("_messages", "_outbox", "_passed_on", "_written", "done", "event")
+
+    def __init__(self, outbox: Outbox | None) -> None:
+        self.event = trio.Event()
+        self.done = False
+        self._outbox = outbox
+        # What the counters of the outbox and of the link have to reach; -1: not known.
+        self._messages = 0
+        if outbox is not None:
+            pending = 0 if outbox.pending is None else len(outbox.pending)
+            self._messages = outbox.finished + pending + (outbox.rest is not None)
+        self._written = -1
+        self._passed_on = -1
+
+    def check(self, outbox: Outbox | None, link: Link) -> bool:
+        """Return whether all is with the system, and note how far it is."""
+        if link.broken:
+            return False  # it drops what it takes
+        if self._passed_on < 0:
+            if outbox is not None and outbox is self._outbox:
+                if outbox.finished < self._messages:
+                    return False
+                if self._written < 0:
+                    self._written = outbox.written + outbox.wire_size
+                if outbox.written < self._written:
+                    return False
+            self._passed_on = link.passed_on(True)
+        self.done = link.passed_on() >= self._passed_on
+        return self.done
+
+    def is_cut_off(self, outbox: Outbox | None) -> bool:
+        """Return whether something was dropped because the connection ends."""
+        return (
+            outbox is not None
+            and outbox is self._outbox
+            and outbox.finished < self._messages
+            and outbox.pending is None
+            and outbox.rest is None
+        )
+
+
 class Waiters:
     """The parked tasks of one connection."""
 
     __slots__ = (
         "closers",
+        "flushes",
         "granted",
         "handler_scope",
         "pings",
@@ -50,6 +105,7 @@ class Waiters:
         self.writer = trio.lowlevel.ParkingLot()
         self.closers = trio.lowlevel.ParkingLot()
         self.pings: dict[bytes, PingWait] = {}
+        self.flushes: list[FlushWait] = []
         self.serial = 0
         self.scopes: set[trio.CancelScope] = set()
         self.handler_scope: trio.CancelScope | None = None
@@ -114,6 +170,28 @@ class Waiters:
             ping.event.set()
             if earlier == payload:
                 return
+
+    def check_flushes(self, outbox: Outbox | None, link: Link) -> bool:
+        """Wake those whose messages are with the system; return whether there are."""
+        left = [wait for wait in self.flushes if not wait.check(outbox, link)]
+        return self._keep_flushes(left)
+
+    def fail_flushes(self, outbox: Outbox | None, lost: bool) -> bool:
+        """Wake those whose messages will not be written; return whether there are.
+
+        Args:
+            outbox: What is left of it.
+            lost: Whether nothing at all will be.
+        """
+        left = [] if lost else [w for w in self.flushes if not w.is_cut_off(outbox)]
+        return self._keep_flushes(left)
+
+    def _keep_flushes(self, left: list[FlushWait]) -> bool:
+        before, self.flushes = self.flushes, left
+        for wait in before:
+            if wait not in left:
+                wait.event.set()
+        return len(left) < len(before)
 
     def cancel_handler(self) -> None:
         """Cancel a handler that asked for it when its peer is gone."""

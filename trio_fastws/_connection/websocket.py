@@ -29,7 +29,13 @@ from .attributes import Attributes
 from .closing import CLOSING
 from .ending import abandon, check_reason
 from .inbox import BY_USER
-from .parking import get_waiters, wait_closed, wait_for_close_frame, wait_for_room
+from .parking import (
+    get_waiters,
+    wait_closed,
+    wait_flushed,
+    wait_for_close_frame,
+    wait_for_room,
+)
 from .pieces import IncomingMessage, OutgoingMessage
 from .postponed import commit_control, send_heartbeat
 from .session import SessionT
@@ -170,6 +176,22 @@ class WebSocket(Attributes, trio.abc.Channel[str | bytes], Generic[SessionT]):
         if self._waiters is not None or self._outbox is not None:
             await wait_for_room(self)
         steps.send(self, opcode, payload, prepared, compress)
+
+    async def flush(self) -> None:
+        """Wait until what was sent before is with the system: the kernel, or a stream.
+
+        Always a checkpoint. Safe to cancel, without effect. What `Sending.delay` holds
+        back is written now. Returns when the kernel has taken all that was sent on
+        this connection before, by whomever and a Close included; over TLS, or another
+        stream, when its ``send_all`` has returned. What is sent later, and what a
+        policy drops, is not waited for. The peer need do nothing but read.
+
+        Raises:
+            trio.ClosedResourceError: The connection ended before, by this side.
+            ConnectionBroken: It did, by the peer, or was lost.
+        """
+        await checkpoint()
+        await wait_flushed(self)
 
     def open_message(
         self, *, text: bool = False, compress: bool = True

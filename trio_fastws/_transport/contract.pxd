@@ -45,6 +45,7 @@ cdef class Link:
     cpdef bint is_lost(self) except? -1
     cpdef long long acknowledged(self, bint on_the_way=*) except? -1
     cpdef bint flushing(self) except? -1
+    cpdef long long passed_on(self, bint waiting=*) except? -1
     cpdef close(self)
     cpdef on_ready(self, int events)
     cpdef read_now(self)

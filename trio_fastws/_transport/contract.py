@@ -163,10 +163,7 @@ class Link:
         raise NotImplementedError
 
     def limit_unsent(self, size: int) -> None:
-        """Limit what `write` takes and the system has not sent yet to ``size`` bytes.
-
-        Without effect where there is no TCP socket. What is under way does not count.
-        """
+        """Limit what `write` takes and TCP has not sent yet to ``size`` bytes."""
         self._limit_unsent(min(size, MOST_UNSENT))
 
     def _limit_unsent(self, size: int) -> None:
@@ -221,6 +218,10 @@ class Link:
         again when all is written.
         """
         return False
+
+    def passed_on(self, waiting: bool = False) -> int:
+        """Return how many bytes a task of its own has written; ``waiting``: or will."""
+        return 0
 
     def close(self) -> None:
         """Close the connection at once; the owner is not called any more."""

@@ -283,6 +283,10 @@ class StreamLink(Link):
             waits = True
         return waits and not self.written.is_set()
 
+    def passed_on(self, waiting: bool = False) -> int:
+        """See `Link.passed_on`."""
+        return self._sent + (self._sending + self._size if waiting else 0)
+
     def close(self) -> None:
         """See `Link.close`."""
         self._closed = True
