@@ -49,7 +49,7 @@ def test_every_block_is_run_here() -> None:
         "performance.md",
         "troubleshooting.md",
     )
-    assert [len(blocks(page)) for page in pages] == [7, 2, 5, 1, 4]
+    assert [len(blocks(page)) for page in pages] == [9, 3, 5, 1, 4]
 
 
 @pytest.mark.parametrize(
@@ -129,6 +129,15 @@ async def test_on_request_tells_who_it_is(serve, monkeypatch) -> None:
     async with open_websocket(url, headers=[("Cookie", cookie)]) as ws:
         assert await ws.receive() == "hello Ada"
         assert "Set-Cookie" not in ws.response.headers
+
+
+async def test_json_as_bytes(serve, monkeypatch) -> None:
+    answering, _ = run_block(block_with("server.md", "async def answer"), monkeypatch)
+    asking, _ = run_block(block_with("client.md", "async def ask"), monkeypatch)
+    server = await serve(answering["answer"])
+    question = {"grüße": ["你好", 1]}
+    reply = await asking["ask"](f"ws://127.0.0.1:{server.port}/", question)
+    assert reply == {"you said": question}
 
 
 async def test_messages_in_pieces(serve, monkeypatch, capsys) -> None:

@@ -1,14 +1,36 @@
-"""Text as bytes: what is sent as text without having been a ``str``."""
+"""Text as bytes: sent and received without a ``str`` in between."""
 
 from __future__ import annotations
 
 import pytest
 import trio
-from trio.testing import assert_checkpoints, wait_all_tasks_blocked
+from trio.testing import (
+    assert_checkpoints,
+    assert_no_checkpoints,
+    wait_all_tasks_blocked,
+)
 
-from tests.serving import pair
-from tests.wire import BINARY, CONTINUATION, TEXT, Frame, close, text
-from trio_fastws import PreparedMessage
+from tests.deflate.cases import linked, offering
+from tests.serving import pair, serving
+from tests.wire import (
+    BINARY,
+    CONTINUATION,
+    RSV1,
+    TEXT,
+    Deflater,
+    Frame,
+    close,
+    fragments,
+    ping,
+    text,
+)
+from trio_fastws import (
+    ConnectionBroken,
+    EventHandler,
+    PerMessageDeflate,
+    PreparedMessage,
+    WebSocket,
+)
 
 pytestmark = pytest.mark.usefixtures("transport")
 
@@ -161,3 +183,165 @@ async def test_pieces_of_two_tasks_are_checked_in_the_order_of_the_wire():
             nursery.start_soon(message.write, b"\xac")
         frames = await peer.read_frames(3)
         assert b"".join(frame.payload for frame in frames).decode() == "€"
+
+
+# --- received ----------------------------------------------------------------
+
+
+@pytest.fixture(params=["server", "client"])
+def side(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def in_pieces(payload: bytes) -> list[Frame]:
+    """Return a text message of which no fragment but the last ends a character."""
+    return fragments(TEXT, [payload[:9], payload[9:20], b"", payload[20:]])
+
+
+async def test_every_way_to_receive_gives_bytes(side):
+    payload = GREETING.encode()
+    async with linked(side, PerMessageDeflate()) as (ws, peer):
+        compressed = Deflater().compress(payload)
+        ways = [[text(GREETING)], in_pieces(payload)]
+        ways.append(fragments(TEXT, [compressed], RSV1))
+        for frames in ways:
+            ws.receive_text_as_bytes()
+            for _ in range(4):
+                await peer.send(*frames)
+            await peer.send(Frame(BINARY, b"\xff"))
+            await peer.fence()
+            assert await ws.receive() == payload
+            assert ws.receive_nowait() == payload
+            async for message in ws:
+                assert message == payload
+                break
+            async with ws.receive_stream() as stream:
+                assert stream.text is None
+                pieces = [piece async for piece in stream]
+            assert b"".join(pieces) == payload
+            assert stream.text is False
+            assert await ws.receive() == b"\xff"
+
+
+async def test_a_stream_gives_pieces_as_they_come():
+    payload = GREETING.encode()
+    async with pair() as (ws, peer):
+        ws.receive_text_as_bytes()
+        async with ws.receive_stream() as stream:
+            for frame in in_pieces(payload):
+                await peer.send(frame)
+                if frame.payload:
+                    assert await stream.receive() == frame.payload
+            with pytest.raises(trio.EndOfChannel):
+                await stream.receive()
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+async def test_hooks_get_bytes(compressed):
+    got: list[str | bytes] = []
+
+    class Collecting(EventHandler):
+        def on_message(self, ws: WebSocket, message: str | bytes) -> None:
+            got.append(message)
+            ws.receive_text_as_bytes()  # from the next message on
+
+        def on_ping(self, ws: WebSocket, payload: bytes) -> None:
+            ws.receive_text_as_bytes()
+
+    payload = GREETING.encode()
+    deflater = Deflater()
+    async with serving(Collecting(), deflate=PerMessageDeflate()) as site:
+        peer = await site.dial(*offering())
+
+        async def say() -> None:
+            data, rsv = (
+                (deflater.compress(payload), RSV1) if compressed else (payload, 0)
+            )
+            await peer.send(*fragments(TEXT, [data], rsv))
+
+        for _ in range(3):
+            await say()
+        await peer.send(*in_pieces(payload))
+        await peer.fence()
+        assert got == [GREETING, payload, payload, payload]
+        got.clear()
+        peer = await site.dial(*offering())
+        first, *others = in_pieces(payload)
+        await peer.send(first, ping(b"now"), *others)  # in the middle of a message
+        await peer.fence()
+        assert got == [payload]
+
+
+async def test_what_is_here_already_is_bytes_too():
+    payload = GREETING.encode()
+    async with pair() as (ws, peer):
+        first, *others = in_pieces(payload)
+        await peer.send(text(GREETING), Frame(BINARY, b"\xff"), text(""), first)
+        await peer.fence()
+        assert await ws.receive() == GREETING
+        with assert_no_checkpoints():
+            ws.receive_text_as_bytes()
+        assert ws.statistics().receive_queue == 1 + 2 * 64
+        assert [ws.receive_nowait() for _ in range(2)] == [b"\xff", b""]
+        await peer.send(*others)
+        assert await ws.receive() == payload
+
+
+async def test_a_stream_that_has_begun_goes_on_as_bytes():
+    payload = GREETING.encode()
+    async with pair() as (ws, peer):
+        async with ws.receive_stream() as stream:
+            first, second, *others = in_pieces(payload)
+            await peer.send(first, second)
+            await peer.fence()
+            pieces = [(await stream.receive())]
+            assert stream.text is True
+            ws.receive_text_as_bytes()
+            await peer.send(*others)
+            pieces += [piece async for piece in stream]
+        assert [type(piece) for piece in pieces] == [str] + [bytes] * len(pieces[1:])
+        assert pieces[0].encode() + b"".join(pieces[1:]) == payload
+
+
+async def test_it_may_be_said_when_the_connection_is_over():
+    async with pair() as (ws, peer):
+        await peer.send(text(GREETING), close(1000))
+        await ws.wait_closed()
+        ws.receive_text_as_bytes()
+        assert await ws.receive() == GREETING.encode()
+        with pytest.raises(trio.EndOfChannel):
+            await ws.receive()
+
+
+async def test_it_is_charged_by_the_byte():
+    wide = "y" * 9_000 + "\N{PILE OF POO}"
+    async with pair() as (ws, peer):
+        await peer.send(text(wide))
+        await peer.fence()
+        assert ws.statistics().receive_queue == 4 * 9_001 + 64
+        ws.receive_text_as_bytes()
+        assert ws.statistics().receive_queue == 9_004 + 64
+        await peer.send(text(wide))
+        await peer.fence()
+        assert ws.statistics().receive_queue == 2 * (9_004 + 64)
+
+
+@pytest.mark.parametrize("wrong", [b"\xff", b"ok \xed\xa0\x80", b"\xc3"])
+@pytest.mark.parametrize("way", ["whole", "fragments", "compressed"])
+async def test_what_is_no_utf_8_fails_the_connection(side, wrong, way):
+    async with linked(side, PerMessageDeflate()) as (ws, peer):
+        ws.receive_text_as_bytes()
+        frames = {
+            "whole": [Frame(TEXT, b"ok " + wrong)],
+            "fragments": fragments(TEXT, [b"ok ", wrong[:1], wrong[1:]]),
+            "compressed": fragments(TEXT, [Deflater().compress(wrong)], RSV1),
+        }[way]
+        await peer.send(*frames)
+        frame = await peer.read_frame()
+        assert frame is not None
+        assert frame.payload.startswith(close(1007, "text is not UTF-8: ").payload)
+        if side == "client":
+            await peer.send_eof()
+        with pytest.raises(ConnectionBroken) as caught:
+            await ws.receive()
+        assert caught.value.close_code == 1007

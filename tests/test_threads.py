@@ -29,6 +29,7 @@ ACTIONS = {
     "receive_nowait": lambda ws: ws.receive_nowait(),
     "pause_reading": lambda ws: ws.pause_reading(),
     "resume_reading": lambda ws: ws.resume_reading(),
+    "receive_text_as_bytes": lambda ws: ws.receive_text_as_bytes(),
     "limit_unsent": lambda ws: ws.limit_unsent(4096),
     "start_soon": lambda ws: ws.start_soon(trio.sleep_forever),
 }

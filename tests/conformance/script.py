@@ -28,8 +28,10 @@ from tests.wire import (
 )
 from trio_fastws import (
     ConnectionBroken,
+    EventHandler,
     Limits,
     Timeouts,
+    WebSocket,
     open_websocket,
     serve_websocket,
 )
@@ -156,11 +158,29 @@ async def serve(handler, task_status=trio.TASK_STATUS_IGNORED):
     )
 
 
-async def dial(port):
+class EchoTextAsBytes(EventHandler):
+    """Sends back text, of which no ``str`` is made on the way."""
+
+    def on_open(self, ws: WebSocket) -> None:
+        ws.receive_text_as_bytes()
+
+    def on_message(self, ws: WebSocket, message: str | bytes) -> None:
+        assert type(message) is bytes
+        ws.send_nowait(message, text=True)
+
+
+async def echo_text_as_bytes(ws: WebSocket) -> None:
+    ws.receive_text_as_bytes()
+    async for message in ws:
+        assert type(message) is bytes
+        await ws.send(message, text=True)
+
+
+async def dial(handler, port):
     url = f"ws://127.0.0.1:{port}/"
     async with open_websocket(url, limits=LIMITS, timeouts=NO_PINGS) as ws:
         with suppress(ConnectionBroken):
-            await echo(ws)
+            await handler(ws)
         await ws.wait_closed()
 
 
@@ -174,13 +194,13 @@ async def server_under_test(handler):
 
 
 @asynccontextmanager
-async def client_under_test():
+async def client_under_test(handler):
     """Give what has our client connect."""
 
     @asynccontextmanager
     async def connect(octets: bool):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(dial, port_of(listener))
+            nursery.start_soon(dial, handler, port_of(listener))
             async with accepted(listener, octets) as play:
                 yield play
             # The client must end by itself now.
@@ -192,5 +212,10 @@ async def client_under_test():
 SUBJECTS = {
     "event-handler": partial(server_under_test, Echo()),
     "async-handler": partial(server_under_test, echo),
-    "client": client_under_test,
+    "client": partial(client_under_test, echo),
+}
+TEXT_AS_BYTES = {
+    "event-handler": partial(server_under_test, EchoTextAsBytes()),
+    "async-handler": partial(server_under_test, echo_text_as_bytes),
+    "client": partial(client_under_test, echo_text_as_bytes),
 }

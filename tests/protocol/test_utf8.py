@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from trio_fastws._protocol.masking import check_text, skip_characters
-from trio_fastws._protocol.utf8 import JOIN_PARTS, TextDecoder, check_end, check_part
+from trio_fastws._protocol.utf8 import JOIN_PARTS, TextDecoder, check_part
 
 # One byte of each class in the table of RFC 3629 4, and their neighbours.
 EDGES = bytes.fromhex(
@@ -42,7 +42,7 @@ def decodes(data: bytes) -> bool:
 
 def passes(data: bytes) -> bool:
     try:
-        check_part(data, b"")
+        check_part(data, b"", False)
     except UnicodeDecodeError:
         return False
     return True
@@ -142,14 +142,15 @@ def check_cut(parts: list[bytes]) -> None:
     decoder = TextDecoder()
     begun = b""
     for number, part in enumerate(parts, 1):
+        final = number == len(parts)
         try:
-            decoder.decode(part, number == len(parts))
-        except UnicodeDecodeError:
-            with pytest.raises(UnicodeDecodeError):
-                check_end(check_part(part, begun))
+            decoder.decode(part, final)
+        except UnicodeDecodeError as error:
+            with pytest.raises(UnicodeDecodeError, match=error.reason):
+                check_part(part, begun, final)
             return
-        begun = check_part(part, begun)
-    check_end(begun)
+        begun = check_part(part, begun, final)
+    assert begun == b""
 
 
 def test_every_class_of_up_to_four_bytes_is_checked_as_it_is_decoded() -> None:
@@ -196,11 +197,11 @@ def test_split_at_every_place() -> None:
 
 
 def test_a_checked_surrogate_fails_at_its_second_byte() -> None:
-    assert check_part(b"ok\xed", b"") == b"\xed"
-    assert check_part(b"\x9f", b"\xed") == b"\xed\x9f"
+    assert check_part(b"ok\xed", b"", False) == b"\xed"
+    assert check_part(b"\x9f", b"\xed", False) == b"\xed\x9f"
     with pytest.raises(UnicodeDecodeError, match="surrogate") as caught:
-        check_part(b"\xa0", b"\xed")
+        check_part(b"\xa0", b"\xed", False)
     assert (caught.value.object, caught.value.start) == (b"\xed\xa0", 0)
     with pytest.raises(UnicodeDecodeError, match="surrogate") as caught:
-        check_part(b"ok\xed\xa0", b"")
+        check_part(b"ok\xed\xa0", b"", False)
     assert caught.value.start == 2

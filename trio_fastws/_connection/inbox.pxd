@@ -16,9 +16,11 @@ cdef class Inbox:
 
     cpdef put(self, item)
     cpdef take(self)
+    cpdef encode_text(self)
     cpdef clear(self)
     cpdef bint wake(self) except? -1
     cpdef stop_waiting(self, _raise_cancel)
 
 
+cdef _encode(item)
 cdef Py_ssize_t get_size(item) except -1

@@ -63,6 +63,14 @@ class Inbox:
             self.size -= get_size(item) + ITEM_OVERHEAD
         return item
 
+    def encode_text(self) -> None:
+        """Make bytes of the text that waits."""
+        messages = self.messages
+        if messages is not None:
+            self.clear()
+            for item in messages:
+                self.put(_encode(item))
+
     def clear(self) -> None:
         """Drop what was not received."""
         self.messages = None
@@ -81,6 +89,14 @@ class Inbox:
         """Let go of the task that waits: it is cancelled."""
         self.receiver = None
         return Abort.SUCCEEDED
+
+
+def _encode(item: Any) -> Any:
+    if type(item) is str:
+        return item.encode()
+    if type(item) is not bytes:
+        item.data = _encode(item.data)
+    return item
 
 
 def get_size(item: Any) -> int:

@@ -13,7 +13,7 @@ from trio.lowlevel import checkpoint, wait_task_rescheduled
 from trio_fastws._protocol.codes import BINARY, CONTINUATION, RSV1, TEXT
 from trio_fastws._protocol.fragments import divide
 from trio_fastws._protocol.prepared import to_payload
-from trio_fastws._protocol.utf8 import check_end, check_part
+from trio_fastws._protocol.utf8 import check_part
 
 from . import steps
 from .closing import CLOSING, OPEN
@@ -109,7 +109,7 @@ class OutgoingMessage:
         ws._check_open()
         if self._text:
             # Now: another task may have written a piece meanwhile.
-            self._begun = check_part(payload, self._begun)
+            self._begun = check_part(payload, self._begun, False)
         self._commit(payload, False)
         self._opcode = CONTINUATION
 
@@ -161,7 +161,7 @@ class OutgoingMessage:
             if error is None:
                 await checkpoint()
                 ws._check_open()
-                check_end(self._begun)
+                check_part(b"", self._begun, True)
                 self._commit(b"", True)
                 self._opcode = FINISHED
         finally:
@@ -179,7 +179,7 @@ class IncomingMessage(trio.abc.ReceiveChannel["str | bytes"]):
     Its block can be entered once, else `RuntimeError`; so for what is called outside.
 
     Attributes:
-        text: Whether it is a text message; None before its first piece.
+        text: Whether its pieces are ``str``; None before the first.
     """
 
     def __init__(self, ws: Connection) -> None:

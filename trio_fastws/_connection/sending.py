@@ -151,7 +151,7 @@ class Sender(Owner):
             UnicodeEncodeError: It holds surrogates, which UTF-8 cannot carry.
             UnicodeDecodeError: ``text`` is True, and it is not UTF-8.
         """
-        shared, dispatcher = self._shared, self._shared.dispatcher
+        dispatcher = self._shared.dispatcher
         if thread_ident() != dispatcher.contexts.thread:
             dispatcher.contexts.check_thread()
         if self._state != OPEN:
@@ -160,14 +160,15 @@ class Sender(Owner):
                 self._check_open()
             self._dropped += 1
             return
-        outbox, waiters = self._outbox, self._waiters
-        if (waiters is not None and waiters.crowded()) or (
-            outbox is not None
-            and shared.policy == WAIT
-            and not outbox.has_room(dispatcher.corked is not None)
-        ):
-            self._owed = WHEN_ROOM  # see `hooks.call_on_drain`
-            raise trio.WouldBlock
+        if self._outbox is not None or self._waiters is not None:
+            outbox, waiters = self._outbox, self._waiters
+            if (waiters is not None and waiters.crowded()) or (
+                outbox is not None
+                and self._shared.policy == WAIT
+                and not outbox.has_room(dispatcher.corked is not None)
+            ):
+                self._owed = WHEN_ROOM  # see `hooks.call_on_drain`
+                raise trio.WouldBlock
         # As `to_item` says it, but without a tuple: nothing is called more often.
         if text is not None:
             opcode, payload = to_payload(data, text)

@@ -16,5 +16,6 @@ cpdef bint is_ready(Connection ws, Inbox inbox)
 cpdef bint must_wait(Connection ws, Inbox inbox, bint iterating) except? -1
 cpdef take(Connection ws, Inbox inbox)
 cpdef check_end(Connection ws, bint iterating)
+cpdef receive_text_as_bytes(Connection ws)
 cpdef receive_pieces(Connection ws)
 cpdef skip_message(Connection ws, Inbox inbox, bint begun)

@@ -127,6 +127,15 @@ def check_end(ws: Connection, iterating: bool) -> None:
     ws._check_open()  # which it is not
 
 
+def receive_text_as_bytes(ws: Connection) -> None:
+    """See `WebSocket.receive_text_as_bytes`."""
+    ws._shared.dispatcher.contexts.check_thread()
+    ws._endpoint.receive_text_as_bytes()
+    if ws._inbox is not None:
+        ws._inbox.encode_text()
+        ws._account()
+
+
 def receive_pieces(ws: Connection) -> None:
     """Ask for the next piece of a message: nothing waits in the inbox."""
     collected = ws._endpoint.buffered > 0

@@ -19,16 +19,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVarTuple
 import trio
 from trio.lowlevel import checkpoint, wait_task_rescheduled
 
-from trio_fastws._config.options import SMALLEST_UNSENT
 from trio_fastws._protocol.controls import PING, to_control_payload
 from trio_fastws._protocol.prepared import PreparedMessage, to_item
 from trio_fastws._transport.lifetimes import is_cancellation
 
 from . import steps, tasks
-from .attributes import Attributes
+from .adjustments import Adjustments
 from .closing import CLOSING
 from .ending import abandon, check_reason
-from .inbox import BY_USER
 from .parking import (
     get_waiters,
     wait_closed,
@@ -50,7 +48,7 @@ if TYPE_CHECKING:
 PosArgT = TypeVarTuple("PosArgT")
 
 
-class WebSocket(Attributes, trio.abc.Channel[str | bytes], Generic[SessionT]):
+class WebSocket(Adjustments, trio.abc.Channel[str | bytes], Generic[SessionT]):
     """A WebSocket connection: a trio channel of ``str`` and ``bytes``.
 
     Made by `serve_websocket`, `open_websocket` and `upgrade`, never directly.
@@ -343,40 +341,6 @@ class WebSocket(Attributes, trio.abc.Channel[str | bytes], Generic[SessionT]):
             RuntimeError: This is another thread than that of the trio run.
         """
         tasks.start(self, async_fn, args, name)
-
-    # --- the rest -----------------------------------------------------------
-
-    def limit_unsent(self, size: int) -> None:
-        """Limit what the kernel holds of this connection and has not sent yet.
-
-        So that what a slow peer sees is newer, at the cost of more and smaller
-        writes; `Sending.unsent_limit` does it for all connections. What is under
-        way, and what waits to be read in the peer's own kernel, does not count. Not
-        a checkpoint. Without effect where there is no TCP socket below.
-
-        Args:
-            size: Bytes, 1,024 or more (TCP_NOTSENT_LOWAT).
-
-        Raises:
-            ValueError: It is less.
-            RuntimeError: This is another thread than that of the trio run.
-        """
-        self._shared.dispatcher.contexts.check_thread()
-        if size < SMALLEST_UNSENT:
-            raise ValueError(f"size is {size}; it must be {SMALLEST_UNSENT} or more")
-        if self._link is not None:
-            self._link.limit_unsent(size)
-
-    def pause_reading(self) -> None:
-        """Stop reading from the peer until `resume_reading`. Not a checkpoint."""
-        self._shared.dispatcher.contexts.check_thread()
-        self._pause(BY_USER)
-
-    def resume_reading(self) -> None:
-        """Read from the peer again. Not a checkpoint."""
-        self._shared.dispatcher.contexts.check_thread()
-        if self._paused & BY_USER:
-            self._resume(BY_USER)
 
     async def __aexit__(
         self,

@@ -14,6 +14,7 @@ cdef class Endpoint(MessageEncoder):
     @cython.locals(header=bytes)
     cpdef feed(self, bytearray data, Py_ssize_t start, Py_ssize_t stop)
     cpdef next_event(self)
+    cpdef receive_text_as_bytes(self)
     cdef _next(self)
     @cython.locals(available=Py_ssize_t, take=Py_ssize_t)
     cdef int _skip(self) except -1

@@ -48,6 +48,7 @@ class Endpoint(MessageEncoder):
         streaming: Settable. While true, data messages come as `Piece` events,
             what was collected of the current one first. Reset it with the
             final piece.
+        text_as_bytes: See `receive_text_as_bytes`; otherwise text is ``str``.
         deflate: What permessage-deflate keeps; None if it was not agreed upon.
         messages_received: Data messages, and ``bytes_received`` in them.
         messages_sent: Data messages, and ``bytes_sent`` in them.
@@ -115,6 +116,15 @@ class Endpoint(MessageEncoder):
             return self.fail(error.close_code, error.reason)
         except (MemoryError, OverflowError):
             return self.fail(1009, f"no memory for a frame of {self._length} bytes")
+
+    def receive_text_as_bytes(self) -> None:
+        """Give text as ``bytes`` from now on: checked all the same, but not decoded.
+
+        Of a message that has begun, too, all that was not given away.
+        """
+        self.text_as_bytes = True
+        if self._text is not None:
+            self._text = self._text.as_bytes()
 
     def _next(self) -> Event | None:
         while True:

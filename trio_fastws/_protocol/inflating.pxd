@@ -1,6 +1,6 @@
 cimport cython
 
-from ._xor cimport unmask, unmask_in_place
+from ._xor cimport check_text, unmask, unmask_in_place
 from trio_fastws._protocol.deflate.context cimport DeflateContext
 from .messages cimport MessageParser
 
@@ -18,4 +18,4 @@ cdef class CompressedParser(MessageParser):
     cdef _take_inflated(self, bytes data, bint busy)
 
 
-cdef str _decode_whole(bytes data)
+cdef _read_text(bytes data, bint as_bytes)

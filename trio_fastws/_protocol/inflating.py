@@ -15,7 +15,7 @@ from trio_fastws._protocol.deflate.context import INPUT_STEP
 from .codes import TEXT
 from .errors import ProtocolError
 from .events import WORKING
-from .masking import unmask, unmask_in_place
+from .masking import check_text, unmask, unmask_in_place
 from .messages import MessageParser, not_utf8, too_many
 
 if TYPE_CHECKING:
@@ -75,8 +75,9 @@ class CompressedParser(MessageParser):
         final = self._fin and not self._in_payload
         if final and self._size == 0 and self._text is None and not self.streaming:
             # Most messages are inflated in one step.
-            text = self._opcode == TEXT
-            message: str | bytes = _decode_whole(data) if text else data
+            message: str | bytes = data
+            if self._opcode == TEXT:
+                message = _read_text(data, self.text_as_bytes)
             self._end_message(size)
             return message
         piece: str | bytes = data
@@ -97,8 +98,13 @@ class CompressedParser(MessageParser):
         return event
 
 
-def _decode_whole(data: bytes) -> str:
+def _read_text(data: bytes, as_bytes: bool) -> str | bytes:
+    text: str | bytes = data
     try:
-        return data.decode("utf-8")
+        if as_bytes:
+            check_text(data)
+        else:
+            text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise not_utf8(error) from None
+    return text

@@ -1,7 +1,7 @@
 cimport cython
 
 from trio_fastws._layout cimport flag
-from ._xor cimport unmask, unmask_in_place, unmask_text
+from ._xor cimport check_text, unmask, unmask_in_place, unmask_text
 from trio_fastws._protocol.deflate.context cimport DeflateContext
 from .frames cimport FrameParser
 from .store cimport BinaryStore
@@ -17,6 +17,7 @@ cdef class MessageParser(FrameParser):
     cdef readonly DeflateContext deflate
     cdef unsigned char _opcode
     cdef unsigned char _deflated
+    cdef public flag text_as_bytes
     cdef Py_ssize_t _fragments
     cdef Py_ssize_t _max_fragments
     cdef BinaryStore _binary
@@ -40,7 +41,6 @@ cdef class MessageParser(FrameParser):
     cdef int _advance(self, Py_ssize_t size) except -1
     @cython.locals(phase=int, data=bytearray, final=bint)
     cdef _collect(self, Py_ssize_t start, Py_ssize_t stop)
-    @cython.locals(text=str)
     cdef _decode(self, chunk, bint final)
     cdef BinaryStore _store(self)
     cpdef get_buffer(self)

@@ -4,7 +4,7 @@
 Owns a message that is not complete, and the limits on it. One that is complete in the
 lent buffer becomes its ``str`` or ``bytes`` in one step. Otherwise binary is collected
 in a `BinaryStore`, into which the transport can receive directly, and text is decoded,
-and so checked, as it arrives.
+and so checked, as it arrives; or checked only, if it is received as bytes.
 
 A message for which there is no memory is refused like one over a limit: `MemoryError`
 and `OverflowError` are raised here, and translated by `Endpoint.next_event`.
@@ -12,15 +12,15 @@ and `OverflowError` are raised here, and translated by `Endpoint.next_event`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .codes import BINARY, CONTINUATION, TEXT
 from .errors import ProtocolError
 from .events import Piece
 from .frames import NOTHING, FrameParser
-from .masking import unmask, unmask_in_place, unmask_text
+from .masking import check_text, unmask, unmask_in_place, unmask_text
 from .store import DIRECT_FROM as DIRECT_FROM, STAGE as STAGE, BinaryStore
-from .utf8 import TextDecoder
+from .utf8 import TextChecker, TextDecoder
 
 if TYPE_CHECKING:
     from trio_fastws._protocol.deflate.context import DeflateContext
@@ -52,6 +52,7 @@ class MessageParser(FrameParser):
         "deflate",
         "messages_received",
         "streaming",
+        "text_as_bytes",
         "wants_buffer",
     )
 
@@ -78,7 +79,9 @@ class MessageParser(FrameParser):
         self._fragments = 0
         self._size: int = 0
         self._binary: BinaryStore | None = None
-        self._text: TextDecoder | None = None
+        self._text: TextDecoder | TextChecker | None = None
+        # Whether text is checked, and not decoded.
+        self.text_as_bytes: bool = False
         # Whether `get_buffer` has something to give.
         self.wants_buffer: bool = False
         # Whether messages are given away in pieces as they arrive.
@@ -178,7 +181,11 @@ class MessageParser(FrameParser):
             message = unmask(data, start, stop, self._key)
         else:
             try:
-                message = unmask_text(data, start, stop, self._key)
+                if self.text_as_bytes:
+                    message = unmask(data, start, stop, self._key)
+                    check_text(message)
+                else:
+                    message = unmask_text(data, start, stop, self._key)
             except UnicodeDecodeError as error:
                 raise not_utf8(error) from None
         self._position = stop
@@ -230,16 +237,16 @@ class MessageParser(FrameParser):
         self._store().add(part, self._size, self._size + self._remaining)
         return b""
 
-    def _decode(self, chunk: bytearray | bytes, final: bool) -> str:
+    def _decode(self, chunk: bytearray | bytes, final: bool) -> str | bytes:
         if self._text is None:
-            self._text = TextDecoder()
+            self._text = TextChecker() if self.text_as_bytes else TextDecoder()
         try:
-            text = self._text.decode(chunk, final)
+            text: Any = self._text.decode(chunk, final)
         except UnicodeDecodeError as error:
             raise not_utf8(error) from None
         if text and not self.streaming:
             self._text.hold(text)
-        return text
+        return text  # type: ignore[no-any-return]  # it is what the one or other has
 
     def _store(self) -> BinaryStore:
         """Return where binary is collected."""

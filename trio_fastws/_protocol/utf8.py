@@ -8,6 +8,7 @@ it waits for the third.
 from __future__ import annotations
 
 import codecs
+from io import BytesIO
 
 from .masking import skip_characters, text_size
 
@@ -17,42 +18,33 @@ JOIN_PARTS = 256
 _new_decoder = codecs.getincrementaldecoder("utf-8")
 
 
-def check_part(chunk: bytes, begun: bytes) -> bytes:
+def check_part(chunk: bytes, begun: bytes, final: bool) -> bytes:
     """Check a part of a text, without decoding it if it can be helped.
 
     Args:
         chunk: The part.
         begun: What this returned for the part before; ``b""`` for the first.
+        final: Whether the text ends here.
 
     Returns:
         The bytes of a last character that is not complete yet.
 
     Raises:
-        UnicodeDecodeError: A byte is wrong. What it holds is both, together.
+        UnicodeDecodeError: A byte is wrong, or ``final`` comes too early. Its object
+            is both, together.
     """
     data = begun + chunk if begun else chunk
     at = skip_characters(data)
     if at == len(data):
         return b""
     try:
-        at += codecs.utf_8_decode(data[at:], "strict", False)[1]
+        at += codecs.utf_8_decode(data[at:], "strict", final)[1]
         waiting = data[at:]
         refuse_surrogate(waiting)
     except UnicodeDecodeError as error:
         start, end = at + error.start, at + error.end
         raise UnicodeDecodeError("utf-8", data, start, end, error.reason) from None
     return waiting
-
-
-def check_end(begun: bytes) -> None:
-    """Check that a text may end after what `check_part` returned.
-
-    Raises:
-        UnicodeDecodeError: It ends in the middle of a character.
-    """
-    if begun:
-        reason = "unexpected end of data"
-        raise UnicodeDecodeError("utf-8", begun, 0, len(begun), reason)
 
 
 def refuse_surrogate(waiting: bytes) -> None:
@@ -110,3 +102,52 @@ class TextDecoder:
         self._joined.clear()
         self.size = self._joined_size = 0
         return text
+
+    def as_bytes(self) -> TextChecker:
+        """Return what goes on in its place, and holds all that was not taken."""
+        begun = self._decoder.getstate()[0]
+        checker = TextChecker(begun)
+        checker.hold(self.take().encode() + begun)
+        return checker
+
+
+class TextChecker:
+    """Checks one message, however it is split, and holds its bytes.
+
+    Where text is received as bytes, it stands where a `TextDecoder` would.
+
+    Attributes:
+        size: Bytes that are held.
+    """
+
+    __slots__ = ("_begun", "_held", "size")
+
+    def __init__(self, begun: bytes = b"") -> None:
+        self._begun = begun
+        self._held = BytesIO()
+        self.size = 0
+
+    def decode(self, chunk: bytes | bytearray, final: bool) -> bytes:
+        """Return ``chunk``, checked; as `TextDecoder.decode`."""
+        data = bytes(chunk)
+        self._begun = check_part(data, self._begun, final)
+        return data
+
+    def hold(self, data: bytes) -> None:
+        """Append ``data`` to what is held."""
+        self.size += self._held.write(data)
+
+    def holds_text(self) -> bool:
+        """Return whether `take` would return anything."""
+        return self.size > 0
+
+    def take(self) -> bytes:
+        """Return what is held, and drop it."""
+        data = self._held.getvalue()
+        self._held = BytesIO()
+        self.size = 0
+        return data
+
+    def as_bytes(self) -> TextChecker:
+        """Return itself."""
+        return self
