@@ -18,6 +18,7 @@ from trio_fastws._config.arguments import (
     check_subprotocols,
     fill_in,
 )
+from trio_fastws._config.calling import takes
 from trio_fastws._config.compression import Negotiator
 from trio_fastws._connection.shared import Shared
 from trio_fastws._protocol.codes import Role
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
 USER_AGENT = f"trio_fastws/{__version__}"
 
 
+@takes(
+    "a URL, such as 'ws://localhost:8765/path', and all else by keyword, "
+    "ssl_context too (trio-websocket's order is another)"
+)
 @asynccontextmanager
 async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
     url: str,

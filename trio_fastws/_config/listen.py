@@ -110,7 +110,10 @@ def find_place(port: object, host: str | bytes | None) -> Listen:
             )
         return port
     if isinstance(port, bool) or not isinstance(port, int):
-        raise TypeError(f"port must be an int or a Listen, not {port!r}")
+        hint = ""
+        if isinstance(port, str | bytes):
+            hint = "; a host goes by keyword (trio-websocket's order is another)"
+        raise TypeError(f"port must be an int or a Listen, not {port!r}{hint}")
     return Listen(port, host=host)
 
 
