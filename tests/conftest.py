@@ -24,6 +24,7 @@ from tests.wire import (
     dial,
 )
 from trio_fastws import Listen, Server, WebSocket, serve_websocket
+from trio_fastws._transport.slow_build import warn_of_slow_build
 
 # On the real clock a test that takes longer hangs. A mock clock jumps over any
 # number of seconds: there a test hangs when nothing but this deadline is left.
@@ -40,6 +41,8 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Once in a process: here, and not in the first test that reads the log.
+    warn_of_slow_build()
 
 
 def _on_alarm(*_: object) -> None:

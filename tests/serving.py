@@ -87,3 +87,41 @@ async def fill(ws: WebSocket, payload: bytes) -> list[Frame]:
         if len(frames) == before:
             return frames
         await trio.testing.wait_all_tasks_blocked(0.001)
+
+
+class Running:
+    """A server that can be stopped, and whether it has ended.
+
+    Attributes:
+        returned: Whether it ended by itself, not by `stop`.
+    """
+
+    def __init__(self) -> None:
+        self.returned = False
+        self.server: Server
+        self.scope = trio.CancelScope()
+        self.ended = trio.Event()
+
+    def stop(self) -> None:
+        self.scope.cancel()
+
+
+@contextlib.asynccontextmanager
+async def running(handler: Any, **options: Any) -> AsyncIterator[Running]:
+    """Run a server for the length of a block, or until it is stopped."""
+    run = Running()
+    if "listeners" in options:
+        options["port"] = Listen(listeners=options.pop("listeners"))
+    else:
+        options = {"port": 0, "host": "127.0.0.1", **options}
+
+    async def serve(task_status: trio.TaskStatus[Server]) -> None:
+        with run.scope:
+            await serve_websocket(handler, **options, task_status=task_status)
+            run.returned = True
+        run.ended.set()
+
+    async with trio.open_nursery() as nursery:
+        run.server = await nursery.start(serve)
+        yield run
+        run.stop()

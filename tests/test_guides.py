@@ -1,6 +1,8 @@
 """The code in the guides does what the guides say."""
 
 import re
+import signal
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -8,14 +10,17 @@ import pytest
 import trio
 
 from tests.programs import ROOT
+from tests.wire import PING, PONG, Frame, MemoryListener, Peer, close, text
 from trio_fastws import (
     ConnectionBroken,
     HandshakeRefused,
     Limits,
+    Listen,
     PerMessageDeflate,
     Response,
     WebSocket,
     open_websocket,
+    serve_websocket,
 )
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -49,7 +54,7 @@ def test_every_block_is_run_here() -> None:
         "performance.md",
         "troubleshooting.md",
     )
-    assert [len(blocks(page)) for page in pages] == [9, 3, 5, 1, 4]
+    assert [len(blocks(page)) for page in pages] == [10, 3, 5, 1, 4]
 
 
 @pytest.mark.parametrize(
@@ -89,6 +94,35 @@ async def test_on_error_says_more_than_a_log_line(serve, monkeypatch, caplog) ->
         ValueError,
         ZeroDivisionError,
     ]
+
+
+async def test_a_server_makes_way_for_the_next(
+    monkeypatch, capsys, autojump_clock, nursery
+) -> None:
+    _, (main,) = run_block(block_with("server.md", "server.drain"), monkeypatch)
+    terminate, signals = trio.open_memory_channel(1)
+
+    async def serve(handler, port, *, task_status):
+        assert port == 8765
+        listen = Listen(listeners=[memory])
+        await serve_websocket(handler, listen, task_status=task_status)
+
+    memory = MemoryListener()
+    monkeypatch.setattr(trio, "open_signal_receiver", lambda _: nullcontext(signals))
+    monkeypatch.setitem(main.__globals__, "serve_websocket", serve)
+    nursery.start_soon(main)
+    peer = Peer(memory.connect())
+    await peer.shake()
+    started = trio.current_time()
+    terminate.send_nowait(signal.SIGTERM)
+    nursery.start_soon(peer.send, text("hello"))
+    assert await peer.read_frame() == text("hello")
+    # The Ping of the keepalive, answered.
+    while (frame := await peer.read_frame()).opcode == PING:
+        await peer.send(Frame(PONG, frame.payload))
+    assert frame == close(1012, "restarting")
+    assert 30 <= trio.current_time() - started < 31
+    await peer.aclose()
 
 
 async def test_on_request_decides(serve, monkeypatch) -> None:

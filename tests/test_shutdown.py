@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 import trio
@@ -12,6 +10,7 @@ import trio.lowlevel
 from trio.testing import wait_all_tasks_blocked
 
 from tests.handlers import echo
+from tests.serving import running
 from tests.wire import (
     BINARY,
     CONTINUATION,
@@ -25,49 +24,14 @@ from tests.wire import (
 from trio_fastws import (
     ConnectionBroken,
     EventHandler,
-    Listen,
     Response,
-    Server,
     Timeouts,
     WebSocket,
-    serve_websocket,
 )
 from trio_fastws._server import nurseries as handlers
 from trio_fastws._transport import lifetimes as scopes
 
 GOODBYE = (1001, "the server is shutting down")
-
-
-class Running:
-    """A server that can be stopped, and whether it has returned."""
-
-    def __init__(self) -> None:
-        self.server: Server
-        self.scope = trio.CancelScope()
-        self.ended = trio.Event()
-
-    def stop(self) -> None:
-        self.scope.cancel()
-
-
-@asynccontextmanager
-async def running(handler: Any, **options: Any) -> AsyncIterator[Running]:
-    """Run a server for the length of a block, or until it is stopped."""
-    run = Running()
-    if "listeners" in options:
-        options["port"] = Listen(listeners=options.pop("listeners"))
-    else:
-        options = {"port": 0, "host": "127.0.0.1", **options}
-
-    async def serve(task_status: trio.TaskStatus[Server]) -> None:
-        with run.scope:
-            await serve_websocket(handler, **options, task_status=task_status)
-        run.ended.set()
-
-    async with trio.open_nursery() as nursery:
-        run.server = await nursery.start(serve)
-        yield run
-        run.stop()
 
 
 async def park(ws: WebSocket) -> None:
@@ -287,10 +251,13 @@ async def test_messages_of_a_handler_before_it_is_cancelled_are_sent(
 
 async def test_new_connections_are_refused_meanwhile(transport) -> None:
     async with running(park) as run, await dial_and_shake(run.server.port) as peer:
+        port = run.server.port
         run.stop()
         assert await peer.read_close() == GOODBYE
         with pytest.raises(OSError, match="all attempts"):
-            await dial(run.server.port)
+            await dial(port)
+        assert run.server.addresses == ()
+        assert repr(run.server) == "<Server, stopped>"
 
 
 # --- in turns ---------------------------------------------------------------

@@ -12,7 +12,7 @@ cdef class Cursor:
 cdef class Connections:
     cdef object _contexts
     cdef list _cursors
-    cdef public object _emptied
+    cdef public object _on_empty
     cdef readonly list _items
 
     cpdef _enter(self, Owner connection)

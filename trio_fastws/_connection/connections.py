@@ -11,9 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
-    import trio
+    from collections.abc import Callable, Generator
 
     from trio_fastws._transport.contexts import Contexts
     from trio_fastws._transport.contract import Owner
@@ -41,14 +39,14 @@ class Connections:
     is a copy. Iterating belongs to the thread of the trio run, as connections do.
     """
 
-    __slots__ = ("_contexts", "_cursors", "_emptied", "_items")
+    __slots__ = ("_contexts", "_cursors", "_items", "_on_empty")
 
     def __init__(self, contexts: Contexts) -> None:
         self._contexts: Contexts = contexts
         self._items: list[Any] = []
         self._cursors: list[Cursor] = []
-        # Set when the last one is gone, if somebody waits for that.
-        self._emptied: trio.Event | None = None
+        # Called when the last one is gone, if somebody waits for that.
+        self._on_empty: Callable[[], None] | None = None
 
     def __len__(self) -> int:
         return len(self._items)
@@ -93,8 +91,8 @@ class Connections:
             items[hole] = last
             last._place = hole
         connection._place = -1
-        if self._emptied is not None and not items:
-            self._emptied.set()
+        if self._on_empty is not None and not items:
+            self._on_empty()
         return True
 
     def _move_cursors(self, hole: int) -> int:

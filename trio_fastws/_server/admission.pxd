@@ -21,11 +21,15 @@ cdef class Admission:
     cdef public Py_ssize_t accepted
     cdef readonly Py_ssize_t dropped
     cdef public bint closed
+    cdef public object on_idle
 
     cpdef list handshakes(self)
+    cpdef bint busy(self) except -1
     cpdef enter(self, handshake)
     cdef Py_ssize_t _count(self) except -1
     cdef object _longest_queue(self)
     cpdef check(self, bint upgrade)
     cpdef ask(self, handshake)
     cpdef leave(self, handshake)
+    cpdef leave_answer(self, answer)
+    cpdef report_idle(self)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from .on_request import OnRequest
     from .variants import Variants
 
+# What everybody is told who is here when the server ends.
+SHUTTING_DOWN = "the server is shutting down"
+
 
 class Admission:
     """What the opening handshakes of one server have in common.
@@ -38,6 +41,7 @@ class Admission:
         lingering: They had their answer; the peer has not closed yet.
         accepted: How many became a connection.
         dropped: How many had to make room for another.
+        on_idle: Called, unless it is None, when somebody leaves and `busy` is over.
         closed: Whether the server is shutting down.
     """
 
@@ -52,6 +56,7 @@ class Admission:
         "most",
         "most_pending",
         "negotiator",
+        "on_idle",
         "on_request",
         "origins",
         "request_fields",
@@ -99,10 +104,15 @@ class Admission:
         self.accepted: int = 0
         self.dropped: int = 0
         self.closed: bool = False
+        self.on_idle: Callable[[], None] | None = None
 
     def handshakes(self) -> list[Any]:
         """Return the handshakes that are not decided yet."""
         return [*self.heads, *self.deciding]
+
+    def busy(self) -> bool:
+        """Return whether a handshake is in progress, or an answer is being written."""
+        return len(self.heads) + len(self.deciding) + len(self.answers) > 0
 
     def enter(self, handshake: Any) -> None:
         """Add a new connection; if there are too many, close the oldest.
@@ -137,7 +147,7 @@ class Admission:
             upgrade: Whether it would become one more connection.
         """
         if self.closed:
-            raise HandshakeError(503, "the server is shutting down")
+            raise HandshakeError(503, SHUTTING_DOWN)
         if (
             upgrade
             and self.most is not None
@@ -155,3 +165,14 @@ class Admission:
         """Remove a handshake that is over, one way or the other."""
         self.heads.pop(handshake, None)
         self.deciding.pop(handshake, None)
+        self.report_idle()
+
+    def leave_answer(self, answer: Any) -> None:
+        """Remove an answer that is written, or given up."""
+        self.answers.pop(answer, None)
+        self.report_idle()
+
+    def report_idle(self) -> None:
+        """Call `on_idle` if nobody is left."""
+        if self.on_idle is not None and not self.busy():
+            self.on_idle()

@@ -111,7 +111,7 @@ class Answer(Owner):
     def _leave(self) -> None:
         if self._link is not None:
             self._link.dispatcher.wheel.cancel(self)
-        self._admission.answers.pop(self, None)
+        self._admission.leave_answer(self)
 
 
 class Farewell(Linger):

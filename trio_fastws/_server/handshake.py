@@ -30,6 +30,7 @@ from trio_fastws._transport.epoll import EpollDispatcher, SocketLink
 from trio_fastws._transport.failing import contain
 from trio_fastws._transport.logs import log
 
+from .admission import SHUTTING_DOWN
 from .answering import Answer
 from .decision import wait_for_decision
 from .on_request import accepts
@@ -190,7 +191,7 @@ class PendingHandshake(Owner):
         else:
             if self.scope is not None:
                 self.scope.cancel()
-            self._refuse(HandshakeError(503, "the server is shutting down"))
+            self._refuse(HandshakeError(503, SHUTTING_DOWN))
 
     def _answer(self, data: bytes) -> None:
         link = self._link

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from trio_fastws._transport.epoll import EpollDispatcher
-from trio_fastws._transport.listening import Listener
+from trio_fastws._transport.listening import BATCH, Listener
 from trio_fastws._transport.open_listeners import (
     BACKLOG,
     close_listeners,
@@ -20,14 +20,21 @@ from trio_fastws._transport.open_listeners import (
 from trio_fastws._transport.unix_listener import unix_listener
 
 from .handshake import open_socket
+from .streams import AcceptingTask
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from trio_fastws._config.listen import Listen
 
     from .admission import Admission
     from .streams import StreamAcceptor
+
+
+# When accepting ends, so many batches are taken of what the kernel has accepted: 4,096
+# connections, as many as Linux queues for a listener (net.core.somaxconn). Clients that
+# come faster than they are accepted must not keep it from ending.
+LAST_BATCHES = 4096 // BATCH
 
 
 @asynccontextmanager
@@ -65,7 +72,9 @@ class Listeners:
     """The listeners of one server.
 
     Attributes:
-        addresses: Of those that are sockets, as the socket module gives addresses.
+        addresses: Of those that are sockets, as the socket module gives addresses;
+            none when accepting has ended.
+        accepting: Whether it has not.
     """
 
     def __init__(
@@ -79,10 +88,12 @@ class Listeners:
             nursery: Where tasks accept; cancelled when the server shuts down.
         """
         self.addresses: list[Any] = []
+        self.accepting = True
         self._admission = admission
         self._streams = streams
         self._nursery = nursery
         self._sockets: list[Listener] = []
+        self._tasks: list[AcceptingTask] = []
 
     def open(self, listener: trio.abc.Listener[Any], secure: bool) -> None:
         """Start to accept.
@@ -102,12 +113,43 @@ class Listeners:
                 begin = partial(open_socket, self._admission)
                 self._sockets.append(Listener(dispatcher, sock, begin))
                 return
-        self._nursery.start_soon(self._streams.accept_all, listener)
+        task = AcceptingTask(self._streams, listener)
+        self._tasks.append(task)
+        self._nursery.start_soon(task.run)
+
+    async def drain(self) -> None:
+        """Accept what the kernel has accepted already, then `close`; also if cancelled.
+
+        A checkpoint. Who has connected before would see a reset otherwise.
+        """
+        try:
+            await trio.lowlevel.checkpoint()
+            for accept_now in (
+                *(listener.accept_now for listener in self._sockets),
+                *(task.accept_now for task in self._tasks),
+            ):
+                await self._accept_last(accept_now)
+        finally:
+            self.close()
+
+    async def _accept_last(self, accept_now: Callable[[], bool]) -> None:
+        for _ in range(LAST_BATCHES):
+            # Between two turns its time is old.
+            self._admission.shared.dispatcher.begin()
+            if not accept_now():
+                return
+            await trio.lowlevel.checkpoint()
 
     def close(self) -> None:
-        """Stop accepting in the dispatcher; tasks stop with their nursery."""
+        """Stop accepting; a task closes its listener. Not a checkpoint."""
+        self.accepting = False
+        self.addresses.clear()
         for listener in self._sockets:
             listener.close()
+        for task in self._tasks:
+            task.close()
+        self._sockets.clear()
+        self._tasks.clear()
 
 
 def _no_delay(sock: socket.socket) -> None:

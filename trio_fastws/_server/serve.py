@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -53,12 +53,13 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
     origins: Origins | None = None,
     on_request: OnRequest[SessionT] | None = None,
     task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
-) -> NoReturn:
-    """Serve WebSockets until cancelled.
+) -> None:
+    """Serve WebSockets until cancelled, or until `Server.aclose`.
 
     ``server = await nursery.start(serve_websocket, handler, 8765)`` waits until
     it listens. When cancelled it closes every connection with code 1001, waits
-    `Timeouts.shutdown` seconds at most, and returns by raising ``Cancelled``.
+    `Timeouts.shutdown` seconds at most, and ends by raising ``Cancelled``. It ends in
+    the same order, and returns, when `Server.aclose` is called.
 
     Args:
         handler: An ``async def`` called with each `WebSocket` in a task of its
@@ -110,4 +111,3 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
     )
     async with opened(listen) as listeners:
         await run_server(config, listeners, task_status)
-    raise AssertionError("a server runs until it is cancelled")

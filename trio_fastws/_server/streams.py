@@ -8,14 +8,16 @@ stream raises costs itself: it is logged, and the server goes on.
 from __future__ import annotations
 
 import logging
+import socket
 from typing import TYPE_CHECKING
 
 import trio
 
 from trio_fastws._transport.close_notify import as_tls
 from trio_fastws._transport.failing import log_stream_failure
-from trio_fastws._transport.listening import REST_SECONDS
+from trio_fastws._transport.listening import BATCH, REST_SECONDS
 from trio_fastws._transport.logs import log, logger
+from trio_fastws._transport.open_listeners import close_listeners
 from trio_fastws._transport.stream_link import StreamLink, close_stream
 
 from .handshake import PendingHandshake
@@ -51,30 +53,10 @@ class StreamAcceptor:
         self._ssl_context = ssl_context
         self._links = links
 
-    async def accept_all(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
-        """Accept until cancelled, or until the listener is closed."""
-        try:
-            await self._accept_all(listener)
-        except* Exception as group:  # noqa: BLE001 - beside Cancelled, in one group
-            _complain(group)
-
-    async def _accept_all(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
-        complained = False
-        while True:
-            try:
-                stream = await listener.accept()
-            except (trio.ClosedResourceError, trio.EndOfChannel):
-                logger.info("a listener was closed; the server goes on without it")
-                return
-            except Exception as error:  # noqa: BLE001 - isolation: logged, tried again
-                if not complained:
-                    _complain(error)
-                complained = True
-                await trio.sleep(REST_SECONDS)
-                continue
-            complained = False
-            handshake = PendingHandshake(self._admission, trio.current_time())
-            self._links.start_soon(self._run, stream, handshake)
+    def begin(self, stream: trio.abc.Stream) -> None:
+        """Begin the handshake of a stream that was accepted."""
+        handshake = PendingHandshake(self._admission, trio.current_time())
+        self._links.start_soon(self._run, stream, handshake)
 
     async def _run(self, stream: trio.abc.Stream, handshake: PendingHandshake) -> None:
         link: StreamLink | None = None
@@ -116,6 +98,80 @@ class StreamAcceptor:
             log(logging.DEBUG, handshake, text, seconds)
             handshake.close()
         handshake.scope = None
+
+
+class AcceptingTask:
+    """Accepts what one listener has, in a task."""
+
+    def __init__(
+        self, acceptor: StreamAcceptor, listener: trio.abc.Listener[trio.abc.Stream]
+    ) -> None:
+        """Accept nothing yet; see `run`.
+
+        Args:
+            acceptor: Goes on with the streams.
+            listener: Closed after `close`.
+        """
+        self._acceptor = acceptor
+        self._listener = listener
+        self._scope = trio.CancelScope()
+
+    async def run(self) -> None:
+        """Accept until `close`, until cancelled, or until the listener is closed."""
+        try:
+            with self._scope:
+                await self._accept_all()
+        except* Exception as group:  # noqa: BLE001 - beside Cancelled, in one group
+            _complain(group)
+        if self._scope.cancelled_caught:
+            await close_listeners((self._listener,))
+
+    async def _accept_all(self) -> None:
+        complained = False
+        while True:
+            try:
+                stream = await self._listener.accept()
+            except (trio.ClosedResourceError, trio.EndOfChannel):
+                logger.info("a listener was closed; the server goes on without it")
+                return
+            except Exception as error:  # noqa: BLE001 - isolation: logged, tried again
+                if not complained:
+                    _complain(error)
+                complained = True
+                await trio.sleep(REST_SECONDS)
+                continue
+            complained = False
+            self._acceptor.begin(stream)
+
+    def accept_now(self) -> bool:
+        """Accept a batch of what the kernel has accepted; return if there may be more.
+
+        Of a listener that is not trio's own nobody knows what it has.
+        """
+        if type(self._listener) is not trio.SocketListener:
+            return False
+        if self._listener.socket.fileno() < 0:  # closed by whoever gave it
+            return False
+        try:
+            # By another descriptor: trio's own `accept` would wait.
+            copy = self._listener.socket.dup()
+            with socket.socket(fileno=copy.detach()) as sock:
+                sock.setblocking(False)
+                for _ in range(BATCH):
+                    stream = trio.SocketStream(
+                        trio.socket.from_stdlib_socket(sock.accept()[0])
+                    )
+                    self._acceptor.begin(stream)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            _complain(error)
+            return False
+        return True
+
+    def close(self) -> None:
+        """Stop accepting, then close the listener. Not a checkpoint."""
+        self._scope.cancel()
 
 
 def _complain(error: Exception) -> None:

@@ -68,11 +68,15 @@ class Listener(Owner):
         self._complained = False
         ListeningLink(dispatcher, self, sock)
 
-    def accept(self, fd: int) -> None:
-        """Accept the connections that are pending on a listening descriptor."""
+    def accept(self, fd: int) -> bool:
+        """Accept connections that are pending on a listening descriptor, a batch.
+
+        Returns:
+            Whether there may be more.
+        """
         for _ in range(BATCH):
             if self._link is None:  # closed by what `accepted` did
-                return
+                return False
             try:
                 connection = syscalls.accept(fd)
             except OSError as error:
@@ -81,14 +85,20 @@ class Listener(Owner):
                 # Descriptors ran out, or another error: the socket stays readable, so
                 # trying again at once would busy-poll.
                 self._run_out(error)
-                return
+                return False
             if connection < 0:
-                return
+                return False
             self._complained = False
             try:
                 self._accepted(connection)
             except Exception as error:  # noqa: BLE001 - isolation: one connection's
                 log_failure(error)
+        return True
+
+    def accept_now(self) -> bool:
+        """As `accept`, without waiting for the kernel to report one."""
+        link = self._link
+        return isinstance(link, ListeningLink) and self.accept(link.fileno())
 
     def _rest(self) -> None:
         link = self._link
@@ -136,6 +146,10 @@ class ListeningLink(Link):
         self._socket = sock
         self._fd = sock.fileno()
         dispatcher.register(self._fd, self, EPOLLIN)
+
+    def fileno(self) -> int:
+        """Return the listening descriptor."""
+        return self._fd
 
     def on_ready(self, events: int) -> None:
         """See `Link.on_ready`: the owner accepts."""
