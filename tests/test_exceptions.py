@@ -9,14 +9,26 @@ from functools import partial
 from typing import Any
 
 import pytest
+import trio
+from trio.testing import memory_stream_pair
 
+from tests.wire import Peer
 from trio_fastws import (
     ConnectionBroken,
     HandshakeError,
     HandshakeRefused,
     Headers,
     InvalidURL,
+    Request,
     Response,
+    Timeouts,
+    open_websocket,
+    upgrade,
+)
+from trio_fastws._exceptions import (
+    OpeningTimeoutError,
+    TLSHandshakeError,
+    UnreachableError,
 )
 from trio_fastws._protocol.errors import ProtocolError
 
@@ -43,6 +55,10 @@ RESPONSE = Response(
         HandshakeError(426, "it rains", (("Upgrade", "websocket"),)),
         HandshakeRefused("server answered 403 Go Away", RESPONSE),
         HandshakeRefused("server closed the connection without an answer", None),
+        UnreachableError("connection refused", 111),
+        UnreachableError("all attempts to connect failed", None),
+        TLSHandshakeError(0, "TLS handshake failed: no"),
+        OpeningTimeoutError(0, "no answer within 1 s (Timeouts.handshake)"),
         InvalidURL("URL 'x' is not of the form"),
         ProtocolError(1002, "not masked"),
     ],
@@ -55,6 +71,7 @@ def test_an_exception_travels_with_its_attributes(way, error):
     assert str(got) == str(error)
     assert got.args == error.args
     assert vars(got) == vars(error)
+    assert getattr(got, "errno", None) == getattr(error, "errno", None)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -76,3 +93,60 @@ def test_an_exception_of_a_subclass_travels(way):
 
 class Unlucky(HandshakeRefused):
     """What a user may make of it."""
+
+
+# --- one `except` for every opening that fails -------------------------------
+
+
+async def refuse(stream: trio.SocketStream) -> None:
+    async with stream:
+        await stream.receive_some()
+        await stream.send_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+
+async def stay_silent(stream: trio.SocketStream) -> None:
+    await trio.sleep_forever()
+
+
+FAILURES: dict[str, tuple[str, type[Exception], int, str]] = {
+    "refused": ("ws", HandshakeRefused, 403, "server answered 403 Forbidden"),
+    "no TLS there": ("wss", trio.BrokenResourceError, 0, "TLS handshake failed: "),
+    "silent": ("ws", trio.TooSlowError, 0, "no answer within 1 s"),
+    "nobody listens": ("ws", OSError, 0, "all attempts to connect"),
+    "no such host": ("ws", OSError, 0, "cannot find host no.such.host.invalid: "),
+}
+
+
+@pytest.mark.parametrize("what", FAILURES)
+async def test_one_except_catches_every_opening_that_fails(
+    nursery, autojump_clock, what: str
+) -> None:
+    scheme, kind, status, words = FAILURES[what]
+    handler = stay_silent if what == "silent" else refuse
+    if what == "nobody listens":
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        host, port = listener.socket.getsockname()
+        await listener.aclose()
+    else:
+        serve = partial(trio.serve_tcp, handler, 0, host="127.0.0.1")
+        (listener,) = await nursery.start(serve)
+        host, port = listener.socket.getsockname()
+    if what == "no such host":
+        host = "no.such.host.invalid"
+    with pytest.raises(HandshakeError) as caught:
+        async with open_websocket(
+            f"{scheme}://{host}:{port}", timeouts=Timeouts(handshake=1)
+        ):
+            pass
+    assert isinstance(caught.value, kind)
+    assert caught.value.status == status
+    assert words in str(caught.value)
+    nursery.cancel_scope.cancel()
+
+
+async def test_of_an_upgrade_it_is_what_the_client_got() -> None:
+    ours, theirs = memory_stream_pair()
+    with pytest.raises(HandshakeError) as caught:
+        async with Peer(theirs), upgrade(ours, Request("GET", "/", {"Host": "a"})):
+            pass
+    assert str(caught.value) == f"426 {caught.value.reason}"

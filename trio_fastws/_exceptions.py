@@ -1,8 +1,9 @@
 """What a caller can catch. Everything else is one of trio's own exceptions.
 
 One class for each thing that a caller can react to: the connection is lost
-(`ConnectionBroken`), the server refused (`HandshakeRefused`), the URL is wrong
-(`InvalidURL`, of the protocol). A clean end is `trio.EndOfChannel`, our own close is
+(`ConnectionBroken`), it could not be opened (`HandshakeError`, of the protocol), the
+server said no (`HandshakeRefused`, one of those), the URL is wrong (`InvalidURL`, of
+the protocol). A clean end is `trio.EndOfChannel`, our own close is
 `trio.ClosedResourceError`. Ours can be pickled and copied with their attributes.
 """
 
@@ -11,6 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import trio
+
+from trio_fastws._protocol.errors import HandshakeError
 
 if TYPE_CHECKING:
     from trio_fastws._protocol.handshake.response import Response
@@ -42,23 +45,48 @@ class ConnectionBroken(trio.BrokenResourceError):
         )
 
 
-class HandshakeRefused(Exception):  # noqa: N818 - it is the server's answer
+class HandshakeRefused(HandshakeError):  # noqa: N818 - it is the server's answer
     """The server answered the opening handshake, but did not accept it.
 
     Attributes:
         response: Its answer: status, headers and at most 64 KiB of body; only what
             could be read of one that is cut off, malformed or over a limit. None
-            if what came was not HTTP.
+            if what came was not HTTP; then `status` is 0.
     """
 
-    def __init__(self, message: str, response: Response | None) -> None:
-        super().__init__(message)
+    def __init__(self, reason: str, response: Response | None) -> None:
+        if response is None:
+            super().__init__(0, reason)
+        else:
+            super().__init__(response.status, reason, response.headers.items())
         self.response = response
+
+    def __str__(self) -> str:
+        # The server's status is in there.
+        return self.reason
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Unpickled from `args` alone it would lack the response.
-        message = self.args[0]
-        return type(self), (message, self.response), vars(self)
+        return type(self), (self.reason, self.response), vars(self)
+
+
+class UnreachableError(HandshakeError, OSError):
+    """No connection to the server: its name is unknown, or nobody answers there."""
+
+    def __init__(self, reason: str, number: int | None) -> None:
+        super().__init__(0, reason)
+        self.errno = number
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.reason, self.errno), vars(self)
+
+
+class TLSHandshakeError(HandshakeError, trio.BrokenResourceError):
+    """The TLS handshake has failed; the cause says why."""
+
+
+class OpeningTimeoutError(HandshakeError, trio.TooSlowError):
+    """Opening the connection took longer than `Timeouts.handshake`."""
 
 
 def telling_end(error: Error, connection: int) -> Error:

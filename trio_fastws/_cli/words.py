@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 import trio
 
-from trio_fastws import ConnectionBroken, HandshakeRefused, InvalidURL
+from trio_fastws import ConnectionBroken, HandshakeError, HandshakeRefused, InvalidURL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,7 +106,9 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
     cause = error.__cause__
     # "all attempts to connect failed", "TLS handshake failed": the cause says why. Of
     # an error of TLS only what is wrong with a certificate is plainer than our words.
-    wrapped = type(error) in (OSError, trio.BrokenResourceError)
+    wrapped = type(error) in (OSError, trio.BrokenResourceError) or (
+        isinstance(error, HandshakeError) and not isinstance(error, HandshakeRefused)
+    )
     plain = isinstance(cause, ssl.SSLCertVerificationError)
     if cause is not None and wrapped and (plain or not isinstance(cause, ssl.SSLError)):
         yield from _leaves(cause)

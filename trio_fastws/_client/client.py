@@ -28,7 +28,7 @@ from trio_fastws._transport import loop as loops
 from trio_fastws._transport.lifetimes import owning, single_connection
 from trio_fastws._version import __version__
 
-from .handshake import Connecting, start_tls
+from .handshake import Connecting, connect, start_tls
 
 if TYPE_CHECKING:
     import ssl
@@ -86,11 +86,13 @@ async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
 
     Raises:
         InvalidURL: ``url`` is not a WebSocket URL.
+        HandshakeError: The connection was not opened. It is one of those below, by
+            which it can be caught as well.
+        HandshakeRefused: The server answered, but not with a good 101. Raised as soon
+            as the answer is complete, at the latest a second after its head.
         OSError: The host is unknown, or the server cannot be reached.
-        ssl.SSLError: Its certificate is not trusted (as the cause of a
-            `trio.BrokenResourceError`).
-        HandshakeRefused: It answered, but not with a good 101. Raised as soon as
-            the answer is complete, at the latest a second after its head.
+        trio.BrokenResourceError: TLS has failed; the cause is an `ssl.SSLError` if,
+            for one, the certificate is not trusted.
         trio.TooSlowError: All that took more than `Timeouts.handshake`.
     """
     target = parse_url(url)
@@ -121,7 +123,7 @@ async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
         with trio.move_on_after(seconds) as scope:
             connected = stream
             if connected is None:
-                connected = await trio.open_tcp_stream(target.host, target.port)
+                connected = await connect(target)
             if target.secure:
                 missing = "TLS handshake"
                 connected = await start_tls(connected, target, ssl_context)

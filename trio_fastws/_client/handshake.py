@@ -7,13 +7,19 @@ What a good answer is, is the machine's business (`ClientHandshake`).
 from __future__ import annotations
 
 import math
+import socket
 import ssl
 from typing import TYPE_CHECKING, Any
 
 import trio
 
 from trio_fastws._connection.opening import Agreed, open_connection
-from trio_fastws._exceptions import HandshakeRefused
+from trio_fastws._exceptions import (
+    HandshakeRefused,
+    OpeningTimeoutError,
+    TLSHandshakeError,
+    UnreachableError,
+)
 from trio_fastws._protocol.handshake.dialling import Accepted, ClientHandshake, Refused
 from trio_fastws._transport.contract import Dispatcher, Owner
 from trio_fastws._transport.epoll import EpollDispatcher, SocketLink
@@ -143,7 +149,7 @@ class Connecting(Owner):
             self._fail(refused)
         else:
             seconds = f"{self._seconds:g} s (Timeouts.handshake)"
-            self.error = trio.TooSlowError(f"no {missing} within {seconds}")
+            self.error = OpeningTimeoutError(0, f"no {missing} within {seconds}")
 
     def _fail(self, refused: Refused) -> None:
         self.error = HandshakeRefused(*refused)
@@ -173,6 +179,21 @@ class Connecting(Owner):
         return math.inf
 
 
+async def connect(target: URL) -> trio.SocketStream:
+    """Connect to the host of a URL. A checkpoint.
+
+    Raises:
+        UnreachableError: The host is unknown, or cannot be reached.
+    """
+    try:
+        return await trio.open_tcp_stream(target.host, target.port)
+    except socket.gaierror as error:
+        reason = f"cannot find host {target.host}: {error.strerror}"
+        raise UnreachableError(reason, error.errno) from error
+    except OSError as error:
+        raise UnreachableError(str(error), error.errno) from error
+
+
 async def start_tls(
     stream: trio.abc.Stream, target: URL, ssl_context: ssl.SSLContext | None
 ) -> trio.abc.Stream:
@@ -184,7 +205,7 @@ async def start_tls(
         ssl_context: The context; None for `ssl.create_default_context`.
 
     Raises:
-        trio.BrokenResourceError: It failed; the text and the cause say why.
+        TLSHandshakeError: It failed; the text and the cause say why.
     """
     context = ssl_context or ssl.create_default_context()
     secured = trio.SSLStream(
@@ -198,7 +219,7 @@ async def start_tls(
         why = str(cause or "the server closed the connection")
         if isinstance(cause, ssl.SSLError) and cause.reason in NOT_TLS:
             why += "; what came is no TLS: is it a ws:// URL?"
-        raise trio.BrokenResourceError(f"TLS handshake failed: {why}") from cause
+        raise TLSHandshakeError(0, f"TLS handshake failed: {why}") from cause
     except BaseException:
         await trio.aclose_forcefully(secured)
         raise

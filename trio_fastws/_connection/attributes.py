@@ -93,6 +93,7 @@ class Attributes(Connection):
             raw: bytes = self._request
             # It has passed the server's limits, which may be wider than the defaults.
             self._request = parse_request(raw, len(raw), len(raw))
+            self._request._peer = self._link
         if type(self._request) is str:  # its path alone was kept
             return None
         return cast("Request | None", self._request)

@@ -21,12 +21,13 @@ class ProtocolError(Exception):
 
 
 class HandshakeError(Exception):
-    """An opening handshake fails.
+    """An opening handshake has failed; of a client, any part of opening a connection.
 
     Attributes:
-        status: HTTP status: to answer with on the server, received on the client.
+        status: HTTP status: to answer with on the server, received on the client; 0 if
+            there is none.
         reason: What is wrong, as text for a person.
-        headers: Fields to add to the response.
+        headers: Fields of the response: to add on the server, received on the client.
     """
 
     def __init__(
@@ -36,3 +37,6 @@ class HandshakeError(Exception):
         self.status = status
         self.reason = reason
         self.headers = headers
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.reason}" if self.status else self.reason

@@ -16,6 +16,7 @@ cdef class PendingHandshake(Owner):
     cdef public double deadline
     cdef public bint closed
     cdef public object scope
+    cdef public object tls
 
     @cython.locals(
         link=Link, admission=Admission, handshake=ServerHandshake, complete=bint

@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
@@ -48,7 +48,7 @@ Result = TypeVar("Result")
 class PendingHandshake(Owner):
     """One handshake in progress."""
 
-    __slots__ = ("_admission", "_handshake", "closed", "deadline", "scope")
+    __slots__ = ("_admission", "_handshake", "closed", "deadline", "scope", "tls")
 
     def __init__(self, admission: Admission, now: float) -> None:
         self._init_owner()
@@ -60,6 +60,8 @@ class PendingHandshake(Owner):
         self.closed: bool = False
         # The scope of the task that decides, or starts TLS, while there is one.
         self.scope: trio.CancelScope | None = None
+        # The stream, if it is one of TLS.
+        self.tls: Any = None
         admission.enter(self)
 
     # --- the request --------------------------------------------------------
@@ -86,9 +88,13 @@ class PendingHandshake(Owner):
 
     def _ask(self) -> None:
         handshake, on_request = self._handshake, self._admission.on_request
+        request = handshake.request
         assert on_request is not None
+        assert request is not None
+        # Ours to tell, users' to ask.
+        request._peer, request._tls = self._link, self.tls  # noqa: SLF001 - see above
         try:
-            answer = self._call(on_request, handshake.request)
+            answer = self._call(on_request, request)
         except Exception as error:  # noqa: BLE001 - isolation: logged, 500
             self.on_failed(error)
             return

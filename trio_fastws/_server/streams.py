@@ -66,6 +66,7 @@ class StreamAcceptor:
                     stream, self._ssl_context, server_side=True, https_compatible=True
                 )
             secure = as_tls(stream)
+            handshake.tls = secure
             if secure is not None:
                 await self._start_tls(secure, handshake)
             if not handshake.closed:

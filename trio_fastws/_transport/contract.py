@@ -1,16 +1,14 @@
 # cython: annotation_typing=False
 """The contract between what moves bytes and what understands them.
 
-Three parties meet here. A `Link` moves bytes: a socket in the dispatcher's epoll, or
-any trio stream behind a pump. An `Owner` gives them a meaning; this floor does not know
-which. A `Dispatcher` is the reactor that both belong to. It works in *turns*: what is
-done between two waits for the kernel. Everything that an owner writes to itself while
-its input is handled is collected (the *cork*) and leaves in one write, and an owner
-that has to be called again before the loop may park is on a list: *marked*, to write,
-or *deferred*, to go on with its input.
-
-The loop parks only with both lists empty, and adding to a list while it is parked wakes
-it. So nothing depends on the order in which trio runs tasks.
+A `Link` moves bytes: a socket in the dispatcher's epoll, or any trio stream behind a
+pump. An `Owner` gives them a meaning, unknown to this floor. A `Dispatcher` is the
+reactor that both belong to. It works in *turns*: what is done between two waits for the
+kernel. What an owner writes to itself while its input is handled is collected (the
+*cork*) and leaves in one write, and an owner to be called again before the loop may
+park is on a list: *marked*, to write, or *deferred*, to go on with its input. The loop
+parks only with both lists empty, and adding to one while it is parked wakes it: nothing
+depends on the order in which trio runs tasks.
 """
 
 from __future__ import annotations

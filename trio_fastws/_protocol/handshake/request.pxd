@@ -10,6 +10,8 @@ cdef class Request:
     cdef readonly bytes raw
     cdef readonly Fields _fields
     cdef readonly bint _checked
+    cdef public object _peer
+    cdef public object _tls
     cdef object _headers
 
     cdef tuple _list(self, bytes name)

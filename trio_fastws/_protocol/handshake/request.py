@@ -9,6 +9,7 @@ the handshake's business.
 from __future__ import annotations
 
 import re
+from typing import Any, Protocol
 
 from httptools import HttpParserError
 
@@ -62,6 +63,13 @@ _SINGLE = (b"host", b"content-length")
 _VERSIONS = {b"HTTP/1.1": "1.1", b"HTTP/1.0": "1.0"}
 
 
+class Peer(Protocol):
+    """Who has sent a request: looked up when somebody asks."""
+
+    def peer_address(self) -> Any:
+        """Return its address as the socket module gives it, None if unknown."""
+
+
 class Request:
     """The head of an HTTP request; fields are decoded when they are first read.
 
@@ -89,6 +97,8 @@ class Request:
         "_checked",
         "_fields",
         "_headers",
+        "_peer",
+        "_tls",
         "http_version",
         "method",
         "raw",
@@ -116,6 +126,9 @@ class Request:
         self._headers: Headers | None = Headers(headers)
         self._fields: Fields = Fields()
         self._checked: bool = False
+        self._peer: Peer | None = None
+        # What has `getpeercert`: trio's own stream shows it to no type checker.
+        self._tls: Any = None
         lines = [f"{method} {target} HTTP/{http_version}"]
         for name, value in self._headers.items():
             check_field(name, value)
@@ -170,6 +183,48 @@ class Request:
         # RFC 6455 9.1: a quoted parameter MUST be a token, so it holds no comma
         return self._list(b"sec-websocket-extensions")
 
+    @property
+    def remote_address(self) -> Any:
+        """The client's address as the socket module gives it; None if unknown.
+
+        Of a request that a server of ours has read, as long as the connection is open;
+        `WebSocket.remote_address` has it longer. That of a reverse proxy if there is
+        one.
+        """
+        return None if self._peer is None else self._peer.peer_address()
+
+    @property
+    def peer_certificate(self) -> dict[str, Any] | None:
+        """The client's certificate, as `ssl.SSLSocket.getpeercert` gives it.
+
+        For ``on_request``. None if it sent none: it has to be asked for, with
+        ``ssl_context.verify_mode = ssl.CERT_REQUIRED`` (mutual TLS); and without TLS.
+        """
+        if self._tls is None:
+            return None
+        certificate: dict[str, Any] | None = self._tls.getpeercert()
+        return certificate
+
+    @classmethod
+    def parse(cls, head: bytes) -> Request:
+        """Parse the head of a request: GET, HEAD or OPTIONS, without a body.
+
+        For `upgrade`, where another server has read it. The limits are 64 KiB and 128
+        fields, as they are by default in `Limits`.
+
+        Args:
+            head: All of it, with the blank line and nothing behind; kept by reference.
+
+        Raises:
+            HandshakeError: It is no such request; the status and the reason are what
+                a client should get.
+            TypeError: ``head`` is not bytes.
+        """
+        if type(head) is not bytes:
+            msg = f"head must be bytes, not {head!r}"
+            raise TypeError(msg)
+        return parse_request(head)
+
     def _list(self, name: bytes) -> tuple[str, ...]:
         # not from `headers`: decoding all of them costs more than the handshake
         value = self._fields.index.get(name)
@@ -219,6 +274,7 @@ def read_request(
     request.http_version = _VERSIONS[parts[2]]
     request._fields = fields
     request._headers = None  # noqa: SLF001 - decoded when they are asked for
+    request._peer = request._tls = None  # noqa: SLF001 - for the server to tell
     # llhttp has seen to visible ASCII; of a path only a fragment is left to refuse
     if target[0] != "/" or "#" in target:
         try:
