@@ -13,13 +13,17 @@ from tests.wire import (
     Frame,
     close,
     dial,
+    upgrade_request,
 )
 from trio_fastws import (
+    Accept,
     ConnectionBroken,
     EventHandler,
     Listen,
+    Request,
     Sending,
     WebSocket,
+    open_websocket,
     serve_websocket,
 )
 
@@ -182,6 +186,52 @@ async def test_on_disconnect_cancel_cancels_the_handler(
                 await peer.send_eof()
             await ended.wait()
     assert outcome == [True, True, True]
+
+
+async def test_an_accept_may_have_its_handler_cancelled_alone(
+    transport, serve, no_errors_logged
+) -> None:
+    ends: dict[str, trio.Event] = {"/push": trio.Event(), "/": trio.Event()}
+    cancelled = []
+
+    async def handler(ws: WebSocket) -> None:
+        assert ws.request is not None
+        path = ws.request.path
+        try:
+            await ws.wait_closed()
+            await trio.lowlevel.checkpoint()
+        except trio.Cancelled:
+            cancelled.append(path)
+            raise
+        finally:
+            ends[path].set()
+
+    def on_request(request: Request) -> Accept | None:
+        if request.path == "/push":
+            return Accept(sending=Sending(on_disconnect="cancel"))
+        return None
+
+    server = await serve(handler, on_request=on_request)
+    for path, end in ends.items():
+        async with await dial(server.port) as peer:
+            await peer.send(upgrade_request(target=path))
+            await peer.read_head()
+            await peer.send_eof()
+            await end.wait()
+    assert cancelled == ["/push"]
+
+
+async def test_it_means_nothing_to_a_client(serve, no_errors_logged) -> None:
+    async def leave(ws: WebSocket) -> None:
+        await ws.send("bye")
+
+    server = await serve(leave)
+    sending = Sending(on_disconnect="cancel")
+    url = f"ws://127.0.0.1:{server.port}/"
+    async with open_websocket(url, sending=sending) as ws:
+        await ws.wait_closed()
+        await trio.lowlevel.checkpoint()
+        assert [message async for message in ws] == ["bye"]
 
 
 async def test_disconnect_does_not_cancel_by_default(transport, connect) -> None:

@@ -9,6 +9,7 @@ import stat
 
 import pytest
 import trio
+import trio.testing
 
 from tests.handlers import echo
 from tests.wire import (
@@ -17,7 +18,7 @@ from tests.wire import (
     Peer,
     close,
 )
-from trio_fastws import Listen, open_websocket, serve_websocket
+from trio_fastws import Listen, Server, open_websocket, serve_websocket
 
 pytestmark = pytest.mark.skipif(
     not hasattr(socket, "AF_UNIX"), reason="no Unix sockets here"
@@ -243,21 +244,34 @@ async def test_the_file_of_a_newer_server_is_kept(transport, path) -> None:
 
 
 async def test_a_newer_file_is_kept_though_the_older_server_still_ends(
-    transport, path, autojump_clock
+    transport, path
 ) -> None:
-    # By then the socket is closed, and with it the inode may be free.
+    # By then all sockets are closed, and so the newer file may get the same inode.
+    let_go = trio.Event()
+
+    async def stubborn(ws) -> None:
+        with trio.CancelScope(shield=True):
+            await let_go.wait()
+
+    async def serve(task_status: trio.TaskStatus[Server]) -> None:
+        with scope:
+            await serve_websocket(stubborn, Listen(unix=path), task_status=task_status)
+
+    scope = trio.CancelScope()
     async with trio.open_nursery() as nursery:
-        await nursery.start(serve_websocket, echo, Listen(unix=path))
+        await nursery.start(serve)
         async with Peer(await trio.open_unix_socket(path)) as peer:
             await peer.shake()
-            nursery.cancel_scope.cancel()
-            with trio.CancelScope(shield=True):
-                assert (await peer.read_close())[0] == 1001
-                with pytest.raises(ConnectionRefusedError):
-                    await trio.open_unix_socket(path)
-                os.unlink(path)
-                bind(path).close()
-                await peer.send(close(1001))
+            scope.cancel()
+            assert (await peer.read_close())[0] == 1001
+            await peer.send(close(1001))
+            assert await peer.read_rest() == b""
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(ConnectionRefusedError):
+            await trio.open_unix_socket(path)
+        os.unlink(path)
+        bind(path).close()
+        let_go.set()
     assert is_there(path)
 
 
