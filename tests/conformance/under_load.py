@@ -39,7 +39,7 @@ async def run_server(kind):
 
 async def run_client(port):
     while True:
-        await dial(port)
+        await dial(echo, port)
 
 
 @contextmanager

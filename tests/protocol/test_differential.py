@@ -7,6 +7,7 @@ name of another package.
 from __future__ import annotations
 
 import sys
+from functools import partial
 from importlib.machinery import SOURCE_SUFFIXES
 from itertools import chain
 from pathlib import Path
@@ -128,7 +129,7 @@ INPUT = st.tuples(
 # What is done before each chunk, and how many bytes the chunk has.
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["feed", "feed", "feed", "keep", "direct", "stream", "close"]),
+        st.sampled_from(["feed", "feed", "keep", "direct", "stream", "bytes", "close"]),
         st.integers(1, 9) | st.integers(1, 300) | st.integers(10_000, 90_000),
     ),
     max_size=12,
@@ -172,8 +173,8 @@ def drain(endpoint: Any, *, keep: bool = False) -> list[Any]:
 
 def state(endpoint: Any) -> tuple[Any, ...]:
     names = (
-        "buffered streaming wants_buffer close_sent close_received failed "
-        "messages_received bytes_received"
+        "buffered streaming text_as_bytes wants_buffer close_sent close_received "
+        "failed messages_received bytes_received"
     )
     return tuple(getattr(endpoint, name) for name in names.split())
 
@@ -190,6 +191,8 @@ def trace(
             seen.append(parse(endpoint.encode_close(1001, "now")))
         if action == "stream":
             endpoint.streaming = True
+        if action == "bytes":
+            endpoint.receive_text_as_bytes()
         while action == "direct" and chunk:
             view = endpoint.get_buffer()
             if view is None:
@@ -292,11 +295,15 @@ def test_masking(data: bytes, start: int, key: int, phase: int) -> None:
         results.append(build.unmask(copy, start, stop, key))
         build.unmask_in_place(copy, start, stop, key, phase)
         results.append(copy)
-        try:
-            results.append(build.unmask_text(copy, start, stop, key))
-        except UnicodeDecodeError as error:
-            results.append(str(error))
-    assert results[:3] == results[3:]
+        for check in (
+            partial(build.unmask_text, copy, start, stop, key),
+            partial(build.check_text, data),
+        ):
+            try:
+                results.append(check())
+            except UnicodeDecodeError as error:
+                results.append(str(error))
+    assert results[:4] == results[4:]
 
 
 def test_the_twin_is_a_twin() -> None:
