@@ -63,6 +63,11 @@ class Limits:
         receive_buffer: Bytes of unread messages a connection may hold (each
             message counts 64 more, and text what it takes once decoded: up to
             four bytes a character); reading pauses there.
+        tasks: Tasks of `WebSocket.start_soon` that may run for a connection while
+            it gets messages, so that a flood of these is none of tasks. From so
+            many on, reading pauses and who receives waits, until one has ended;
+            ``start_soon`` itself never waits. Tasks that live as long as the
+            connection count too. None for no limit.
         keep_request: Keep every connection's request. Otherwise it is dropped
             once `EventHandler.on_open` returned, or at the handler's first
             `WebSocket.receive`, unless `WebSocket.request` was read before.
@@ -76,6 +81,9 @@ class Limits:
     connections: int | None = None
     pending_handshakes: int = 1024
     receive_buffer: int = 256 * 1024
+    # Each takes 3 KiB, and 4 with the functions that it calls: together as much as the
+    # unread messages of a connection may.
+    tasks: int | None = 64
     keep_request: bool = False
 
     def __post_init__(self) -> None:
@@ -93,6 +101,7 @@ class Limits:
             )
         check_size("fragments", self.fragments, 1)
         check_size("connections", self.connections, 0)
+        check_size("tasks", self.tasks, 1)
         for name, low in (
             ("request_head", 256),
             ("request_fields", 8),

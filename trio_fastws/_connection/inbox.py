@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 # Why reading is paused: bits of `Sender._paused`.
-BY_USER, BY_INBOX, BY_OUTBOX, BY_BUDGET = 1, 2, 4, 8
+BY_USER, BY_INBOX, BY_OUTBOX, BY_BUDGET, BY_TASKS = 1, 2, 4, 8, 16
 
 
 class Inbox:

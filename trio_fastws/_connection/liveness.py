@@ -9,13 +9,15 @@ Called at deadlines, not for messages: nothing here need be fast.
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import TYPE_CHECKING
 
 from trio_fastws._protocol.controls import PING
+from trio_fastws._transport.logs import log
 
 from .closing import CLOSED, CLOSING, RESET, WITHOUT_CLOSE
-from .inbox import BY_BUDGET, BY_OUTBOX
+from .inbox import BY_BUDGET, BY_OUTBOX, BY_TASKS
 from .postponed import commit_control
 from .probe import Probe
 
@@ -83,6 +85,8 @@ def on_deadline(ws: Sender, now: float) -> float:
         stall = _check_stall(ws, outbox, now)
     if ws._paused & ~(BY_OUTBOX | BY_BUDGET):
         consumer = _check_consumer(ws, now)
+    if ws._paused & BY_TASKS:
+        _warn_of_tasks(ws, now)
     return min(stall, consumer, _keepalive(ws, now))
 
 
@@ -105,9 +109,23 @@ def _check_consumer(ws: Sender, now: float) -> float:
     seconds = ws._shared.slow_consumer
     if now < ws._since + seconds or ws._state >= CLOSING:
         return ws._since + seconds
-    reason = f"messages were not received for {seconds:g} s (Timeouts.slow_consumer)"
+    what = "messages were not received"
+    if ws._paused & BY_TASKS:
+        what = f"no task ended of {ws._shared.tasks} (Limits.tasks)"
+    reason = f"{what} for {seconds:g} s (Timeouts.slow_consumer)"
     ws._start_close(1008, reason, (1008, reason))
     return math.inf
+
+
+def _warn_of_tasks(ws: Sender, now: float) -> None:
+    # Tasks that live as long as the connection would keep it silent, and nobody knows
+    # why. Called at the deadlines of the keepalive at the latest.
+    waiters, seconds = ws._waiters, now - ws._since
+    if waiters is None or waiters.warned or seconds < ws._shared.ping_interval:
+        return
+    waiters.warned = True
+    message = "no message is taken for %.3g s: %d tasks run (Limits.tasks), none ended"
+    log(logging.WARNING, ws, message, seconds, len(waiters.scopes))
 
 
 def _check_leftovers(ws: Sender, now: float) -> float:

@@ -221,9 +221,10 @@ class IncomingMessage(trio.abc.ReceiveChannel["str | bytes"]):
             await checkpoint()
         if self._done:
             raise trio.EndOfChannel
-        while inbox.messages is None:
-            self._check_end()
-            steps.receive_pieces(ws)
+        while inbox.messages is None or steps.waits_for_a_task(ws):
+            if inbox.messages is None:
+                self._check_end()
+                steps.receive_pieces(ws)
             if steps.must_wait(ws, inbox, False):
                 await wait_task_rescheduled(inbox.stop_waiting)
         item: Any = steps.take(ws, inbox)

@@ -24,6 +24,7 @@ cdef class Shared(Timer):
     cdef public bint keep_request
     cdef public int policy
     cdef public Py_ssize_t receive_buffer
+    cdef public Py_ssize_t tasks
     cdef public Py_ssize_t high_water
     cdef public Py_ssize_t low_water
     cdef public Py_ssize_t hard_limit

@@ -91,6 +91,7 @@ class Shared(Timer):
         "sparing",
         "spawn",
         "start",
+        "tasks",
         "unsent_limit",
         "wire_limit",
         "write_stall",
@@ -153,6 +154,7 @@ class Shared(Timer):
         self.cancel_on_disconnect: bool = sending.on_disconnect == "cancel"
         self.keep_request: bool = limits.keep_request
         self.receive_buffer: int = limits.receive_buffer
+        self.tasks: int = limits.tasks or NEVER
         self.policy: int = POLICIES[sending.policy]
         self.high_water: int = sending.high_water
         self.low_water: int = sending.low_water

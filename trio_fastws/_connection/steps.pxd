@@ -13,6 +13,7 @@ cpdef pass_on(Connection ws)
 @cython.locals(shared=Shared, inbox=Inbox)
 cpdef Inbox begin(Connection ws)
 cpdef bint is_ready(Connection ws, Inbox inbox)
+cpdef bint waits_for_a_task(Connection ws) except? -1
 cpdef bint must_wait(Connection ws, Inbox inbox, bint iterating) except? -1
 cpdef take(Connection ws, Inbox inbox)
 cpdef check_end(Connection ws, bint iterating)

@@ -75,18 +75,30 @@ def begin(ws: Connection) -> Inbox:
 
 def is_ready(ws: Connection, inbox: Inbox) -> bool:
     """Return whether there is an answer without waiting: a message, or the end."""
-    return inbox.messages is not None or ws._state >= CLOSING
+    if ws._state >= CLOSING:
+        return True
+    return inbox.messages is not None and not waits_for_a_task(ws)
+
+
+def waits_for_a_task(ws: Connection) -> bool:
+    """Return whether so many run that no message is given out (`Limits.tasks`)."""
+    waiters = ws._waiters
+    return (
+        waiters is not None
+        and len(waiters.scopes) >= ws._shared.tasks
+        and ws._state < CLOSING
+    )
 
 
 def must_wait(ws: Connection, inbox: Inbox, iterating: bool) -> bool:
-    """Return whether nothing is there to take; then the task is noted, to be woken.
+    """Return whether nothing may be taken; then the task is noted, to be woken.
 
     Args:
         ws: The connection.
         inbox: Its inbox.
         iterating: See `check_end`.
     """
-    if inbox.messages is not None:
+    if inbox.messages is not None and not waits_for_a_task(ws):
         return False
     if ws._state >= CLOSING:
         check_end(ws, iterating)

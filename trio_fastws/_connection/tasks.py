@@ -15,8 +15,10 @@ import trio
 from trio_fastws._exceptions import telling_end
 from trio_fastws._transport.failing import contain
 
-from .closing import CLOSING
+from . import steps
+from .closing import CLOSING, OPEN
 from .hooks import on_task_error
+from .inbox import BY_TASKS
 from .naming import name_of
 from .parking import get_waiters
 
@@ -43,13 +45,19 @@ def start(
         # By no name: it would refer to its traceback, and that to this frame.
         raise telling_end(trio.ClosedResourceError("the connection is closed"), ws.id)
     scope = trio.CancelScope()
-    get_waiters(ws).scopes.add(scope)
     spawn = partial(ws._shared.spawn, _run, ws, scope, async_fn, args, name=name)
     contexts = ws._shared.dispatcher.contexts
     if contexts.running.owner is ws:
         spawn()
     else:
         contexts.copy(ws._context).run(spawn)
+    get_waiters(ws).scopes.add(scope)
+    # What a peer that is gone has left is read at once, into the inbox: `steps` looks
+    # before it gives a message out.
+    if steps.waits_for_a_task(ws) and (
+        ws._state == OPEN or ws._shared.handler is not None
+    ):
+        ws._pause(BY_TASKS)
 
 
 async def _run(
@@ -63,7 +71,19 @@ async def _run(
             await _begin(async_fn, *args)
     except* Exception as group:  # noqa: BLE001 - isolation: logged, 1011
         _failed(ws, f"task {name_of(async_fn)}", group)
+    finally:
+        _ended(ws, scope)
+
+
+def _ended(ws: Connection, scope: trio.CancelScope) -> None:
+    # Goes on with messages, if these have waited for a task to end.
+    waited = steps.waits_for_a_task(ws)
     get_waiters(ws).scopes.discard(scope)
+    if waited and not steps.waits_for_a_task(ws):
+        if ws._paused & BY_TASKS:
+            ws._resume(BY_TASKS)
+        if ws._inbox is not None:
+            ws._inbox.wake()
 
 
 async def run_handler(

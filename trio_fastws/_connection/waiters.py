@@ -90,6 +90,7 @@ class Waiters:
         "scopes",
         "senders",
         "serial",
+        "warned",
         "writer",
         "writing",
     )
@@ -108,6 +109,8 @@ class Waiters:
         self.flushes: list[FlushWait] = []
         self.serial = 0
         self.scopes: set[trio.CancelScope] = set()
+        # Whether it was logged that these keep messages waiting.
+        self.warned = False
         self.handler_scope: trio.CancelScope | None = None
 
     def crowded(self) -> bool:

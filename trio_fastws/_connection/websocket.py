@@ -107,13 +107,13 @@ class WebSocket(Adjustments, trio.abc.Channel[str | bytes], Generic[SessionT]):
         """Receive a message that is here already. Not a checkpoint.
 
         Raises:
-            trio.WouldBlock: There is none.
+            trio.WouldBlock: There is none, or `Limits.tasks` run.
             trio.EndOfChannel: As `receive`, and so are the other errors.
             RuntimeError: This is another thread than that of the trio run.
         """
         inbox = steps.begin(self)
         inbox.receiving = False
-        if inbox.messages is None:
+        if inbox.messages is None or steps.waits_for_a_task(self):
             if self._state >= CLOSING:
                 steps.check_end(self, False)
             raise trio.WouldBlock
@@ -334,7 +334,8 @@ class WebSocket(Adjustments, trio.abc.Channel[str | bytes], Generic[SessionT]):
         It is cancelled when the connection is over. If it raises, that is
         logged and the connection is closed with code 1011. It begins with a copy of
         the connection's context variables, whoever starts it: those of the async
-        handler, or of what hooks and `on_request` have set.
+        handler, or of what hooks and `on_request` have set. While `Limits.tasks` of
+        them run, no further message comes.
 
         Raises:
             trio.ClosedResourceError: The connection is closing or closed.
