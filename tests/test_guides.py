@@ -54,7 +54,7 @@ def test_every_block_is_run_here() -> None:
         "performance.md",
         "troubleshooting.md",
     )
-    assert [len(blocks(page)) for page in pages] == [10, 3, 5, 1, 4]
+    assert [len(blocks(page)) for page in pages] == [12, 3, 5, 1, 4]
 
 
 @pytest.mark.parametrize(
@@ -137,6 +137,59 @@ async def test_several_paths(serve, monkeypatch) -> None:
     with pytest.raises(HandshakeRefused, match="no such path"):
         async with open_websocket(url + "/other"):
             pytest.fail("accepted")
+
+
+def put(patience: list[str]) -> Any:
+    """Return a `look_up` that takes as many seconds as the question says."""
+
+    async def look_up(question: str) -> str:
+        patience.append(question)
+        await trio.sleep(float(question))
+        if question == "0.5":
+            raise ZeroDivisionError
+        return question
+
+    return look_up
+
+
+@pytest.mark.parametrize(
+    ("words", "order"),
+    [("class Lookup", ["1", "2", "3"]), ("def reply_in_order", ["3", "1", "2"])],
+)
+async def test_messages_in_parallel(
+    serve, monkeypatch, memory, autojump_clock, words, order
+) -> None:
+    names, _ = run_block(block_with("server.md", words), monkeypatch)
+    assert "about 'x'" in await names["look_up"]("x")
+    asked: list[str] = []
+    names["look_up"] = put(asked)
+    handler = names["Lookup"]() if "Lookup" in names else names["reply_in_order"]
+    await serve(handler, listeners=[memory], limits=Limits(tasks=3))
+    async with open_websocket("ws://localhost/", stream=memory.connect()) as ws:
+        start = trio.current_time()
+        for question in ["3", "1", "2"]:
+            await ws.send(question)
+        assert [await ws.receive() for _ in range(3)] == order
+        assert trio.current_time() - start == pytest.approx(3, abs=0.1)
+        for question in ["9", *["1"] * 10]:
+            await ws.send(question)
+        await trio.sleep(0.5)
+        # Three run, and the others are not even taken.
+        assert len(asked) == 6
+
+
+async def test_an_answer_that_fails_lets_none_overtake(
+    serve, monkeypatch, memory, autojump_clock
+) -> None:
+    names, _ = run_block(block_with("server.md", "def reply_in_order"), monkeypatch)
+    names["look_up"] = put([])
+    await serve(names["reply_in_order"], listeners=[memory])
+    async with open_websocket("ws://localhost/", stream=memory.connect()) as ws:
+        for question in ["0.2", "0.5", "0.1"]:
+            await ws.send(question)
+        assert await ws.receive() == "0.2"
+        with pytest.raises(ConnectionBroken, match="1011"):
+            await ws.receive()
 
 
 async def test_on_request_decides(serve, monkeypatch) -> None:
