@@ -109,10 +109,10 @@ def _check_consumer(ws: Sender, now: float) -> float:
     seconds = ws._shared.slow_consumer
     if now < ws._since + seconds or ws._state >= CLOSING:
         return ws._since + seconds
-    what = "messages were not received"
+    what = "messages were not received for"
     if ws._paused & BY_TASKS:
-        what = f"no task ended of {ws._shared.tasks} (Limits.tasks)"
-    reason = f"{what} for {seconds:g} s (Timeouts.slow_consumer)"
+        what = f"no task ended of {ws._shared.tasks} (Limits.tasks) for"
+    reason = f"{what} {seconds:g} s (Timeouts.slow_consumer)"
     ws._start_close(1008, reason, (1008, reason))
     return math.inf
 
