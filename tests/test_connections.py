@@ -86,8 +86,8 @@ def test_who_stays_is_visited_exactly_once(steps: list[tuple[str, int]]) -> None
             present.append(owner)
         elif step == "-" and present:
             owner = present.pop(number % len(present))
-            assert connections._leave(owner)
-            assert not connections._leave(owner)
+            assert connections._leave(owner, 1000)
+            assert not connections._leave(owner, 1000)
             for _, _, staying in loops:
                 staying.discard(owner)
         elif step == "i":

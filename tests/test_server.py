@@ -170,7 +170,9 @@ async def test_connections_and_statistics(transport, serve) -> None:
         await peer.read_rest()
     await ws.wait_closed()
     assert not server.connections
-    assert server.statistics() == trio_fastws.ServerStatistics(0, 0, 1)
+    assert server.statistics() == trio_fastws.ServerStatistics(
+        0, 0, 1, closed={1000: 1}
+    )
 
 
 async def test_request_may_be_as_large_as_the_server_allows(transport, serve) -> None:

@@ -122,6 +122,12 @@ class Closing:
             self.code = code
             self.reason = reason
 
+    def __str__(self) -> str:
+        """Return how it ends, for a person."""
+        if self.code is None:
+            return "reset by the peer" if self.reset else "closing"
+        return f"close code {self.code}" + (f", {self.reason!r}" if self.reason else "")
+
     def make_error(self) -> Exception:
         """Return the exception for whoever sends, or waits for an answer."""
         if self.by_user or (self.code is None and not self.reset):

@@ -306,11 +306,14 @@ class Connection(Sender):
     def _on_mark(self) -> None:
         """See `Owner._on_mark`: write, or call ``on_close``."""
         if self._state == CLOSED:
-            if self._shared.connections._leave(self):
+            closing = self._closing
+            assert closing is not None
+            assert closing.code is not None
+            if self._shared.connections._leave(self, closing.code):
                 call_alone(self, "on_close")
             self._context = None
-            if self._waiters is not None:
-                self._waiters.cancel_tasks()
+            if self._waiters is not None and self._waiters.scopes:
+                self._waiters.cancel_tasks(f"the connection is over: {closing}")
             return
         link = self._link
         if link is not None and link.broken:

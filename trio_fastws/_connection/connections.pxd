@@ -12,11 +12,12 @@ cdef class Cursor:
 cdef class Connections:
     cdef object _contexts
     cdef list _cursors
+    cdef readonly dict _closed
     cdef public object _on_empty
     cdef readonly list _items
 
     cpdef _enter(self, Owner connection)
     @cython.locals(hole=Py_ssize_t, last=Owner)
-    cpdef bint _leave(self, Owner connection) except? -1
+    cpdef bint _leave(self, Owner connection, int code) except? -1
     @cython.locals(moved=Owner, hole=Py_ssize_t)
     cdef Py_ssize_t _move_cursors(self, Py_ssize_t hole) except? -1

@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from trio_fastws._transport.contract import Owner
 
 
+# From here on RFC 6455 7.4.2 defines no close codes: peers send what they like. So many
+# different ones are counted, which leaves room for an application's own; the others
+# together, or a peer could make thousands of them.
+FIRST_FREE = 3000
+MOST_CODES = 64
+OTHER_CODES = 0
+
+
 class Cursor:
     """How far something that iterates has come, from the end to the beginning.
 
@@ -39,12 +47,14 @@ class Connections:
     is a copy. Iterating belongs to the thread of the trio run, as connections do.
     """
 
-    __slots__ = ("_contexts", "_cursors", "_items", "_on_empty")
+    __slots__ = ("_closed", "_contexts", "_cursors", "_items", "_on_empty")
 
     def __init__(self, contexts: Contexts) -> None:
         self._contexts: Contexts = contexts
         self._items: list[Any] = []
         self._cursors: list[Cursor] = []
+        # How many have left, by close code.
+        self._closed: dict[int, int] = {}
         # Called when the last one is gone, if somebody waits for that.
         self._on_empty: Callable[[], None] | None = None
 
@@ -78,8 +88,13 @@ class Connections:
         connection._place = len(self._items)
         self._items.append(connection)
 
-    def _leave(self, connection: Owner) -> bool:
-        """Remove a connection that is over; False if it was removed before."""
+    def _leave(self, connection: Owner, code: int) -> bool:
+        """Remove a connection that is over; False if it was removed before.
+
+        Args:
+            connection: One of them.
+            code: Its close code, to be counted.
+        """
         hole = connection._place
         if hole < 0:
             return False
@@ -91,6 +106,10 @@ class Connections:
             items[hole] = last
             last._place = hole
         connection._place = -1
+        closed = self._closed
+        if code >= FIRST_FREE and code not in closed and len(closed) >= MOST_CODES:
+            code = OTHER_CODES
+        closed[code] = closed.get(code, 0) + 1
         if self._on_empty is not None and not items:
             self._on_empty()
         return True

@@ -264,4 +264,5 @@ def wake_senders(ws: Sender, closed: bool) -> None:
         waiters.fail_flushes(ws._outbox, ws._state in (RESET, CLOSED))
         # Not for a Close of ours alone: the peer is there still.
         if ws._shared.cancel_on_disconnect and ws._state != CLOSING:
-            waiters.cancel_handler()
+            why = f"the peer is gone (Sending.on_disconnect): {ws._closing}"
+            waiters.cancel_handler(why)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .sending import Sender
 
 
@@ -55,6 +57,14 @@ class ServerStatistics:
         paused_for_total: Connections that are not read from now because that is much
             and they hold more than their share.
         closed_for_total: Connections closed for it since the start, with code 1013.
+        refused: Openings that became no WebSocket since the start, by reason: status
+            and words of an answer of 400 or more, ``"403 Origin is not allowed"``,
+            ``"401 Unauthorized"``, a client's own numbers as N; or without an answer
+            ``"timeout"``, ``"connection lost"`` (port scans too), ``"TLS handshake
+            failed"``, ``"room for another"``. At most 128 reasons of at most 100
+            characters; what is more counts as ``"others"``.
+        closed: WebSockets that ended since the start, by `WebSocket.close_code`. When
+            64 codes are there, further ones from 3000 on count as 0.
     """
 
     connections: int
@@ -64,6 +74,8 @@ class ServerStatistics:
     bytes_held: int = 0
     paused_for_total: int = 0
     closed_for_total: int = 0
+    refused: Mapping[str, int] = field(default_factory=dict[str, int], hash=False)
+    closed: Mapping[int, int] = field(default_factory=dict[int, int], hash=False)
 
 
 def count(ws: Sender) -> Statistics:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trio_fastws._transport.lifetimes import cancel
+
 if TYPE_CHECKING:
     from trio_fastws._transport.contract import Link
 
@@ -196,12 +198,20 @@ class Waiters:
                 wait.event.set()
         return len(left) < len(before)
 
-    def cancel_handler(self) -> None:
-        """Cancel a handler that asked for it when its peer is gone."""
-        if self.handler_scope is not None:
-            self.handler_scope.cancel()
+    def cancel_handler(self, why: str) -> None:
+        """Cancel a handler that asked for it when its peer is gone.
 
-    def cancel_tasks(self) -> None:
-        """Cancel every task that belongs to the connection."""
+        Args:
+            why: For a person; see `cancel`.
+        """
+        if self.handler_scope is not None:
+            cancel(self.handler_scope, why)
+
+    def cancel_tasks(self, why: str) -> None:
+        """Cancel every task that belongs to the connection.
+
+        Args:
+            why: For a person; see `cancel`.
+        """
         for scope in self.scopes:
-            scope.cancel()
+            cancel(scope, why)

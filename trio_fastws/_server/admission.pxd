@@ -20,6 +20,7 @@ cdef class Admission:
     cdef readonly object lingering
     cdef public Py_ssize_t accepted
     cdef readonly Py_ssize_t dropped
+    cdef readonly object refused
     cdef public bint closed
     cdef public object on_idle
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from trio_fastws._protocol.errors import HandshakeError
 from trio_fastws._transport.logs import log
 
+from .refusals import MADE_ROOM, SHUTTING_DOWN, Refusals
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -23,9 +25,6 @@ if TYPE_CHECKING:
     from .config import ServerConfig
     from .on_request import OnRequest
     from .variants import Variants
-
-# What everybody is told who is here when the server ends.
-SHUTTING_DOWN = "the server is shutting down"
 
 
 class Admission:
@@ -41,6 +40,7 @@ class Admission:
         lingering: They had their answer; the peer has not closed yet.
         accepted: How many became a connection.
         dropped: How many had to make room for another.
+        refused: How many became none, by reason.
         on_idle: Called, unless it is None, when somebody leaves and `busy` is over.
         closed: Whether the server is shutting down.
     """
@@ -59,6 +59,7 @@ class Admission:
         "on_idle",
         "on_request",
         "origins",
+        "refused",
         "request_fields",
         "request_head",
         "seconds",
@@ -103,6 +104,7 @@ class Admission:
         self.lingering: OrderedDict[Any, None] = OrderedDict()
         self.accepted: int = 0
         self.dropped: int = 0
+        self.refused: Refusals = Refusals()
         self.closed: bool = False
         self.on_idle: Callable[[], None] | None = None
 
@@ -125,11 +127,15 @@ class Admission:
             # Its request may be there already, on a server that is busy.
             next(iter(self._longest_queue())).hurry()
             while self._count() >= self.most_pending:
-                oldest, _ = self._longest_queue().popitem(last=False)
+                queue = self._longest_queue()
+                oldest, _ = queue.popitem(last=False)
                 self.dropped += 1
                 message = "the oldest of too many handshakes makes room"
                 log(logging.DEBUG, oldest, message)
-                oldest.close()
+                if queue is self.heads or queue is self.deciding:
+                    oldest.close(MADE_ROOM)
+                else:  # it had its answer
+                    oldest.close()
         self.heads[handshake] = None
 
     def _count(self) -> int:

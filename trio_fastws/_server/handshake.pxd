@@ -14,7 +14,7 @@ cdef class PendingHandshake(Owner):
     cdef Admission _admission
     cdef ServerHandshake _handshake
     cdef public double deadline
-    cdef public bint closed
+    cdef public bint over
     cdef public object scope
     cdef public object tls
 
@@ -39,7 +39,7 @@ cdef class PendingHandshake(Owner):
     cdef _answer(self, bytes data)
     cpdef double _on_deadline(self, double now) except? -1
     cpdef hurry(self)
-    cpdef close(self)
+    cpdef close(self, why=*)
     @cython.locals(link=Link)
     cdef _leave(self)
 

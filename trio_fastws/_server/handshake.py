@@ -28,12 +28,13 @@ from trio_fastws._protocol.handshake.server import choose_subprotocol
 from trio_fastws._transport.contract import Owner
 from trio_fastws._transport.epoll import EpollDispatcher, SocketLink
 from trio_fastws._transport.failing import contain
+from trio_fastws._transport.lifetimes import cancel
 from trio_fastws._transport.logs import log
 
-from .admission import SHUTTING_DOWN
 from .answering import Answer
 from .decision import wait_for_decision
 from .on_request import accepts
+from .refusals import LOST, NOT_WATCHED, SHUTTING_DOWN, TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +49,7 @@ Result = TypeVar("Result")
 class PendingHandshake(Owner):
     """One handshake in progress."""
 
-    __slots__ = ("_admission", "_handshake", "closed", "deadline", "scope", "tls")
+    __slots__ = ("_admission", "_handshake", "deadline", "over", "scope", "tls")
 
     def __init__(self, admission: Admission, now: float) -> None:
         self._init_owner()
@@ -57,7 +58,8 @@ class PendingHandshake(Owner):
             admission.request_head, admission.request_fields, admission.origins
         )
         self.deadline: float = now + admission.seconds
-        self.closed: bool = False
+        # Whether it has an outcome: a connection, an answer, or none.
+        self.over: bool = False
         # The scope of the task that decides, or starts TLS, while there is one.
         self.scope: trio.CancelScope | None = None
         # The stream, if it is one of TLS.
@@ -161,7 +163,11 @@ class PendingHandshake(Owner):
                 if not answer.deflate:
                     negotiator = None
             elif answer is not None:
-                self._answer(handshake.answer(_check_response(answer)))
+                response = _check_response(answer)
+                data = handshake.answer(response)
+                if response.status >= 400:
+                    admission.refused.add_answer(response.status, response.reason)
+                self._answer(data)
                 return
             if check:
                 admission.check(handshake.upgrade)
@@ -187,16 +193,18 @@ class PendingHandshake(Owner):
     def _refuse(self, error: HandshakeError) -> None:
         message = "handshake refused: %d %s"
         log(logging.DEBUG, self, message, error.status, error.reason)
-        self._answer(self._handshake.refuse(error))
+        if self._link is not None:  # else the peer has gone meanwhile
+            self._admission.refused.add_answer(error.status, error.reason)
+            self._answer(self._handshake.refuse(error))
 
     def refuse_for_shutdown(self) -> None:
         """Answer with 503 what is in progress, and end it."""
         if self._link is None:
             # TLS is still being set up: no word could be read.
-            self.close()
+            self.close(SHUTTING_DOWN)
         else:
             if self.scope is not None:
-                self.scope.cancel()
+                cancel(self.scope, SHUTTING_DOWN)
             self._refuse(HandshakeError(503, SHUTTING_DOWN))
 
     def _answer(self, data: bytes) -> None:
@@ -228,7 +236,7 @@ class PendingHandshake(Owner):
         seconds = self._admission.seconds
         text = "no complete handshake within %g s (Timeouts.handshake)"
         log(logging.DEBUG, self, text, seconds)
-        self.close()
+        self.close(TIMEOUT)
         return math.inf
 
     def _describe(self) -> dict[str, object]:
@@ -243,16 +251,18 @@ class PendingHandshake(Owner):
         if self._link is not None and self._handshake.request is None:
             self._link.read_now()
 
-    def close(self) -> None:
-        """Let go of the connection."""
-        self.closed = True
+    def close(self, why: str = LOST) -> None:
+        """Let go of the connection; counted as refused unless it has an outcome."""
+        if not self.over:
+            self._admission.refused.add(why)
         self._leave()
         if self.scope is not None:
-            self.scope.cancel()
+            cancel(self.scope, f"the opening handshake has failed: {why}")
         if self._link is not None:
             self._link.close()
 
     def _leave(self) -> None:
+        self.over = True
         link = self._link
         if link is not None:
             link.dispatcher.wheel.cancel(self)
@@ -284,6 +294,6 @@ def open_socket(admission: Admission, fd: int) -> None:
         # This one connection is refused, the others live.
         # The descriptor is closed: the peer's address cannot be asked for any more.
         log(logging.ERROR, None, "cannot watch a connection: %s", error.strerror)
-        handshake.close()
+        handshake.close(NOT_WATCHED)
         return
     dispatcher.schedule(handshake, handshake.deadline)

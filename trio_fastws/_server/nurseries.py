@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from trio_fastws._transport.lifetimes import cancel
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -97,13 +99,13 @@ class Handlers:
         finally:
             self._opening = False
 
-    async def cancel(self) -> None:
+    async def cancel(self, why: str) -> None:
         """Cancel all tasks, group by group. A checkpoint."""
         for group in tuple(self._groups):
-            group.scope.cancel()
+            cancel(group.scope, why)
             await trio.lowlevel.checkpoint()
 
-    def cancel_at_once(self) -> None:
+    def cancel_at_once(self, why: str) -> None:
         """Cancel all tasks that are left. Not a checkpoint."""
         for group in self._groups:
-            group.scope.cancel()
+            cancel(group.scope, why)

@@ -21,13 +21,19 @@ from trio_fastws._connection.statistics import ServerStatistics
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.endpoint import check_close
 from trio_fastws._transport import loop as loops
-from trio_fastws._transport.lifetimes import in_turns, shielded_nursery, wait_lingering
+from trio_fastws._transport.lifetimes import (
+    cancel,
+    in_turns,
+    shielded_nursery,
+    wait_lingering,
+)
 from trio_fastws._transport.open_listeners import close_listeners
 
-from .admission import SHUTTING_DOWN, Admission
+from .admission import Admission
 from .departures import Departures
 from .listeners import Listeners
 from .nurseries import Handlers
+from .refusals import SHUTTING_DOWN
 from .streams import StreamAcceptor
 from .variants import Variants
 
@@ -122,6 +128,8 @@ class Server:
             bytes_held=budget.held,
             paused_for_total=budget.count_paused(),
             closed_for_total=budget.closed,
+            refused=admission.refused.counts(),
+            closed=dict(self.shared.connections._closed),
         )
 
     async def drain(self) -> None:
@@ -199,7 +207,7 @@ class Server:
             task_status.started(self)
             await self._told_to_end.wait()
         finally:
-            self._nursery.cancel_scope.cancel()
+            cancel(self._nursery.cancel_scope, SHUTTING_DOWN)
             try:
                 self._admission.closed = True
                 self._listening.close()
@@ -209,7 +217,7 @@ class Server:
                     await self._finish_shutdown()
             finally:
                 # Whatever has failed: shielded, they would never end.
-                self._handlers.cancel_at_once()
+                self._handlers.cancel_at_once(SHUTTING_DOWN)
                 self.shared.budget.close()
 
     async def _begin_shutdown(self) -> None:
@@ -218,7 +226,8 @@ class Server:
         await in_turns(dispatcher, self._admission.handshakes(), _refuse)
         send_away = partial(_send_away, self._goodbye)
         await in_turns(dispatcher, tuple(self.shared.connections), send_away)
-        await self._handlers.cancel()
+        code, reason = self._goodbye
+        await self._handlers.cancel(f"the server ends: close code {code}, {reason!r}")
 
     async def _finish_shutdown(self) -> None:
         with trio.move_on_after(self._config.options.timeouts.shutdown):

@@ -15,12 +15,14 @@ import trio
 
 from trio_fastws._transport.close_notify import as_tls
 from trio_fastws._transport.failing import log_stream_failure
+from trio_fastws._transport.lifetimes import cancel
 from trio_fastws._transport.listening import BATCH, REST_SECONDS
 from trio_fastws._transport.logs import log, logger
 from trio_fastws._transport.open_listeners import close_listeners
 from trio_fastws._transport.stream_link import StreamLink, close_stream
 
 from .handshake import PendingHandshake
+from .refusals import TIMEOUT, TLS_FAILED
 
 if TYPE_CHECKING:
     import ssl
@@ -69,7 +71,7 @@ class StreamAcceptor:
             handshake.tls = secure
             if secure is not None:
                 await self._start_tls(secure, handshake)
-            if not handshake.closed:
+            if not handshake.over:
                 dispatcher = self._admission.shared.dispatcher
                 link = StreamLink(dispatcher, handshake, stream)
                 dispatcher.schedule(handshake, handshake.deadline)
@@ -92,12 +94,12 @@ class StreamAcceptor:
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 cause = error.__cause__ or error
                 log(logging.DEBUG, handshake, "TLS handshake failed: %s", cause)
-                handshake.close()
-        if handshake.scope.cancelled_caught and not handshake.closed:
+                handshake.close(TLS_FAILED)
+        if handshake.scope.cancelled_caught and not handshake.over:
             seconds = self._admission.seconds
             text = "no TLS handshake within %g s (Timeouts.handshake)"
             log(logging.DEBUG, handshake, text, seconds)
-            handshake.close()
+            handshake.close(TIMEOUT)
         handshake.scope = None
 
 
@@ -172,7 +174,7 @@ class AcceptingTask:
 
     def close(self) -> None:
         """Stop accepting, then close the listener. Not a checkpoint."""
-        self._scope.cancel()
+        cancel(self._scope, "the server accepts no more")
 
 
 def _complain(error: Exception) -> None:

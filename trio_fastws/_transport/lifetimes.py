@@ -8,6 +8,7 @@ owner says so.
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from inspect import signature
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,6 +26,23 @@ if TYPE_CHECKING:
 # How long to act on many before others run, in seconds: a turn of the loop comes in
 # between, and what it wakes, so that others wait for two or three times as long.
 SLICE_SECONDS = 0.001
+
+
+# From trio 0.31 on a `Cancelled` can say why.
+_TAKES_REASON = "reason" in signature(trio.CancelScope.cancel).parameters
+
+
+def cancel(scope: trio.CancelScope, why: str) -> None:
+    """Cancel a scope in which code of the user's runs.
+
+    Args:
+        scope: Which one.
+        why: For a person who finds the `Cancelled` in a log; see `CancelScope.cancel`.
+    """
+    if _TAKES_REASON:
+        scope.cancel(reason=why)
+    else:
+        scope.cancel()
 
 
 async def shielded_nursery(
