@@ -39,6 +39,7 @@ class EventHandler(Generic[SessionT]):
     def on_message(self, ws: WebSocket[SessionT], message: str | bytes) -> None:
         """Called with each message: ``str`` for text, ``bytes`` for binary.
 
+        After `WebSocket.receive_text_as_bytes`, in `on_open` say, ``bytes`` for all.
         Looked up once, when serving begins; the others whenever they are called.
         """
 
