@@ -1,0 +1,158 @@
+"""docs/cheatsheet.md names nothing that is not there, and leaves nothing out."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import inspect
+import re
+from typing import Any
+
+import pytest
+import trio
+
+import trio_fastws
+from tests.sources import ROOT
+from tests.test_readme import PYTHON
+from trio_fastws import (
+    CloseCode,
+    ConnectionBroken,
+    EventHandler,
+    HandshakeRefused,
+    OutgoingMessage,
+    Request,
+    Server,
+    WebSocket,
+    open_websocket,
+    serve_websocket,
+)
+
+PAGE = (ROOT / "docs" / "cheatsheet.md").read_text(encoding="utf-8")
+# What the page's names stand for: of these attributes and calls are looked up.
+STAND_FOR: dict[str, Any] = {
+    "ws": WebSocket,
+    "server": Server,
+    "request": Request,
+    "out": OutgoingMessage,
+    "broken": ConnectionBroken(1000, ""),
+    "refused": HandshakeRefused("", None),
+    "nursery": trio.Nursery,
+    "trio": trio,
+}
+# Values of the reader's own.
+YOURS = frozenset(
+    {
+        *("context", "cookie", "data", "decide", "error", "feed", "handler", "head"),
+        *("host", "listener", "message", "payload", "piece", "pieces", "port", "rest"),
+        *("stream", "url", "user", "work"),
+    }
+)
+OPTIONS = ("Limits", "Timeouts", "Sending", "PerMessageDeflate")
+
+
+def _spans() -> list[str]:
+    """Return the code of ours: of the table of other libraries its last column."""
+    text = re.sub(r"^```.*?^```$", "", PAGE, flags=re.DOTALL | re.MULTILINE)
+    kept = [
+        line.split(" | ")[-1] if line.count(" | ") > 1 else line
+        for line in text.splitlines()
+    ]
+    return re.findall(r"`([^`]+)`", "\n".join(kept))
+
+
+def _parse(code: str) -> ast.Module:
+    if code.startswith(("with ", "async ")):
+        code += ": pass"
+    flags = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    parsed: ast.Module = compile(code, "cheatsheet", "exec", flags)
+    return parsed
+
+
+def _find(node: ast.expr) -> Any:
+    """Return what an expression of names stands for; None: a value of the reader's."""
+    if isinstance(node, ast.Attribute):
+        owner = _find(node.value)
+        return None if owner is None else getattr(owner, node.attr)
+    if not isinstance(node, ast.Name) or node.id in YOURS:
+        return None
+    if node.id in STAND_FOR:
+        return STAND_FOR[node.id]
+    if node.id.startswith("on_"):
+        return getattr(EventHandler, node.id)
+    assert not node.id.startswith("_")
+    place = trio_fastws if hasattr(trio_fastws, node.id) else builtins
+    return getattr(place, node.id)
+
+
+def _check_call(call: ast.Call) -> None:
+    function = _find(call.func)
+    names = [keyword.arg for keyword in call.keywords]
+    assert None not in names
+    if function is None:
+        return
+    # Of a class what an instance has: `self` comes first.
+    bound = isinstance(call.func, ast.Attribute) and not inspect.ismethod(function)
+    itself = [None] if bound and call.func.value.id != "trio" else []
+    if isinstance(call.func, ast.Name) and call.func.id.startswith("on_"):
+        itself = [None]
+    signature = inspect.signature(function)
+    signature.bind(*itself, *call.args, **dict.fromkeys(map(str, names)))
+
+
+@pytest.mark.parametrize("code", _spans())
+def test_what_is_named_is_there(code: str):
+    if code.endswith("="):
+        parameters = [
+            name
+            for function in (serve_websocket, open_websocket)
+            for name in inspect.signature(function).parameters
+        ]
+        assert code[:-1] in parameters
+        return
+    for node in ast.walk(_parse(code)):
+        if isinstance(node, ast.Call):
+            _check_call(node)
+        elif isinstance(node, ast.Name | ast.Attribute):
+            _find(node)
+
+
+def test_a_name_that_is_not_there_is_found_out():
+    for code in ("ws.recv()", "server.close()", "WebSocketServer"):
+        with pytest.raises(AttributeError):
+            test_what_is_named_is_there(code)
+    for code in ("ws.ping(1, 2)", "Accept(header=())", "serve_websocket(handler)"):
+        with pytest.raises(TypeError):
+            test_what_is_named_is_there(code)
+
+
+def test_the_options_have_these_defaults():
+    (block,) = PYTHON.findall(PAGE)
+    calls = [node.value for node in _parse(block).body if isinstance(node, ast.Expr)]
+    found = {}
+    for call in calls:
+        assert isinstance(call, ast.Call)
+        assert isinstance(call.func, ast.Name)
+        found[call.func.id] = {
+            keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords
+        }
+    assert found == {
+        name: {
+            parameter.name: parameter.default
+            for parameter in inspect.signature(
+                getattr(trio_fastws, name)
+            ).parameters.values()
+        }
+        for name in OPTIONS
+    }
+
+
+def test_the_close_codes_are_these():
+    (text,) = re.findall(r"^Close codes, .*?\n\n", PAGE, re.DOTALL | re.MULTILINE)
+    codes = {int(code) for code in re.findall(r"\b1\d{3}\b", text)}
+    assert codes <= set(CloseCode)
+
+
+@pytest.mark.parametrize("name", ["ws", "server"])
+def test_nothing_is_missing(name: str):
+    members = {m for m in dir(STAND_FOR[name]) if not m.startswith("_")}
+    assert {m for m in members if f"{name}.{m}" not in "\n".join(_spans())} == set()
