@@ -82,7 +82,8 @@ def test_who_stays_is_visited_exactly_once(steps: list[tuple[str, int]]) -> None
     for step, number in steps:
         if step == "+":
             owner = Owner()
-            connections._enter(owner)
+            owner._place = len(connections._items)
+            connections._items.append(owner)
             present.append(owner)
         elif step == "-" and present:
             owner = present.pop(number % len(present))

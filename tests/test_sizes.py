@@ -27,19 +27,22 @@ from trio_fastws._protocol.endpoint import Endpoint
 from trio_fastws._transport.epoll import SocketLink
 
 MAX_FILE, MAX_FUNCTION, MAX_METHODS, MAX_INHERITED = 400, 60, 20, 60
-LARGER_FILES: dict[str, int] = {}
+LARGER_FILES: dict[str, int] = {
+    # The public face is one class; more than half of it are its docstrings.
+    "_connection.websocket": 539,
+}
 LARGER_CLASSES = {
     # What one object has to be: a socket's owner, what receives, and how it ends.
     "_connection.connection.Connection": 26,
     "_connection.outbox.Outbox": 27,
     "_connection.sending.Sender": 21,
+    # The public face.
+    "_connection.websocket.WebSocket": 33,
     # What a link has to be, and its two tasks.
     "_transport.stream_link.StreamLink": 21,
 }
 # Methods over the whole inheritance of a class, distinct names.
 LARGER_WITH_BASES = {
-    "_connection.adjustments.Adjustments": 65,
-    "_connection.attributes.Attributes": 61,
     "_connection.websocket.WebSocket": 80,
 }
 

@@ -72,7 +72,10 @@ class Connection(Sender):
         """
         shared = self._shared
         dispatcher = shared.dispatcher
-        shared.connections._enter(self)
+        # `Connections._leave` takes it back.
+        open_ones = shared.connections._items
+        self._place = len(open_ones)
+        open_ones.append(self)
         self._since = dispatcher.now
         if shared.unsent_limit > 0 and self._link is not None:
             self._link.limit_unsent(shared.unsent_limit)

@@ -16,7 +16,6 @@ cdef class Connections:
     cdef public object _on_empty
     cdef readonly list _items
 
-    cpdef _enter(self, Owner connection)
     @cython.locals(hole=Py_ssize_t, last=Owner)
     cpdef bint _leave(self, Owner connection, int code) except? -1
     @cython.locals(moved=Owner, hole=Py_ssize_t)

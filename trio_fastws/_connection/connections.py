@@ -51,6 +51,7 @@ class Connections:
 
     def __init__(self, contexts: Contexts) -> None:
         self._contexts: Contexts = contexts
+        # One that opens puts itself at the end, and notes its place.
         self._items: list[Any] = []
         self._cursors: list[Cursor] = []
         # How many have left, by close code.
@@ -82,11 +83,6 @@ class Connections:
 
     def __repr__(self) -> str:
         return f"<{len(self._items)} open connections>"
-
-    def _enter(self, connection: Owner) -> None:
-        """Add a connection."""
-        connection._place = len(self._items)
-        self._items.append(connection)
 
     def _leave(self, connection: Owner, code: int) -> bool:
         """Remove a connection that is over; False if it was removed before.

@@ -1,7 +1,7 @@
-"""The asynchronous half of a WebSocket: tasks that wait.
+"""`WebSocket`, the public face of a connection: what users call, and tasks that wait.
 
-Everything here either parks the calling task or hands work to the synchronous
-half (`connection`). Each asynchronous method is a checkpoint, on success too.
+Everything here parks the calling task, hands work to the synchronous half
+(`connection`), or looks. Each asynchronous method is a checkpoint, on success too.
 
 Cancellation, in one place. Waiting comes first and has no effect that would
 have to be undone; the effect comes last, without a checkpoint after it. So a
@@ -14,19 +14,23 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Generic, TypeVarTuple
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVarTuple, cast
 
 import trio
 from trio.lowlevel import checkpoint, wait_task_rescheduled
 
+from trio_fastws._config.options import SMALLEST_UNSENT
 from trio_fastws._protocol.controls import PING, to_control_payload
+from trio_fastws._protocol.handshake.request import Request, parse_request
 from trio_fastws._protocol.prepared import PreparedMessage, to_item
 from trio_fastws._transport.lifetimes import is_cancellation
+from trio_fastws._transport.logs import in_words
 
 from . import steps, tasks
-from .adjustments import Adjustments
-from .closing import CLOSING
+from .closing import CLOSED, CLOSING, OPEN
+from .connection import Connection
 from .ending import abandon, check_reason
+from .inbox import BY_USER
 from .parking import (
     get_waiters,
     wait_closed,
@@ -37,6 +41,7 @@ from .parking import (
 from .pieces import IncomingMessage, OutgoingMessage
 from .postponed import commit_control, send_heartbeat
 from .session import SessionT
+from .statistics import Statistics, count
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -44,11 +49,14 @@ if TYPE_CHECKING:
     from types import CoroutineType, TracebackType
 
     from trio_fastws._protocol.buffers import Buffer
+    from trio_fastws._protocol.codes import CloseFrame
+    from trio_fastws._protocol.deflate.negotiation import DeflateParameters
+    from trio_fastws._protocol.handshake.response import Response
 
 PosArgT = TypeVarTuple("PosArgT")
 
 
-class WebSocket(Adjustments, trio.abc.Channel[str | bytes], Generic[SessionT]):
+class WebSocket(Connection, trio.abc.Channel[str | bytes], Generic[SessionT]):
     """A WebSocket connection: a trio channel of ``str`` and ``bytes``.
 
     Made by `serve_websocket`, `open_websocket` and `upgrade`, never directly.
@@ -323,6 +331,27 @@ class WebSocket(Adjustments, trio.abc.Channel[str | bytes], Generic[SessionT]):
         self._shared.dispatcher.contexts.check_thread()
         await wait_closed(self)
 
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the connection, with a code that says how the block was left.
+
+        1000 if it ran to its end. RFC 6455 7.4.1: 1001 if it was cancelled, an
+        endpoint is "going away"; 1011 if another exception left it, which comes out
+        also when closing is cancelled.
+        """
+        if error is None:
+            await self.aclose()
+            return
+        # The block's exception says more; the next checkpoint cancels.
+        with suppress(trio.Cancelled):
+            await self.aclose(1001 if is_cancellation(error) else 1011)
+
+    # --- while it is open ---------------------------------------------------
+
     def start_soon(
         self,
         async_fn: Callable[[*PosArgT], Awaitable[object]],
@@ -343,21 +372,168 @@ class WebSocket(Adjustments, trio.abc.Channel[str | bytes], Generic[SessionT]):
         """
         tasks.start(self, async_fn, args, name)
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the connection, with a code that says how the block was left.
+    def receive_text_as_bytes(self) -> None:
+        """Receive text as ``bytes``, from now on. Not a checkpoint.
 
-        1000 if it ran to its end. RFC 6455 7.4.1: 1001 if it was cancelled, an
-        endpoint is "going away"; 1011 if another exception left it, which comes out
-        also when closing is cancelled.
+        For JSON libraries, which decode it themselves. It is checked as before (close
+        code 1007 if it is not UTF-8), but no ``str`` is made of it. True of every way
+        to receive it, `EventHandler.on_message` too, and of what is here already and
+        not received. Pieces of `receive_stream` may be cut in the middle of a
+        character. Text and binary messages then look alike. There is no way back.
+
+        Raises:
+            RuntimeError: This is another thread than that of the trio run.
         """
-        if error is None:
-            await self.aclose()
-            return
-        # The block's exception says more; the next checkpoint cancels.
-        with suppress(trio.Cancelled):
-            await self.aclose(1001 if is_cancellation(error) else 1011)
+        steps.receive_text_as_bytes(self)
+
+    def pause_reading(self) -> None:
+        """Stop reading from the peer until `resume_reading`. Not a checkpoint."""
+        self._shared.dispatcher.contexts.check_thread()
+        self._pause(BY_USER)
+
+    def resume_reading(self) -> None:
+        """Read from the peer again. Not a checkpoint."""
+        self._shared.dispatcher.contexts.check_thread()
+        if self._paused & BY_USER:
+            self._resume(BY_USER)
+
+    def limit_unsent(self, size: int) -> None:
+        """Limit what the kernel holds of this connection and has not sent yet.
+
+        So that what a slow peer sees is newer, at the cost of more and smaller
+        writes; `Sending.unsent_limit` does it for all connections. What is under
+        way, and what waits to be read in the peer's own kernel, does not count. Not
+        a checkpoint. Without effect where there is no TCP socket below.
+
+        Args:
+            size: Bytes, 1,024 or more (TCP_NOTSENT_LOWAT).
+
+        Raises:
+            ValueError: It is less.
+            RuntimeError: This is another thread than that of the trio run.
+        """
+        self._shared.dispatcher.contexts.check_thread()
+        if size < SMALLEST_UNSENT:
+            raise ValueError(f"size is {size}; it must be {SMALLEST_UNSENT} or more")
+        if self._link is not None:
+            self._link.limit_unsent(size)
+
+    # --- how it stands, and how it ended ------------------------------------
+
+    @property
+    def state(self) -> Literal["open", "closing", "closed"]:
+        """Where it stands: nothing can be sent unless it is "open".
+
+        "closing" from the first step of the closing handshake on, whichever side
+        began it (RFC 6455 7.1.3), when this side has failed the connection (7.1.7),
+        and when the peer has reset it and messages that came before are still
+        there. "closed" when it is over.
+        """
+        if self._state == OPEN:
+            return "open"
+        return "closed" if self._state == CLOSED else "closing"
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is over: `state` is "closed", and `wait_closed` returns.
+
+        A connection that is closing is neither open nor closed. Whether a message
+        can be sent is ``ws.state == "open"``.
+        """
+        return self._state == CLOSED
+
+    @property
+    def close_code(self) -> int | None:
+        """How it ended (RFC 6455 7.1.5); None while that is open.
+
+        The peer's close code, ours if we failed the connection, 1005 if the peer
+        gave none, 1006 if the connection was lost. `close_sent` and
+        `close_received` are what each side said.
+        """
+        return None if self._closing is None else self._closing.code
+
+    @property
+    def close_reason(self) -> str | None:
+        """What came with the close code, or what happened."""
+        return None if self._closing is None else self._closing.reason
+
+    @property
+    def close_sent(self) -> CloseFrame | None:
+        """The Close that this side has sent, or queued behind messages; else None.
+
+        Also when the peer closed first: the answer, which repeats its code and
+        reason (RFC 6455 5.5.1). A peer that is gone is sent none.
+        """
+        return None if self._closing is None else self._closing.sent
+
+    @property
+    def close_received(self) -> CloseFrame | None:
+        """The Close that the peer has sent; None before, and if it never came."""
+        return None if self._closing is None else self._closing.received
+
+    # --- the opening handshake ----------------------------------------------
+
+    @property
+    def request(self) -> Request | None:
+        """The handshake request; None once dropped, and always for a client.
+
+        It is dropped when an async handler first receives, and after the `on_open` of
+        an `EventHandler`: kept are those that were looked at before, and all with
+        `Limits.keep_request`. What you need later belongs into `session`.
+        """
+        if type(self._request) is bytes:
+            raw: bytes = self._request
+            # It has passed the server's limits, which may be wider than the defaults.
+            self._request = parse_request(raw, len(raw), len(raw))
+            self._request._peer = self._link
+        if type(self._request) is str:  # its path alone was kept
+            return None
+        return cast("Request | None", self._request)
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The agreed subprotocol, or None."""
+        return self._subprotocol
+
+    @property
+    def response(self) -> Response | None:
+        """The server's handshake response; None on the server's side."""
+        return cast("Response | None", self._response)
+
+    @property
+    def deflate(self) -> DeflateParameters | None:
+        """What was agreed upon for compression; None if messages go plain.
+
+        In the words of RFC 7692: `server_no_context_takeover`,
+        `client_no_context_takeover`, `server_max_window_bits` and
+        `client_max_window_bits`.
+        """
+        context = self._endpoint.deflate
+        return None if context is None else context.agreement.parameters
+
+    # --- the rest -----------------------------------------------------------
+
+    @property
+    def remote_address(self) -> Any:
+        """The peer's address as the socket module gives it; None if unknown.
+
+        It stays known when the connection is over, also after a reset. That of a
+        reverse proxy if there is one.
+        """
+        if self._remote_address is None and self._link is not None:
+            self._remote_address = self._link.peer_address()
+        return self._remote_address
+
+    @property
+    def local_address(self) -> Any:
+        """Our own address as the socket module gives it; None if unknown."""
+        return None if self._link is None else self._link.local_address()
+
+    def statistics(self) -> Statistics:
+        """Return this connection's counters."""
+        return count(self)
+
+    def __repr__(self) -> str:
+        known = self._describe()
+        del known["handler"]
+        return f"<WebSocket {self.state}, {in_words(known)}>"

@@ -156,7 +156,7 @@ class PendingHandshake(Owner):
             headers: HeaderSource = ()
             session: object = None
             shared, negotiator = admission.shared, admission.negotiator
-            if accepts(answer):
+            if answer is not None and accepts(answer):
                 subprotocol, session = answer.subprotocol, answer.session
                 headers = answer.headers
                 shared = admission.variants.find(answer)
