@@ -8,11 +8,12 @@ With a server that answers, such as examples/echo.py, in another terminal:
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import trio
 
-from trio_fastws import ConnectionBroken, HandshakeRefused, open_websocket
+from trio_fastws import ConnectionBroken, HandshakeError, open_websocket
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,17 +28,16 @@ async def main(url: str, texts: Sequence[str]) -> None:
                     await ws.send(text)
                     print(await ws.receive())
                 print(f"round trip: {await ws.ping() * 1000:.2f} ms")
+    except HandshakeError as error:  # whatever the reason: nobody there, a 404, TLS
+        print(f"not connected: {error}")
     except trio.EndOfChannel:
         print("the server has closed the connection")
     except ConnectionBroken as error:
         print(f"connection lost: {error}")
-    except HandshakeRefused as error:
-        print(f"not accepted: {error}")
-    except OSError as error:
-        print(f"cannot connect: {error}")
     except trio.TooSlowError:
         print("timed out")
 
 
 if __name__ == "__main__":
-    trio.run(main, sys.argv[1], sys.argv[2:])
+    with suppress(KeyboardInterrupt):
+        trio.run(main, sys.argv[1], sys.argv[2:])

@@ -10,6 +10,7 @@ A port may be given: ``python examples/push.py 9000``.
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import sys
@@ -28,10 +29,10 @@ LATEST = Sending(policy="drop_oldest", max_messages=1)
 
 async def push(server: Server) -> None:
     price = 100.0
-    while True:
+    for number in itertools.count(1):
         price = max(1.0, price + random.uniform(-1, 1))
-        message = json.dumps({"price": round(price, 2)})
-        for ws in server.connections:
+        message = json.dumps({"number": number, "price": round(price, 2)})
+        for ws in server.connections:  # as it is now, not a copy
             # Not `send`: that would wait for the slowest.
             with suppress(ConnectionBroken, trio.ClosedResourceError):
                 ws.send_nowait(message)

@@ -1,38 +1,48 @@
-"""Rooms: who is in one hears all that is said in it. Served by server.py."""
+"""Rooms: who is in one hears all that is said in it. Used by routes.py."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+import json
 from contextlib import suppress
 
 import trio
+from login import User
 
-from trio_fastws import ConnectionBroken, EventHandler, PreparedMessage, WebSocket
+from trio_fastws import (
+    CloseCode,
+    ConnectionBroken,
+    EventHandler,
+    PreparedMessage,
+    WebSocket,
+)
 
 
-class Rooms(EventHandler):
-    """A room for each name, as long as somebody is in it.
-
-    The session of a connection is the name of its room.
-    """
+class Room(EventHandler[User]):
+    """One room: it serves the connections of its members."""
 
     def __init__(self) -> None:
-        self._rooms: defaultdict[object, set[WebSocket]] = defaultdict(set)
+        self._members: set[WebSocket[User]] = set()
 
-    def on_open(self, ws: WebSocket) -> None:
-        """Join the room."""
-        self._rooms[ws.session].add(ws)
+    def on_open(self, ws: WebSocket[User]) -> None:
+        """Join."""
+        self._members.add(ws)
+        self._tell("joined", ws.session)
 
-    def on_message(self, ws: WebSocket, message: str | bytes) -> None:
-        """Send it to all in the room, its sender too."""
-        prepared = PreparedMessage(message)  # encoded once for the whole room
-        for member in self._rooms[ws.session]:
+    def on_message(self, ws: WebSocket[User], message: str | bytes) -> None:
+        """Say something, to oneself too."""
+        if isinstance(message, bytes):
+            ws.close_nowait(CloseCode.UNSUPPORTED_DATA, "only text is said here")
+        else:
+            self._tell("said", ws.session, message)
+
+    def on_close(self, ws: WebSocket[User]) -> None:
+        """Leave."""
+        self._members.discard(ws)
+        self._tell("left", ws.session)
+
+    def _tell(self, what: str, user: User, text: str = "") -> None:
+        news = {"event": what, "name": user.name, "text": text}
+        message = PreparedMessage(json.dumps(news))  # encoded once for the whole room
+        for member in self._members:
             with suppress(ConnectionBroken, trio.ClosedResourceError):
-                member.send_nowait(prepared)
-
-    def on_close(self, ws: WebSocket) -> None:
-        """Leave the room; an empty one is deleted."""
-        room = self._rooms[ws.session]
-        room.discard(ws)
-        if not room:
-            del self._rooms[ws.session]
+                member.send_nowait(message)

@@ -1,4 +1,4 @@
-"""Chat rooms with a page. The rooms are in rooms.py, the page in page.html.
+"""Chat rooms with a page and a login: routes.py says what is where.
 
 Run it, and open http://127.0.0.1:8765/#tea in two browsers:
 
@@ -11,41 +11,33 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from pathlib import Path
 
 import trio
-from rooms import Rooms
+from routes import on_request, turn_away
 
-from trio_fastws import Accept, Request, Response, Sending, serve_websocket
+from trio_fastws import Limits, Listen, Sending, serve_websocket
 
-PAGE = Response(
-    200,
-    [("Content-Type", "text/html; charset=utf-8")],
-    Path(__file__).with_name("page.html").read_bytes(),
-)
-
-
-def on_request(request: Request) -> Accept | Response:
-    if request.path == "/":
-        return PAGE
-    if request.path.startswith("/rooms/"):
-        return Accept(session=request.path.removeprefix("/rooms/"))
-    return Response(404, body="Not found. The page is at /.\n")
+# A member that reads too slowly is closed: nobody else waits for it.
+SENDING = Sending(policy="close", high_water=256 * 1024)
 
 
 async def main(port: int) -> None:
+    # Browsers send the cookie whichever page connects; only ours may. Behind a proxy
+    # ours is what people see in the address bar: origins=["https://chat.example"].
+    listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
+    page = "http://{}:{}".format(*listeners[0].socket.getsockname())
     serve = partial(
         serve_websocket,
-        Rooms(),
-        port,
-        host="127.0.0.1",
+        turn_away,
+        Listen(listeners=listeners),
+        origins=[page],
         on_request=on_request,
-        # A member that reads too slowly is closed: nobody else waits for it.
-        sending=Sending(policy="close", high_water=256 * 1024),
+        limits=Limits(message_size=16 * 1024),
+        sending=SENDING,
     )
     async with trio.open_nursery() as nursery:
-        server = await nursery.start(serve)
-        print(f"listening on ws://127.0.0.1:{server.port}/rooms/tea", flush=True)
+        await nursery.start(serve)
+        print(f"listening on {page}/", flush=True)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any, assert_type
 
 import trio
 
-from trio_fastws import Listen, WebSocket, open_websocket, serve_websocket
+from trio_fastws import Headers, Listen, WebSocket, open_websocket, serve_websocket
 
 
 async def echo(ws: WebSocket) -> None:
@@ -30,6 +30,12 @@ async def serve(context: Any) -> None:
         await nursery.start(serve_websocket, echo, 0)
         nursery.start_soon(serve_websocket, echo, Listen(unix="/run/echo"))
     await serve_websocket(echo, 0, host="::1", ssl_context=context)
+
+
+def find(headers: Headers) -> None:
+    """Get a field, or else what is said here."""
+    assert_type(headers.get("Cookie"), str | None)
+    assert_type(headers.get("Cookie", ""), str)
 
 
 def run() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import cast
+from typing import cast, overload
 
 from trio_fastws._protocol.tokens import is_token, split_list
 
@@ -105,6 +105,12 @@ class Headers:
         else:
             self._fields = _make_pairs(fields)
         self._index = None
+
+    @overload
+    def get(self, name: str, default: None = None) -> str | None: ...
+
+    @overload
+    def get(self, name: str, default: str) -> str: ...
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """Return the first value of ``name``, or ``default``."""
