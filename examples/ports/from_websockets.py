@@ -16,11 +16,10 @@ import trio
 import trio_fastws as fastws
 
 
-# process_request(connection, request), which got the query in request.path, too
+# was process_request(connection, request)
 def on_request(request: fastws.Request) -> fastws.Response | None:
-    if request.path == "/echo":
-        return None  # the same
-    return fastws.Response(404, body="no such path\n")  # connection.respond(404, ...)
+    no = fastws.Response(404, body="no such path\n")  # connection.respond(404, ...)
+    return None if request.path == "/echo" else no  # the old path had the query in it
 
 
 async def echo(ws: fastws.WebSocket) -> None:
@@ -31,31 +30,30 @@ async def echo(ws: fastws.WebSocket) -> None:
         print(f"closed with {closed.close_code}", flush=True)  # closed.rcvd.code
 
 
-async def serve(port: int) -> None:
-    # partial(serve, echo, port, host="127.0.0.1")
-    echoing = partial(fastws.serve_websocket, echo, port, host="127.0.0.1")
+async def serve(port: str) -> None:
+    # was partial(serve, echo, int(port), host="127.0.0.1", ...), with process_request=
+    here = partial(fastws.serve_websocket, echo, int(port), host="127.0.0.1")
+    asked = partial(here, subprotocols=["v2"], on_request=on_request)
     async with trio.open_nursery() as nursery:
-        # subprotocols= is the same, on_request= was process_request=
-        options = partial(echoing, subprotocols=["v2"], on_request=on_request)
-        server = await nursery.start(options)  # the same
+        server = await nursery.start(asked)  # the same
         print(f"listening on ws://127.0.0.1:{server.port}/echo", flush=True)
 
 
 async def dial(url: str) -> None:
-    # connect(url, subprotocols=["v2"])
-    async with fastws.open_websocket(url, subprotocols=["v2"]) as ws:
-        await ws.send("hello")  # the same
-        print(ws.subprotocol, await ws.receive())  # ws.recv()
-        await ws.ping(b"still there?")  # (await ws.ping(b"still there?")).wait()
-        await ws.aclose(4000, "enough")  # the same
-        print(ws.close_code)  # the same
+    try:  # was connect(url, subprotocols=["v2"])
+        async with fastws.open_websocket(url, subprotocols=["v2"]) as ws:
+            await ws.send("hello")  # the same
+            print(ws.subprotocol, await ws.receive())  # ws.recv()
+            await ws.ping(b"still there?")  # (await ws.ping(b"still there?")).wait()
+            await ws.aclose(4000, "enough")  # the same
+            print(f"closed with {ws.close_code}")  # the same
+    except fastws.HandshakeError as error:  # InvalidHandshake, OSError, TimeoutError
+        print(f"not connected: {error}")
 
 
 if __name__ == "__main__":
+    where = sys.argv[1] if len(sys.argv) > 1 else "8765"
     try:
-        where = sys.argv[1] if len(sys.argv) > 1 else "8765"
-        trio.run(*((dial, where) if where.startswith("ws") else (serve, int(where))))
-    except* fastws.HandshakeError as group:  # InvalidHandshake, OSError, TimeoutError
-        sys.exit(f"not connected: {group.exceptions[0]}")
+        trio.run(serve if where.isdigit() else dial, where)
     except* KeyboardInterrupt:
         pass
