@@ -1,7 +1,8 @@
 """Runs every example as its docstring prints it.
 
-Each docstring holds its command, ``python examples/...``. One that names a ws:// URL
-dials and ends by itself; any other serves and says ``listening on ws://...``.
+Each docstring holds its commands, ``python examples/...``. One that names a ws:// URL
+dials the server beside it, or else an echo, and ends by itself; any other serves and
+says ``listening on`` a URL.
 """
 
 from __future__ import annotations
@@ -17,34 +18,43 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = re.compile(r"^ +(?:\S*/)?python (examples/\S.*)$", re.MULTILINE)
-READY = re.compile(r"listening on (ws://\S+)")
+READY = re.compile(r"listening on (\S+://\S+)")
 SECONDS = 20
+
+# One goes on until it is stopped, one needs a Chromium: both have tests that run them.
+TESTED = {"follow.py", "devtools.py"}
 
 
 def main() -> int:
     """Run them all; return the exit status."""
-    commands = find_commands()
-    dialling = [command for command in commands if "ws://" in command]
-    serving = [command for command in commands if "ws://" not in command]
+    pages = find_commands()
+    commands = {command for page in pages for command in page}
+    dialling = {command for command in commands if "ws://" in command}
+    serving = sorted(commands - dialling)
     if not dialling or not serving:
         print("no example serves, or none dials", file=sys.stderr)
         return 1
+    alone = {page[0] for page in pages if dialling.issuperset(page)}
     for command in serving:
-        # An echo server is what the diallers expect.
-        serve(command, dialling if "echo" in command else [])
+        own = {other for page in pages if command in page for other in page}
+        clients = dialling & own | (alone if "echo.py" in command else set())
+        serve(command, sorted(clients))
     return 0
 
 
-def find_commands() -> list[str]:
-    """Return what the examples' docstrings print, in the order of their names."""
-    commands = []
+def find_commands() -> list[list[str]]:
+    """Return what each example's docstring prints, in the order of their names."""
+    pages: list[list[str]] = []
     for path in sorted((ROOT / "examples").rglob("*.py")):
         source = path.read_text(encoding="utf-8")
+        if path.name in TESTED:
+            continue
         found = COMMAND.findall(ast.get_docstring(ast.parse(source), clean=False) or "")
         if not found and "__main__" in source:
             raise SystemExit(f"{path}: its docstring does not print how to run it")
-        commands += found
-    return commands
+        if found:
+            pages.append(found)
+    return pages
 
 
 def serve(command: str, clients: list[str]) -> None:

@@ -6,7 +6,7 @@ served in full: with the others there, and when they are gone.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -39,6 +39,11 @@ WRONG = (
     Frame(PING, b"x"),
 )
 
+
+async def _need_no_login(port: int) -> Sequence[str]:
+    return ()
+
+
 Check = Callable[["Peer"], Awaitable[None]]
 
 
@@ -53,6 +58,7 @@ class Manners:
         chatter: What the slow one says.
         again: Whether it says that again and again: not where others would have to
             hear all of it.
+        log_in: Gives the fields that a handshake needs at this port.
     """
 
     serve: Callable[[Peer, Peer], Awaitable[None]]
@@ -60,11 +66,12 @@ class Manners:
     hello: bytes = b""
     chatter: bytes = masked(Frame(TEXT, b"c" * 1000))
     again: bool = True
+    log_in: Callable[[int], Awaitable[Sequence[str]]] = _need_no_login
 
 
 async def stand(port: int, manners: Manners) -> None:
     """Bring difficult peers to a server; raise if it does not serve the others."""
-    arrive = partial(_arrive, port, manners)
+    arrive = partial(_arrive, port, manners, await manners.log_in(port))
     async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
         enter = stack.enter_async_context
         slow = await enter(await arrive(rcvbuf=4096))
@@ -87,9 +94,11 @@ async def stand(port: int, manners: Manners) -> None:
         await manners.serve(one, other)
 
 
-async def _arrive(port: int, manners: Manners, rcvbuf: int | None = None) -> Peer:
+async def _arrive(
+    port: int, manners: Manners, fields: Sequence[str], rcvbuf: int | None = None
+) -> Peer:
     peer = await dial(port, rcvbuf)
-    await peer.shake(target=manners.path)
+    await peer.shake(*fields, target=manners.path)
     await peer.send(manners.hello)
     return peer
 

@@ -28,7 +28,10 @@ from tests.wire import (
     TEXT,
     Frame,
     Peer,
+    dial,
+    field,
     masked,
+    plain_request,
     tcp_listener,
 )
 from trio_fastws import EventHandler, PerMessageDeflate, WebSocket
@@ -54,7 +57,16 @@ ROOM = Manners(
 # The tutorial's: what is said, everybody hears; and no words for it.
 PLAIN_ROOM = Manners(hear_each_other, again=False)
 PAGE_ROOM = Manners(hear_each_other, path="/ws", again=False)
-ROOMS = Manners(hear_each_other, path="/rooms/tea", again=False)
+
+
+async def log_in(port: int) -> tuple[str, str]:
+    async with await dial(port) as peer:
+        await peer.send(plain_request("/login?name=Ada"))
+        cookie = field(await peer.read_head(), "Set-Cookie")
+    return f"Cookie: {cookie.partition(';')[0]}", f"Origin: http://127.0.0.1:{port}"
+
+
+ROOMS = Manners(hear_each_other, path="/rooms/tea", again=False, log_in=log_in)
 
 
 # --- programs ----------------------------------------------------------------
