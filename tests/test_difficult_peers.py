@@ -22,7 +22,7 @@ from tests.difficult import (
 )
 from tests.programs import PROGRAM, ROOT, running
 from tests.test_docs import BLOCK, PORT, TUTORIAL
-from tests.test_guides import blocks, run_block
+from tests.test_guides import block_with, blocks, run_block
 from tests.test_readme import PYTHON
 from tests.wire import (
     TEXT,
@@ -172,7 +172,7 @@ async def test_a_handler_of_the_readme_lives(
 async def test_a_conversation_of_a_page_lives(
     serve, monkeypatch, no_errors_logged
 ) -> None:
-    names, _ = run_block(blocks("server.md")[4], monkeypatch)
+    names, _ = run_block(block_with("server.md", "def store"), monkeypatch)
     server = await serve(names["store"], listeners=[tcp_listener(16 * 1024)])
 
     async def ask(*peers: Peer) -> None:

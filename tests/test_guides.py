@@ -2,15 +2,29 @@
 
 import re
 import signal
+import ssl
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
 import pytest
 import trio
+import trustme
+from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
 from tests.programs import ROOT
-from tests.wire import PING, PONG, Frame, MemoryListener, Peer, close, text
+from tests.wire import (
+    PING,
+    PONG,
+    Frame,
+    MemoryListener,
+    Peer,
+    close,
+    dial,
+    masked,
+    text,
+    upgrade_request,
+)
 from trio_fastws import (
     ConnectionBroken,
     HandshakeRefused,
@@ -18,6 +32,7 @@ from trio_fastws import (
     Listen,
     PerMessageDeflate,
     Response,
+    Timeouts,
     WebSocket,
     open_websocket,
     serve_websocket,
@@ -54,7 +69,7 @@ def test_every_block_is_run_here() -> None:
         "performance.md",
         "troubleshooting.md",
     )
-    assert [len(blocks(page)) for page in pages] == [12, 3, 5, 1, 4]
+    assert [len(blocks(page)) for page in pages] == [16, 3, 5, 1, 4]
 
 
 @pytest.mark.parametrize(
@@ -99,18 +114,19 @@ async def test_on_error_says_more_than_a_log_line(serve, monkeypatch, caplog) ->
 async def test_a_server_makes_way_for_the_next(
     monkeypatch, capsys, autojump_clock, nursery
 ) -> None:
-    _, (main,) = run_block(block_with("server.md", "server.drain"), monkeypatch)
+    names, _ = run_block(block_with("server.md", "server.drain"), monkeypatch)
+    _, (_, echo, _) = run_block(blocks("server.md")[1], monkeypatch)
     terminate, signals = trio.open_memory_channel(1)
 
     async def serve(handler, port, *, task_status):
-        assert port == 8765
+        assert port == Listen(8765, reuse_port=True)
         listen = Listen(listeners=[memory])
         await serve_websocket(handler, listen, task_status=task_status)
 
     memory = MemoryListener()
     monkeypatch.setattr(trio, "open_signal_receiver", lambda _: nullcontext(signals))
-    monkeypatch.setitem(main.__globals__, "serve_websocket", serve)
-    nursery.start_soon(main)
+    names["serve_websocket"] = serve
+    nursery.start_soon(names["serve"], echo)
     peer = Peer(memory.connect())
     await peer.shake()
     started = trio.current_time()
@@ -193,7 +209,7 @@ async def test_an_answer_that_fails_lets_none_overtake(
 
 
 async def test_on_request_decides(serve, monkeypatch) -> None:
-    names, _ = run_block(block_with("server.md", "def check"), monkeypatch)
+    names, _ = run_block(block_with("server.md", "def check(request"), monkeypatch)
     _, (_, echo, _) = run_block(blocks("server.md")[0], monkeypatch)
     server = await serve(echo, on_request=names["check"])
     url = f"ws://127.0.0.1:{server.port}"
@@ -230,6 +246,90 @@ async def test_on_request_tells_who_it_is(serve, monkeypatch) -> None:
     async with open_websocket(url, headers=[("Cookie", cookie)]) as ws:
         assert await ws.receive() == "hello Ada"
         assert "Set-Cookie" not in ws.response.headers
+
+
+async def test_limits_per_address(serve, nursery, monkeypatch) -> None:
+    names, _ = run_block(block_with("server.md", "class Fair"), monkeypatch)
+    left = trio.Event()
+
+    class Telling(names["Fair"]):
+        def on_close(self, ws) -> None:
+            super().on_close(ws)
+            left.set()
+
+    fair = Telling()
+    server = await serve(fair, on_request=fair.check)
+    # All at once: whoever is let in counts before the next is asked about.
+    peers = [await dial(server.port) for _ in range(12)]
+    for peer in peers:
+        await peer.send(upgrade_request())
+    heads = [await peer.read_head() for peer in peers]
+    assert [head[:12] for head in heads].count(b"HTTP/1.1 101") == 10
+    assert sum(b" 429 " in head and b"Retry-After: 10" in head for head in heads) == 2
+    for peer, head in zip(peers, heads, strict=True):
+        if b" 101 " in head and not left.is_set():
+            await peer.aclose()
+            await left.wait()
+    async with open_websocket(f"ws://127.0.0.1:{server.port}/"):
+        pass
+    for peer in peers:
+        await peer.aclose()
+    while server.connections:
+        await wait_all_tasks_blocked(0.01)
+    assert not fair.open
+
+
+async def test_clients_with_certificates(serve, monkeypatch, tmp_path) -> None:
+    names, _ = run_block(block_with("server.md", "def make_context"), monkeypatch)
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "clients.pem")
+    certificate = authority.issue_cert("localhost")
+    certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    monkeypatch.chdir(tmp_path)
+
+    async def greet(ws: WebSocket) -> None:
+        await ws.send(f"hello {ws.session}")
+
+    server = await serve(
+        greet, ssl_context=names["make_context"](), on_request=names["who"]
+    )
+    url = f"wss://localhost:{server.port}/"
+    context = ssl.create_default_context(cafile="clients.pem")
+    with pytest.raises(HandshakeRefused, match="a certificate, please"):
+        async with open_websocket(url, ssl_context=context):
+            pytest.fail("accepted")
+    authority.issue_cert("ada@example.org").configure_cert(context)
+    async with open_websocket(url, ssl_context=context) as ws:
+        assert await ws.receive() == "hello ada@example.org"
+
+
+async def test_within_another_http_server(nursery, monkeypatch) -> None:
+    names, _ = run_block(block_with("server.md", "def take_over"), monkeypatch)
+    ours, theirs = memory_stream_pair()
+    early = masked(text("early"))
+    nursery.start_soon(names["take_over"], ours, upgrade_request(), early)
+    peer = Peer(theirs)
+    assert (await peer.read_head()).startswith(b"HTTP/1.1 101 ")
+    assert await peer.read_frame() == text("early")
+    await peer.send(text("later"))
+    assert await peer.read_frame() == text("later")
+    await peer.send(close(1000))
+    assert await peer.read_close() == (1000, "")
+    await peer.aclose()
+
+
+async def test_one_way_heartbeats(serve, monkeypatch, memory, autojump_clock) -> None:
+    names, _ = run_block(block_with("server.md", "def beat"), monkeypatch)
+    await serve(
+        names["Feed"](), listeners=[memory], timeouts=Timeouts(ping_interval=None)
+    )
+    peer = Peer(memory.connect())
+    await peer.shake()
+    started = trio.current_time()
+    for _ in range(2):
+        assert await peer.read_frame() == Frame(PONG, b"")
+    assert trio.current_time() - started == pytest.approx(30)
+    await peer.aclose()
 
 
 async def test_json_as_bytes(serve, monkeypatch) -> None:

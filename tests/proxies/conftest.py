@@ -65,12 +65,16 @@ class Proxies:
         self.stack = ExitStack()
 
     def nginx(
-        self, upstream: int, *settings: str, tls: bool = False, page: bool = True
+        self,
+        upstream: int | str,
+        *settings: str,
+        tls: bool = False,
+        page: bool = True,
     ) -> int:
-        """Start nginx before a server's port; return its own.
+        """Start nginx before a server; return its port.
 
         Args:
-            upstream: Where the server listens.
+            upstream: Port of the server, or a ``proxy_pass`` for another place.
             settings: Lines for the ``server`` block, added to the page's.
             tls: Whether clients are to speak TLS.
             page: False: nothing of the page's but the ``proxy_pass``.
@@ -79,6 +83,8 @@ class Proxies:
         if not page:
             http, location, rest = "", "location / {\n", f"{PASS.search(rest)[0]}}}\n"
         server = f"{location}{rest}".replace("8765", str(upstream))
+        if isinstance(upstream, str):
+            server = PASS.sub(upstream, f"{location}{rest}")
         if tls:
             settings += (f"ssl_certificate {self.certificate};",)
             settings += (f"ssl_certificate_key {self.certificate};",)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.handlers import Echo, echo
+from tests.programs import ROOT
 from tests.wire import (
     PING,
     PONG,
@@ -21,6 +24,7 @@ from trio_fastws import (
     EventHandler,
     HandshakeRefused,
     Limits,
+    Listen,
     PerMessageDeflate,
     Request,
     Response,
@@ -66,6 +70,17 @@ async def test_messages_pass_both_ways(
             assert await ws.receive() == message
         assert await ws.ping() > 0
     assert ws.close_code == 1000
+
+
+async def test_nginx_before_a_unix_socket(serve, proxies, tmp_path) -> None:
+    guide = (ROOT / "docs" / "server.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^```nginx\n(.*\n)```$", guide, re.MULTILINE)
+    path = tmp_path / "socket"
+    await serve(echo, port=Listen(unix=path, unix_mode=0o660))
+    port = proxies.nginx(line.replace("/run/chat.socket", str(path)))
+    async with open_websocket(f"ws://127.0.0.1:{port}/") as ws:
+        await ws.send("through a file")
+        assert await ws.receive() == "through a file"
 
 
 async def test_close_codes_pass_both_ways(serve, proxy, nursery) -> None:
