@@ -111,7 +111,7 @@ def _check_consumer(ws: Sender, now: float) -> float:
         return ws._since + seconds
     what = "messages were not received for"
     if ws._paused & BY_TASKS:
-        what = f"no task ended of {ws._shared.tasks} (Limits.tasks) for"
+        what = f"{ws._shared.tasks} tasks or more ran (Limits.tasks) for"
     reason = f"{what} {seconds:g} s (Timeouts.slow_consumer)"
     ws._start_close(1008, reason, (1008, reason))
     return math.inf
@@ -124,7 +124,7 @@ def _warn_of_tasks(ws: Sender, now: float) -> None:
     if waiters is None or waiters.warned or seconds < ws._shared.ping_interval:
         return
     waiters.warned = True
-    message = "no message is taken for %.3g s: %d tasks run (Limits.tasks), none ended"
+    message = "no message was taken for %.3g s, because %d tasks run (Limits.tasks)"
     log(logging.WARNING, ws, message, seconds, len(waiters.scopes))
 
 
