@@ -75,15 +75,15 @@ async def wait_flushed(ws: Connection) -> None:
     ws._shared.dispatcher.contexts.check_thread()
     if ws._state in (RESET, CLOSED):
         ws._check_open()  # which it is not
-    outbox = ws._outbox
-    if outbox is not None:
-        outbox.delayed_until = 0.0
-        ws._flush_now()
-    waiters = get_waiters(ws)
-    wait = FlushWait(ws._outbox)
+    outbox, waiters = ws._outbox, get_waiters(ws)
+    wait = FlushWait(outbox)
+    # First of all: to write may be what ends the connection, and that looks here.
     waiters.flushes.append(wait)
-    _balance(ws)
     try:
+        if outbox is not None:
+            outbox.delayed_until = 0.0
+            ws._flush_now()
+        _balance(ws)
         if not wait.done:
             await wait.event.wait()
     finally:
