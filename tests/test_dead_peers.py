@@ -190,7 +190,7 @@ async def test_a_peer_that_ended_its_direction_and_reads_on_is_served(
                 frames.append(await peer.read_frame())
             assert frames[-1] == text(f"news {number}")
             assert {frame.opcode for frame in frames[:-1]} == {PING}
-        assert not ws.closed
+        assert ws.state == "open"
         ws.resume_reading()
         for number in range(4):
             assert await ws.receive() == b"%d" % number * 10_000
@@ -213,7 +213,7 @@ async def test_a_peer_that_only_reads_later_is_served_then(autojump_clock) -> No
             await wait_all_tasks_blocked(0.01)
             await ws.send(bytes(300_000))
             await trio.sleep(100)
-            assert not ws.closed
+            assert ws.state == "open"
             while (received := await peer.read_frame()).opcode == PING:
                 pass
             assert received == Frame(BINARY, bytes(300_000))

@@ -76,7 +76,7 @@ async def test_pings_follow_silence_not_the_clock(
         await trio.sleep(1)
         await peer.send(pong(b""))
         answered = trio.current_time()
-    assert not ws.closed
+    assert ws.state == "open"
 
 
 async def test_latency_is_that_of_the_last_keepalive(
@@ -100,7 +100,7 @@ async def test_any_byte_counts_as_life(
     for byte in data:
         await peer.send(bytes([byte]))
         await trio.sleep(4.5)
-    assert not ws.closed
+    assert ws.state == "open"
 
 
 async def test_busy_peer_is_not_pinged(
@@ -125,7 +125,7 @@ async def test_without_an_interval_nobody_is_pinged(
     with trio.move_on_after(10_000) as nothing:
         await peer.read_frame()
     assert nothing.cancelled_caught
-    assert not ws.closed
+    assert ws.state == "open"
 
 
 async def test_paused_peer_that_takes_pings_is_not_given_up(
@@ -137,14 +137,14 @@ async def test_paused_peer_that_takes_pings_is_not_given_up(
     for _ in range(10):
         assert (await peer.read_frame()).opcode == PING
     assert trio.current_time() > 180
-    assert not ws.closed
+    assert ws.state == "open"
     ws.resume_reading()
     # Not given up at once for a silence that was ours.
     frame = await peer.read_frame()
     assert frame.opcode == PING
     await peer.send(pong(frame.payload))
     await trio.sleep(6)
-    assert not ws.closed
+    assert ws.state == "open"
 
 
 async def test_slow_consumer_is_told_from_a_dead_peer(
@@ -198,7 +198,7 @@ async def test_slow_peer_that_takes_some_is_not_given_up(
         nursery.start_soon(read_slowly)
         for _ in range(20):
             await ws.send(bytes(100_000))
-        assert not ws.closed
+        assert ws.state == "open"
         nursery.cancel_scope.cancel()
 
 

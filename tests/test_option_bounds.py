@@ -132,4 +132,4 @@ async def test_numbers_that_functions_are_given(transport, connect, code) -> Non
         ws.close_nowait(code)
     with pytest.raises(ValueError, match="close code"):
         await ws.aclose(code)
-    assert not ws.closed
+    assert ws.state == "open"

@@ -91,7 +91,7 @@ async def test_a_burst_to_a_peer_that_takes_it_is_no_reason_for_a_policy(policy)
                     ws.send_nowait(message)
             assert received == [binary(message) for message in sent]
         assert ws.statistics().dropped == 0
-        assert not ws.closed
+        assert ws.state == "open"
 
 
 async def test_it_can_be_limited_for_one_connection(transport):
