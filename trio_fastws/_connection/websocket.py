@@ -91,6 +91,7 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes], Generic[SessionT]):
             ConnectionBroken: It closed with another code, or was lost.
             trio.ClosedResourceError: This side has closed the connection.
             trio.BusyResourceError: Another task is receiving.
+            RuntimeError: Messages go to an `EventHandler`; or another thread calls.
         """
         return self._next_message(False)  # type: ignore[return-value]  # it is one
 
@@ -132,10 +133,9 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes], Generic[SessionT]):
         """Receive the next message piece by piece, as it arrives.
 
         ``async with ws.receive_stream() as message: async for piece in message``.
-        Pieces are ``str`` for text and ``bytes`` for binary. Reading pauses
-        while pieces are not taken, so that the memory needed does not depend
-        on the size of the message; `Limits.message_size` still holds.
-        Leaving the block early discards the rest of the message.
+        Pieces are ``str`` for text and ``bytes`` for binary. Reading pauses while
+        pieces are not taken, so that the memory needed does not depend on the size
+        of the message; `Limits.message_size` holds. Leaving early discards the rest.
         """
         return IncomingMessage(self)
 
