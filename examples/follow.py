@@ -16,11 +16,11 @@ from contextlib import suppress
 
 import trio
 
-from trio_fastws import ConnectionBroken, HandshakeError, open_websocket
+from trio_fastws import ConnectionBroken, HandshakeError, Timeouts, open_websocket
 
 # Request Timeout, Too Early, Too Many Requests: the 4xx that ask to come again.
 TRANSIENT = {408, 425, 429}
-LONGEST_PAUSE = 60.0  # seconds
+AT_ONCE = Timeouts(close=1)  # Ctrl-C waits no longer for a server that is silent
 
 
 def is_hopeless(error: HandshakeError) -> bool:
@@ -34,7 +34,7 @@ async def follow(url: str) -> None:
     number = failures = 0
     while True:
         try:
-            async with open_websocket(url) as ws:
+            async with open_websocket(url, timeouts=AT_ONCE) as ws:
                 # A server that keeps its messages can send what was missed.
                 await ws.send(json.dumps({"subscribe": "prices", "after": number}))
                 async for message in ws:
@@ -47,7 +47,7 @@ async def follow(url: str) -> None:
                 raise
             print(error, file=sys.stderr)
         # "Full jitter": after a restart not all clients come back at the same time.
-        await trio.sleep(random.uniform(0, min(LONGEST_PAUSE, 2**failures)))
+        await trio.sleep(random.uniform(0, min(60, 2**failures)))
         failures = min(failures + 1, 16)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = (sys.executable, "-m", "trio_fastws")
@@ -91,3 +93,13 @@ def wait_for(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Wait for a process; return exit status, stdout and stderr."""
     out, errors = process.communicate(timeout=TIMEOUT)
     return process.returncode, out, errors
+
+
+def load(path: Path) -> ModuleType:
+    """Run a file as a module that nobody else has."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
