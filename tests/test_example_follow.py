@@ -49,17 +49,18 @@ class Feed:
         subscription = json.loads(await ws.receive())
         self.subscriptions.append(subscription)
         number = subscription["after"] + 1
+        if number == 4:
+            self.done.set()
+            await ws.wait_closed()
+            return
         await ws.send(json.dumps({"number": number}))
         await ws.flush()
         if number == 1:
             ws.abort("lost")
         elif number == 2:
             await ws.aclose(1012, "restarting")
-        elif number == 3:
-            await ws.aclose()
         else:
-            self.done.set()
-            await ws.wait_closed()
+            await ws.aclose()
 
 
 async def test_it_subscribes_again_and_says_what_it_has(

@@ -38,6 +38,7 @@ class Page:
     """One tab of a browser."""
 
     def __init__(self, driver: str, options: dict[str, Any]) -> None:
+        self.driver = driver
         self._base = f"{driver}/session"
         capabilities = {
             "browserName": "chrome",
@@ -103,12 +104,19 @@ def open_page(chromium: str, driver: str, profile: Path) -> Iterator[Page]:
             re.search(r"successfully on port (\d+)", line) for line in process.stdout
         )
         port = next(match[1] for match in started if match)
-        args = [*FLAGS, f"--user-data-dir={profile}"]
         try:
-            page = Page(f"http://127.0.0.1:{port}", {"binary": chromium, "args": args})
-            try:
+            with open_another(f"http://127.0.0.1:{port}", chromium, profile) as page:
                 yield page
-            finally:
-                page.close()
         finally:
             process.terminate()
+
+
+@contextmanager
+def open_another(driver: str, chromium: str, profile: Path) -> Iterator[Page]:
+    """Start a browser with a driver that runs already."""
+    args = [*FLAGS, f"--user-data-dir={profile}"]
+    page = Page(driver, {"binary": chromium, "args": args})
+    try:
+        yield page
+    finally:
+        page.close()
