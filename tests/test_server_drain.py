@@ -14,11 +14,12 @@ from tests.wire import (
     Peer,
     close,
     dial,
+    dial_unix,
     plain_request,
     text,
     upgrade_request,
 )
-from trio_fastws import Limits, Response, Timeouts, WebSocket
+from trio_fastws import Limits, Listen, Response, Timeouts, WebSocket
 
 pytestmark = pytest.mark.usefixtures("transport")
 
@@ -264,3 +265,30 @@ async def test_a_connection_that_was_accepted_before_is_no_surprise(
             await peer.shake()
             await peer.finish()
     assert len(handlers) == 1
+
+
+async def test_the_next_process_takes_over_the_path_of_a_unix_socket(
+    nursery, tmp_path, no_errors_logged
+) -> None:
+    path = tmp_path / "socket"
+    async with running(echo, port=Listen(unix=path), host=None) as run:
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(str(path))
+        drain = Draining(nursery, run)
+        assert await drain.goes_on()
+        # Whom the kernel had accepted is served; others go to the next one.
+        early = Peer(trio.SocketStream(trio.socket.from_stdlib_socket(sock)))
+        await early.shake()
+        assert await echoes(early)
+        with pytest.raises(OSError, match="refused"):
+            await dial_unix(path)
+        async with running(echo, port=Listen(unix=path), host=None) as following:
+            await early.finish()
+            await early.aclose()
+            await drain.over.wait()
+            await run.server.aclose()
+            await run.ended.wait()
+            async with await dial_unix(path) as late:
+                await late.shake()
+                assert await echoes(late)
+                assert len(following.server.connections) == 1

@@ -360,11 +360,11 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes], Generic[SessionT]):
     ) -> None:
         """Start a task that ends with the connection. Not a checkpoint.
 
-        It is cancelled when the connection is over. If it raises, that is
-        logged and the connection is closed with code 1011. It begins with a copy of
-        the connection's context variables, whoever starts it: those of the async
-        handler, or of what hooks and `on_request` have set. While `Limits.tasks` of
-        them run, no further message comes.
+        It is cancelled when the connection is over. If it raises, that is logged (see
+        `EventHandler.on_error`) and the connection closed with code 1011. It begins
+        with a copy of the connection's context variables, whoever starts it: those of
+        the async handler, or of what hooks and `on_request` have set. While
+        `Limits.tasks` of them run, no further message comes.
 
         Raises:
             trio.ClosedResourceError: The connection is closing or closed.

@@ -136,9 +136,10 @@ class Server:
         """Stop accepting, and wait until the last client has left by itself.
 
         Who has connected by then goes on as before: connections, handshakes in
-        progress, answers being written, and what the kernel has accepted already. When
-        nobody is left it returns; the server runs on, without a listener, until
-        `aclose` or until it is cancelled. So a process can make way for the next one::
+        progress, answers being written, and what the kernel has accepted already (but
+        for a listener of your own, which is only closed). When nobody is left it
+        returns; the server runs on, without a listener, until `aclose` or until it is
+        cancelled. So a process can make way for the next one::
 
             with trio.move_on_after(60):
                 await server.drain()
