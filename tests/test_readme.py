@@ -17,7 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
 LINK = re.compile(r"\[[^\]]+\]\((?!https?:)([^)#]+)[^)]*\)")
 ANCHOR = re.compile(r"\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)")
-INSTALL = re.compile(r"pip install (?:-e )?['\"]?([\w.-]+)(?:\[([\w,-]+)\])?")
+INSTALL = re.compile(
+    r"pip install(?:\s+--?[\w-]+)*\s+['\"]?(\w[\w.-]*|\.)(?:\[([\w,-]+)\])?"
+)
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
