@@ -19,14 +19,9 @@ Knows neither tasks nor links: `connection` acts on a change of state.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import trio
 
 from trio_fastws._exceptions import ConnectionBroken
-
-if TYPE_CHECKING:
-    from trio_fastws._protocol.codes import CloseFrame
 
 # In the order in which they are passed, so that "closing at least" is a comparison.
 OPEN, RESET, CLOSING, ENDING, HALF_CLOSED, CLOSED = range(6)
@@ -111,8 +106,9 @@ class Closing:
         self.reason: str | None = None
         self.by_user = False
         self.first = False
-        self.sent: CloseFrame | None = None
-        self.received: CloseFrame | None = None
+        # As pairs: what makes a `CloseFrame` is Python, and few look at them.
+        self.sent: tuple[int, str] | None = None
+        self.received: tuple[int, str] | None = None
         self.reset = False
         self.deadline = 0.0
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trio_fastws._protocol.codes import CLOSE, CloseFrame
+from trio_fastws._protocol.codes import CLOSE
 from trio_fastws._protocol.endpoint import Close, check_close
 from trio_fastws._transport.linger import END_SECONDS, Linger
 
@@ -127,7 +127,7 @@ def end(ws: Sender, event: Any) -> None:
     closing = get_closing(ws)
     closing.conclude(event.code, event.reason)
     if type(event) is Close:
-        closing.received = CloseFrame(event.code, event.reason)
+        closing.received = event.code, event.reason
     if ws._outbox is not None:
         ws._outbox.drop_unwritten()
     if event.reply:  # instead of a Close that was queued, and not encoded yet
@@ -140,7 +140,7 @@ def end(ws: Sender, event: Any) -> None:
 def _note_sent(ws: Sender, code: int, reason: str) -> None:
     link = ws._link
     if link is not None and not link.broken:  # else nobody gets it
-        get_closing(ws).sent = CloseFrame(code, reason)
+        get_closing(ws).sent = code, reason
 
 
 def settle(ws: Sender) -> None:

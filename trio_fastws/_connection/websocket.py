@@ -20,6 +20,7 @@ import trio
 from trio.lowlevel import checkpoint, wait_task_rescheduled
 
 from trio_fastws._config.options import SMALLEST_UNSENT
+from trio_fastws._protocol.codes import CloseFrame
 from trio_fastws._protocol.controls import PING, to_control_payload
 from trio_fastws._protocol.handshake.request import Request, parse_request
 from trio_fastws._protocol.prepared import PreparedMessage, to_item
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     from types import CoroutineType, TracebackType
 
     from trio_fastws._protocol.buffers import Buffer
-    from trio_fastws._protocol.codes import CloseFrame
     from trio_fastws._protocol.deflate.negotiation import DeflateParameters
     from trio_fastws._protocol.handshake.response import Response
 
@@ -464,12 +464,14 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes], Generic[SessionT]):
         Also when the peer closed first: the answer, which repeats its code and
         reason (RFC 6455 5.5.1). A peer that is gone is sent none.
         """
-        return None if self._closing is None else self._closing.sent
+        sent = None if self._closing is None else self._closing.sent
+        return None if sent is None else CloseFrame(*sent)
 
     @property
     def close_received(self) -> CloseFrame | None:
         """The Close that the peer has sent; None before, and if it never came."""
-        return None if self._closing is None else self._closing.received
+        received = None if self._closing is None else self._closing.received
+        return None if received is None else CloseFrame(*received)
 
     # --- the opening handshake ----------------------------------------------
 
