@@ -13,6 +13,8 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tests.programs import ROOT, TIMEOUT, Program, running, wait_for
+from tests.wire import CLOSE, dial as dial_raw
+from trio_fastws import open_websocket
 
 CHAT = ROOT / "examples" / "chat"
 
@@ -120,6 +122,28 @@ def test_without_a_cookie_of_ours_a_close_code_says_so(chat) -> None:
                 assert caught.value.rcvd.code == 4401
         cleo.send("Nobody came?")
         assert hear(cleo) == ("Cleo", "said", "Nobody came?")
+
+
+async def test_a_member_that_does_not_read_is_closed(chat) -> None:
+    cookie, origin = log_in(chat, "Bob"), chat.url.rstrip("/")
+    port = urlsplit(chat.url).port
+    url = f"ws://127.0.0.1:{port}/rooms/tea"
+    async with await dial_raw(port) as bob:
+        fields = f"Cookie: {cookie}", f"Origin: {origin}"
+        await bob.shake(*fields, target="/rooms/tea")
+        headers = {"Cookie": log_in(chat, "Ada")}
+        async with open_websocket(url, headers=headers, origin=origin) as ada:
+            # He holds nobody up, nor does the server keep all that for him.
+            for number in range(800):
+                await ada.send(f"{number} " + "x" * 16_000)
+                heard = {"text": ""}
+                while not heard["text"].startswith(f"{number} "):
+                    heard = json.loads(await ada.receive())
+            frames = [await bob.read_frame()]
+            while frames[-1].opcode != CLOSE:
+                frames.append(await bob.read_frame())
+            assert len(frames) < 800
+            assert frames[-1].payload[:2] == (1008).to_bytes(2, "big")
 
 
 def test_what_is_no_text_ends_a_connection_and_no_other(chat) -> None:
