@@ -144,7 +144,8 @@ class Timeouts:
             while there is something to write, messages or a page. None: never.
         slow_consumer: Give up a connection whose messages this side does not receive
             for so long while reading is paused. None: never.
-        shutdown: For all connections together, when a server is cancelled.
+        shutdown: For all connections together, when a server ends: it is cancelled, or
+            told to (`Server.aclose`).
     """
 
     handshake: float = 10.0

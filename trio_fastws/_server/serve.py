@@ -82,8 +82,8 @@ async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
             cookies.
         on_request: Called with each `Request` (GET, HEAD or OPTIONS; HTTP/1.1 or
             1.0), upgrade or not. None accepts it (426 if it is no upgrade), and so
-            does an `Accept`, which has fields for the 101, the subprotocol and the
-            `WebSocket.session`; a `Response` is sent instead. May be ``async def``:
+            does an `Accept`, which decides more: session, fields of the 101, handler
+            and options; a `Response` is sent instead. May be ``async def``:
             then `Timeouts.handshake` limits it. Context variables that it sets are
             its connection's own, seen by all of its hooks and tasks.
         task_status: Filled in by ``nursery.start``.

@@ -73,7 +73,7 @@ async def upgrade(  # noqa: PLR0913 - one connection, its parts grouped
 
     Args:
         stream: The connection, after the request's blank line.
-        request: ``Request(method, target, headers)``.
+        request: ``Request(method, target, headers)``, or `Request.parse` of its head.
         early: Bytes that the other server has read behind the request.
         headers: More fields of the 101, such as Set-Cookie; see `Accept`.
         subprotocols: What the server speaks, its favourite first.

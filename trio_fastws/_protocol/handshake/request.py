@@ -73,7 +73,7 @@ class Peer(Protocol):
 class Request:
     """The head of an HTTP request; fields are decoded when they are first read.
 
-    Made by `parse_request`, or by hand to hand over a request that another HTTP
+    Made by a server, or for `upgrade` by hand or by `parse`, from what another HTTP
     server has read.
 
     Args:
@@ -86,8 +86,8 @@ class Request:
         method: As received.
         target: As received.
         http_version: ``"1.1"`` or ``"1.0"``.
-        raw: The whole head, up to and with the blank line; `parse_request` of it
-            gives an equal request.
+        raw: The whole head, up to and with the blank line; `parse` of it gives
+            such a request.
 
     Raises:
         ValueError: A part cannot stand in a request head. The message names it.
