@@ -158,3 +158,45 @@ def test_the_close_codes_are_these():
 def test_nothing_is_missing(name: str):
     members = {m for m in dir(STAND_FOR[name]) if not m.startswith("_")}
     assert {m for m in members if f"{name}.{m}" not in "\n".join(_spans())} == set()
+
+
+def _names_of(*modules: Any) -> set[str]:
+    """Return what modules and their classes have, and the parameters of all of it."""
+    found: dict[str, Any] = {}
+    for module in modules:
+        found |= vars(module)
+    for value in list(found.values()):
+        if inspect.isclass(value):
+            found |= {name: getattr(value, name, None) for name in dir(value)}
+            found["of " + value.__name__] = value.__init__
+    parameters = (
+        inspect.signature(value).parameters
+        for value in found.values()
+        if inspect.isfunction(value)
+    )
+    return set(found).union(*parameters)
+
+
+@pytest.mark.parametrize(
+    ("column", "modules"),
+    [
+        (0, ["trio_websocket"]),
+        (
+            1,
+            [
+                "websockets.trio.client",
+                "websockets.trio.server",
+                "websockets.exceptions",
+            ],
+        ),
+    ],
+    ids=["trio-websocket", "websockets.trio"],
+)
+def test_what_others_call_it(column: int, modules: list[str]):
+    names = _names_of(*map(pytest.importorskip, modules))
+    rows = re.findall(r"^\| (.*) \| (.*) \| .* \|$", PAGE, re.MULTILINE)
+    assert len(rows) > 20
+    spans = re.findall(r"`([^`]+)`", " ".join(row[column] for row in rows))
+    used = set(re.findall(r"\b[A-Za-z]\w*", " ".join(spans)))
+    values = {"await", "deflate", "request", *dir(builtins)}
+    assert used - YOURS - values <= names
