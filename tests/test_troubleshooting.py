@@ -18,6 +18,7 @@ from tests.wire import (
     upgrade_request,
 )
 from trio_fastws import (
+    Accept,
     ConnectionBroken,
     EventHandler,
     HandshakeRefused,
@@ -91,6 +92,19 @@ async def test_an_origin_that_is_not_allowed(serve, origin) -> None:
         async with open_websocket(f"ws://127.0.0.1:{server.port}/", origin=origin):
             pytest.fail("accepted")
     assert quoted(str(caught.value))
+
+
+@pytest.mark.parametrize(
+    "accept", [Accept(subprotocol="v1"), Accept(limits=Limits(connections=1))]
+)
+async def test_an_accept_that_cannot_be(serve, caplog, accept) -> None:
+    server = await serve(EventHandler(), on_request=lambda request: accept)
+    with pytest.raises(HandshakeRefused) as caught:
+        async with open_websocket(f"ws://127.0.0.1:{server.port}/"):
+            pytest.fail("accepted")
+    assert quoted(str(caught.value))
+    (record,) = caplog.records
+    assert record.exc_info is not None
 
 
 @pytest.mark.parametrize(
