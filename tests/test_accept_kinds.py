@@ -91,6 +91,17 @@ async def test_each_path_has_its_handler(
         await wait_all_tasks_blocked(0.001)
 
 
+async def test_a_handler_may_be_an_empty_collection(serve) -> None:
+    class Room(Reverse):
+        def __len__(self) -> int:
+            return 0
+
+    server = await serve(echo, on_request=lambda _: Accept(handler=Room()))
+    async with open_websocket(f"ws://127.0.0.1:{server.port}") as ws:
+        await ws.send("ab")
+        assert await ws.receive() == "ba"
+
+
 async def test_all_kinds_end_with_their_server(transport, autojump_clock) -> None:
     ended: list[str] = []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -165,6 +166,30 @@ async def test_what_a_policy_drops_is_not_waited_for(policy) -> None:
         assert ws.statistics().dropped == before + 10
         await read_until(peer, flush)
         assert flush.outcome == "flushed"
+
+
+@pytest.mark.parametrize("policy", ["drop_oldest", "close"])
+async def test_what_a_policy_drops_stands_for_nothing_that_came_before(policy) -> None:
+    # A message is encoded in steps; behind it others are dropped.
+    sending = Sending(policy=policy, frame_size=1000, high_water=2**21, max_messages=2)
+    async with (
+        pair(small=True, sending=sending) as (ws, peer),
+        trio.open_nursery() as nursery,
+    ):
+        payload = bytes(1_000_000)
+        ws.send_nowait(payload)
+        flush = Flush(ws, nursery)
+        await wait_all_tasks_blocked(0.001)
+        assert flush.waits()
+        for _ in range(4):
+            with contextlib.suppress(trio.ClosedResourceError, ConnectionBroken):
+                ws.send_nowait(b"later")
+            await wait_all_tasks_blocked(0.001)
+        frames = await read_until(peer, flush)
+        assert flush.outcome == "flushed"
+        # What is missing is in the buffers of the kernel.
+        read = sum(len(frame.payload) for frame in frames)
+        assert read > len(payload) // 2
 
 
 async def test_a_task_of_a_hook_may_flush() -> None:

@@ -83,6 +83,27 @@ async def test_a_payload_that_is_under_way_is_refused() -> None:
         await peer.send(pong(b"same"))
 
 
+async def test_a_payload_can_be_used_again_as_soon_as_it_is_answered() -> None:
+    # Also before the task that has waited for the answer runs again.
+    async def ping_often(ws: WebSocket) -> None:
+        for _ in range(30):
+            while True:
+                try:
+                    await ws.ping(b"same")
+                except ValueError:
+                    continue
+                break
+
+    async with pair() as (ws, peer):
+        async with trio.open_nursery() as nursery:
+            for _ in range(2):
+                nursery.start_soon(ping_often, ws)
+            for _ in range(60):
+                assert await peer.read_frame() == Frame(PING, b"same")
+                await peer.send(pong(b"same"))
+        assert await peer.fence() == []
+
+
 async def test_payloads_of_our_own_are_not_those_of_the_users() -> None:
     async with pair() as (ws, peer), trio.open_nursery() as nursery:
         for number in range(1, 6):

@@ -53,6 +53,7 @@ class Outbox:
         "_interrupted",
         "_patience",
         "_shared",
+        "_skipped",
         "blocked",
         "delayed_until",
         "finished",
@@ -84,8 +85,10 @@ class Outbox:
         self.pending_size = 0
         # What is left of a message that is encoded in steps.
         self.rest: Fragments | None = None
-        # How many that were pending, or a rest, are encoded whole, or a policy dropped.
+        # How many that were pending, or a rest, are encoded whole, or a policy dropped:
+        # in order, so what is dropped behind a rest counts when that is encoded.
         self.finished = 0
+        self._skipped = 0
         # Until when writing is delayed (`Sending.delay`); 0: it is not.
         self.delayed_until: float = 0.0
         # Set while the link does not take all we have.
@@ -219,8 +222,11 @@ class Outbox:
             if self.pending is None:
                 break  # the rest is committed
             self._take()
-            self.finished += 1
             dropped += 1
+            if self.rest is None:
+                self.finished += 1
+            else:
+                self._skipped += 1
         return dropped
 
     def _take(self) -> Any:
@@ -233,8 +239,10 @@ class Outbox:
 
     def drop_pending(self) -> None:
         """Drop everything that is not committed."""
-        if self.pending is not None:
+        if self.pending is not None and self.rest is None:
             self.finished += len(self.pending)
+        elif self.pending is not None:
+            self._skipped += len(self.pending)
         self.pending = None
         self.pending_size = 0
         self._controls = None
@@ -292,7 +300,8 @@ class Outbox:
         self.wire_size += large.step(self._endpoint, self.wire)
         self.rest = None if large.done else large
         if large.done:
-            self.finished += 1
+            self.finished += 1 + self._skipped
+            self._skipped = 0
 
     def _check_time(self) -> None:
         # What is encoded now is the last in this turn, if that has lasted long

@@ -162,6 +162,14 @@ class Waiters:
         ping = self.pings[payload] = PingWait(now)
         return payload, ping
 
+    def forget_ping(self, payload: bytes, ping: PingWait) -> None:
+        """Remove a Ping for which nobody waits any more, if it was not answered.
+
+        Its payload may be that of another one by now.
+        """
+        if self.pings.get(payload) is ping:
+            del self.pings[payload]
+
     def on_pong(self, payload: bytes, now: float) -> None:
         """Wake the Ping that is answered, and those sent before it.
 

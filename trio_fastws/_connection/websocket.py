@@ -245,7 +245,7 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes], Generic[SessionT]):
             commit_control(self, PING, self._endpoint.encode_ping(used))
             await ping.event.wait()
         finally:
-            waiters.pings.pop(used, None)
+            waiters.forget_ping(used, ping)
         if math.isnan(ping.answered):
             self._check_open()  # which it is not any more
         return ping.answered - ping.sent

@@ -82,7 +82,9 @@ class Variants:
                 options = options._replace(limits=accept.limits)
             if accept.sending is not None:
                 options = options._replace(sending=accept.sending)
-            handler = accept.handler or self._config.handler
+            handler = accept.handler
+            if handler is None:  # not "or": a room without members may be false
+                handler = self._config.handler
             found = self._others[key] = self._make(handler, options, self.usual)
         return found
 
