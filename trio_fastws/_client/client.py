@@ -63,8 +63,8 @@ async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped
     """Connect to a WebSocket server for the length of a block.
 
     ``async with open_websocket("wss://example.com/feed") as ws``. Leaving the
-    block closes the connection: with code 1000, 1001 (going away) if it was
-    cancelled, or 1011 if another exception leaves it, which comes out as it is,
+    block closes the connection: with code 1000, 1001 (going away) if it was cancelled
+    or interrupted, or 1011 if another exception leaves it, which comes out as it is,
     never in a group. For a code of your own call ``ws.close_nowait(4000)`` before
     leaving. Entering and leaving are checkpoints; cancelling is safe at any time.
 

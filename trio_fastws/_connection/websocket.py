@@ -24,7 +24,7 @@ from trio_fastws._protocol.codes import CloseFrame
 from trio_fastws._protocol.controls import PING, to_control_payload
 from trio_fastws._protocol.handshake.request import Request, parse_request
 from trio_fastws._protocol.prepared import PreparedMessage, to_item
-from trio_fastws._transport.lifetimes import is_cancellation
+from trio_fastws._transport.lifetimes import is_no_failure
 from trio_fastws._transport.logs import in_words
 
 from . import steps, tasks
@@ -61,7 +61,7 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes], Generic[SessionT]):
 
     Made by `serve_websocket`, `open_websocket` and `upgrade`, never directly.
     ``async with ws:`` closes it when the block is left: with code 1000, 1001 (going
-    away) if it was cancelled, or 1011 if another exception leaves it.
+    away) if it was cancelled or interrupted, or 1011 if another exception leaves it.
 
     Belongs to the trio run (and thread) in which it was made: another thread may look
     at it, but whatever else it calls raises RuntimeError. Let it call
@@ -339,16 +339,16 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes], Generic[SessionT]):
     ) -> None:
         """Close the connection, with a code that says how the block was left.
 
-        1000 if it ran to its end. RFC 6455 7.4.1: 1001 if it was cancelled, an
-        endpoint is "going away"; 1011 if another exception left it, which comes out
-        also when closing is cancelled.
+        1000 if it ran to its end. RFC 6455 7.4.1: 1001 if it was cancelled, or by
+        Ctrl-C, an endpoint is "going away"; 1011 if another exception left it, which
+        comes out also when closing is cancelled.
         """
         if error is None:
             await self.aclose()
             return
         # The block's exception says more; the next checkpoint cancels.
         with suppress(trio.Cancelled):
-            await self.aclose(1001 if is_cancellation(error) else 1011)
+            await self.aclose(1001 if is_no_failure(error) else 1011)
 
     # --- while it is open ---------------------------------------------------
 

@@ -65,11 +65,11 @@ async def upgrade(  # noqa: PLR0913 - one connection, its parts grouped
     """Answer an upgrade request that was read elsewhere, and serve one peer.
 
     ``async with upgrade(stream, request) as ws``. Leaving the block closes the
-    connection: with code 1000, 1001 (going away) if it was cancelled, or 1011 if
-    another exception leaves it, which comes out as it is. For a code of your own
-    call ``ws.close_nowait(4000)`` before leaving. Entering and leaving are
-    checkpoints, safe to cancel. The stream belongs to the block from then on and
-    is closed by it.
+    connection: with code 1000, 1001 (going away) if it was cancelled or interrupted, or
+    1011 if another exception leaves it, which comes out as it is. For a code of your
+    own call ``ws.close_nowait(4000)`` before leaving. Entering and leaving are
+    checkpoints, safe to cancel. The stream belongs to the block from then on and is
+    closed by it.
 
     Args:
         stream: The connection, after the request's blank line.

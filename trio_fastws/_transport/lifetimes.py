@@ -134,9 +134,12 @@ async def owning(stream: trio.abc.Stream | None) -> AsyncGenerator[None, None]:
                 await trio.aclose_forcefully(stream)
 
 
-def is_cancellation(error: BaseException) -> bool:
-    """Return whether an exception is `Cancelled`, or a group of nothing else."""
+def is_no_failure(error: BaseException) -> bool:
+    """Return whether an exception only ends things: cancelled, Ctrl-C, `sys.exit`.
+
+    A group is none either if nothing else is in it.
+    """
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
-        return group.split(trio.Cancelled)[1] is None
-    return isinstance(error, trio.Cancelled)
+        return all(is_no_failure(inner) for inner in group.exceptions)
+    return isinstance(error, trio.Cancelled | KeyboardInterrupt | SystemExit)
