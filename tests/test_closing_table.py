@@ -193,6 +193,8 @@ STEPS = st.sampled_from(
         ("ping", None),
         ("send", 10),
         ("send", LARGE),
+        ("flush", None),
+        ("heartbeat", None),
         ("pause", None),
         ("resume", None),
         ("close", 1000),
@@ -356,6 +358,15 @@ class Story:
         """A task sends, or waits for room."""
         self.start(self.ws.send, bytes(size))
 
+    async def flush(self, _: None) -> None:
+        """A task waits until what was sent is with the system."""
+        self.start(self.ws.flush)
+
+    async def heartbeat(self, _: None) -> None:
+        """A Pong that nobody asked for."""
+        with contextlib.suppress(*GONE):
+            self.ws.pong_nowait()
+
     async def pause(self, _: None) -> None:
         """Nothing is read for now."""
         self.ws.pause_reading()
@@ -427,11 +438,11 @@ class Story:
     def _look_at_frames(self) -> None:
         ws = self.ws
         sent, received = ws.close_sent, ws.close_received
-        # What the peer has said stands. What this side has queued may be replaced, by
-        # its answer to the peer's Close alone.
+        # What the peer has said stands. What this side has queued gives way to its
+        # answer to the peer's Close, or to the reason why it fails the connection.
         assert received == self.received or self.received is None
         if sent != self.sent and self.sent is not None:
-            assert sent == received != self.received
+            assert sent == self.end
         if received is not None:
             assert self.peer_closed
             assert self.end == received
@@ -527,6 +538,10 @@ class Loud(logging.Handler):
 @example(steps=[("send", LARGE), ("close", 1000), ("ends", None), ("reads", None)])
 @example(steps=[("send", LARGE), ("aclose", 4003), ("resets", None)])
 @example(steps=[("pause", None), ("resets", None), ("abort", "given up")])
+@example(steps=[("send", LARGE), ("close", 1000), ("breaks", Frame(3))])
+@example(steps=[("send", 10), ("flush", None), ("breaks", close(1000))])
+@example(steps=[("send", LARGE), ("flush", None), ("breaks", close(1000))])
+@example(steps=[("send", LARGE), ("close", 1000), ("flush", None), ("ends", None)])
 @example(steps=[("send", LARGE), ("breaks", close(1000)), ("abort", "given up")])
 @example(steps=[("receive", None), ("sends", PLEASE_ABORT), ("sends", "hello")])
 def test_whatever_happens_a_connection_is_where_the_table_says(
