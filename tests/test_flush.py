@@ -168,6 +168,27 @@ async def test_what_a_policy_drops_is_not_waited_for(policy) -> None:
         assert flush.outcome == "flushed"
 
 
+async def test_what_was_dropped_before_is_not_waited_for_again() -> None:
+    # One message is encoded in steps, behind it one was dropped for another.
+    sending = Sending(
+        policy="drop_oldest", frame_size=1000, high_water=2**21, max_messages=1
+    )
+    async with (
+        pair(small=True, sending=sending) as (ws, peer),
+        trio.open_nursery() as nursery,
+    ):
+        ws.send_nowait(bytes(1_000_000))
+        await wait_all_tasks_blocked(0.001)
+        ws.send_nowait(b"dropped")
+        ws.send_nowait(bytes(500_000))
+        assert ws.statistics().dropped == 1
+        flush = Flush(ws, nursery)
+        frames = await read_until(peer, flush)
+        assert flush.outcome == "flushed"
+        # But for what is in the buffers of the kernel, the second one too.
+        assert sum(len(frame.payload) for frame in frames) > 1_200_000
+
+
 @pytest.mark.parametrize("policy", ["drop_oldest", "close"])
 async def test_what_a_policy_drops_stands_for_nothing_that_came_before(policy) -> None:
     # A message is encoded in steps; behind it others are dropped.

@@ -67,7 +67,8 @@ class Limits:
             it gets messages, so that a flood of these is none of tasks. From so
             many on, reading pauses and who receives waits, until one has ended;
             ``start_soon`` itself never waits. Tasks that live as long as the
-            connection count too. None for no limit.
+            connection count too, and none should wait for what is not read then: the
+            Pong of a `WebSocket.ping`. None for no limit.
         keep_request: Keep every connection's request. Otherwise it is dropped
             once `EventHandler.on_open` returned, or at the handler's first
             `WebSocket.receive`, unless `WebSocket.request` was read before.

@@ -31,7 +31,7 @@ cdef class Outbox:
     cdef public bint blocked
     cdef bint _interrupted
     cdef int _patience
-    cdef Py_ssize_t _skipped
+    cdef public Py_ssize_t skipped
 
     @cython.locals(size=Py_ssize_t)
     cpdef Py_ssize_t size(self)

@@ -53,7 +53,6 @@ class Outbox:
         "_interrupted",
         "_patience",
         "_shared",
-        "_skipped",
         "blocked",
         "delayed_until",
         "finished",
@@ -62,6 +61,7 @@ class Outbox:
         "progress",
         "rest",
         "since",
+        "skipped",
         "wire",
         "wire_size",
         "written",
@@ -88,7 +88,7 @@ class Outbox:
         # How many that were pending, or a rest, are encoded whole, or a policy dropped:
         # in order, so what is dropped behind a rest counts when that is encoded.
         self.finished = 0
-        self._skipped = 0
+        self.skipped = 0
         # Until when writing is delayed (`Sending.delay`); 0: it is not.
         self.delayed_until: float = 0.0
         # Set while the link does not take all we have.
@@ -226,7 +226,7 @@ class Outbox:
             if self.rest is None:
                 self.finished += 1
             else:
-                self._skipped += 1
+                self.skipped += 1
         return dropped
 
     def _take(self) -> Any:
@@ -242,7 +242,7 @@ class Outbox:
         if self.pending is not None and self.rest is None:
             self.finished += len(self.pending)
         elif self.pending is not None:
-            self._skipped += len(self.pending)
+            self.skipped += len(self.pending)
         self.pending = None
         self.pending_size = 0
         self._controls = None
@@ -300,8 +300,8 @@ class Outbox:
         self.wire_size += large.step(self._endpoint, self.wire)
         self.rest = None if large.done else large
         if large.done:
-            self.finished += 1 + self._skipped
-            self._skipped = 0
+            self.finished += 1 + self.skipped
+            self.skipped = 0
 
     def _check_time(self) -> None:
         # What is encoded now is the last in this turn, if that has lasted long

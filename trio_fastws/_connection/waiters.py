@@ -49,7 +49,9 @@ class FlushWait:
         self._messages = 0
         if outbox is not None:
             pending = 0 if outbox.pending is None else len(outbox.pending)
-            self._messages = outbox.finished + pending + (outbox.rest is not None)
+            self._messages = outbox.finished + outbox.skipped + pending
+            if outbox.rest is not None:
+                self._messages += 1
         self._written = -1
         self._passed_on = -1
 
