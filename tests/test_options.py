@@ -88,7 +88,6 @@ def test_a_wrong_value_names_itself_and_the_range(group, options, message):
         (Timeouts, {"ping_timeout": None}, "ping_timeout cannot be None"),
         (Timeouts, {"shutdown": False}, "shutdown must be a number of seconds"),
         (Sending, {"high_water": None}, "high_water cannot be None"),
-        (Sending, {"hard_limit": None}, "hard_limit cannot be None"),
         (Sending, {"delay": None}, "delay cannot be None"),
         (Sending, {"delay": "1"}, "delay must be a number of seconds"),
         (Sending, {"max_messages": 1.0}, "max_messages must be an int"),
@@ -108,6 +107,9 @@ def test_a_value_of_the_wrong_type_is_a_type_error(group, options, message):
         (Timeouts, {"slow_consumer": None, "close": 0.001}),
         (Sending, {"high_water": 0, "low_water": 0, "hard_limit": 0}),
         (Sending, {"max_messages": None, "delay": 0}),
+        # They follow the high water, whatever that is.
+        (Sending, {"high_water": 0, "low_water": None, "hard_limit": None}),
+        (Sending, {"high_water": 2**40}),
     ],
 )
 def test_none_and_the_ends_of_the_ranges_are_allowed(group, options):

@@ -29,7 +29,9 @@ from tests.wire import (
     unmasked,
 )
 from trio_fastws import (
+    CloseCode,
     CloseFrame,
+    ConnectionBroken,
     EventHandler,
     Limits,
     Sending,
@@ -129,6 +131,26 @@ async def test_both_are_there_when_they_differ() -> None:
         assert (ws.close_code, ws.close_reason) == (4003, "theirs")
         ws.close_nowait(4004, "again")
         assert ws.close_sent == (4002, "mine")
+
+
+async def test_the_exception_has_both_for_whoever_has_no_websocket() -> None:
+    async with pair() as (ws, peer):
+        await peer.send(close(4003, "theirs"))
+        with pytest.raises(ConnectionBroken) as caught:
+            await ws.receive()
+        error = caught.value
+        assert error.close_received == error.close_sent == (4003, "theirs")
+    async with pair() as (ws, peer):
+        await peer.aclose()
+        with pytest.raises(ConnectionBroken) as caught:
+            await ws.receive()
+        assert (caught.value.close_sent, caught.value.close_received) == (None, None)
+
+
+async def test_a_close_code_is_a_plain_number() -> None:
+    async with pair() as (ws, _):
+        ws.close_nowait(CloseCode.SERVICE_RESTART)
+        assert repr(ws.close_sent) == "CloseFrame(code=1012, reason='')"
 
 
 async def test_a_queued_close_gives_way_to_the_answer() -> None:

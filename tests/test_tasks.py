@@ -245,3 +245,75 @@ async def test_repr_says_which_it_is_and_where_it_stands():
         await peer.send(close())
         await ws.wait_closed()
         assert repr(ws) == f"<WebSocket closed, {which}>"
+
+
+# --- what is no task ----------------------------------------------------------
+
+
+async def work(*args: object) -> None:
+    await trio.sleep_forever()
+
+
+WRONG = {
+    # The usual slip.
+    "a coroutine": (
+        lambda ws: ws.start_soon(work(ws)),
+        r"that is the coroutine work\(\.\.\.\); pass the function: work",
+    ),
+    "nothing": (lambda ws: ws.start_soon(None), "not callable"),
+    "a plain function": (
+        lambda ws: ws.start_soon(len, "abc"),
+        "expected an async function, but <built-in function len> returned 3",
+    ),
+    "an argument too few": (
+        lambda ws: ws.start_soon(trio.sleep),
+        "missing 1 required positional argument",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+async def test_what_is_no_task_raises_where_it_is_started(what) -> None:
+    start, words = WRONG[what]
+    async with pair() as (ws, peer):
+        with pytest.raises(TypeError, match=words):
+            start(ws)
+        # Nothing else is disturbed.
+        ws.send_nowait("here")
+        assert await peer.read_frame() == text("here")
+
+
+@pytest.mark.parametrize("what", WRONG)
+async def test_in_a_hook_it_ends_that_connection_alone(what, caplog) -> None:
+    start, _ = WRONG[what]
+
+    class Wrong(EventHandler):
+        def on_message(self, ws, message) -> None:
+            if message == "start":
+                start(ws)
+            ws.send_nowait(message)
+
+    async with serving(Wrong()) as site:
+        one, other = await site.dial(), await site.dial()
+        await one.send(text("start"))
+        assert (await one.read_close())[0] == 1011
+        await other.send(text("here"))
+        assert await other.read_frame() == text("here")
+    (record,) = caplog.records
+    assert record.exc_info[0] is TypeError
+    assert "exception in on_message" in record.message
+
+
+async def test_a_task_has_the_name_of_its_function() -> None:
+    names = []
+
+    async def look() -> None:
+        names.append(trio.lowlevel.current_task().name)
+
+    async with pair() as (ws, _):
+        ws.start_soon(look)
+        ws.start_soon(look, name="mine")
+        await wait_all_tasks_blocked(0.001)
+    own, mine = sorted(names, key=len, reverse=True)
+    assert own.endswith("test_a_task_has_the_name_of_its_function.<locals>.look")
+    assert mine == "mine"

@@ -16,6 +16,7 @@ import trio
 from trio_fastws._protocol.errors import HandshakeError
 
 if TYPE_CHECKING:
+    from trio_fastws._protocol.codes import CloseFrame
     from trio_fastws._protocol.handshake.response import Response
 
 Error = TypeVar("Error", bound=Exception)
@@ -32,12 +33,17 @@ class ConnectionBroken(trio.BrokenResourceError):
         close_code: The peer's close code, ours if we failed the connection, or
             1006 if it was lost without a Close frame (RFC 6455 7.1.5).
         close_reason: The reason that came with it, or what happened.
+        close_sent: As `WebSocket.close_sent`, which may be out of reach where this is
+            caught: the Close of this side, or None.
+        close_received: As `WebSocket.close_received`: the peer's Close, or None.
     """
 
     def __init__(self, close_code: int, close_reason: str) -> None:
         super().__init__(close_code, close_reason)
         self.close_code = close_code
         self.close_reason = close_reason
+        self.close_sent: CloseFrame | None = None
+        self.close_received: CloseFrame | None = None
 
     def __str__(self) -> str:
         return f"connection closed with code {self.close_code}: " + (

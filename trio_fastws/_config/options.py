@@ -28,6 +28,8 @@ _DEFAULT_MESSAGE_SIZE = {Role.SERVER: 2**20, Role.CLIENT: 16 * 2**20}
 # A small machine has as much, and 64 messages of 1 MiB can still arrive when three
 # quarters of it are held.
 _DEFAULT_TOTAL = 256 * 2**20
+# Of what waits for one connection: a few large messages, or a burst to a slow peer.
+_DEFAULT_HARD_LIMIT = 16 * 2**20
 # What a queued message is charged besides its payload: tuple, deque cell, bytes head.
 ITEM_OVERHEAD = 64
 # About a segment of TCP: with less, every few bytes would be a write of their own.
@@ -121,6 +123,18 @@ def get_message_size(limits: Limits, role: Role) -> int | None:
     return _DEFAULT_MESSAGE_SIZE[role] if size == "default" else size
 
 
+def get_low_water(sending: Sending) -> int:
+    """Return what `Sending.low_water` means."""
+    return sending.high_water // 4 if sending.low_water is None else sending.low_water
+
+
+def get_hard_limit(sending: Sending) -> int:
+    """Return what `Sending.hard_limit` means."""
+    if sending.hard_limit is None:
+        return max(_DEFAULT_HARD_LIMIT, sending.high_water)
+    return sending.hard_limit
+
+
 def get_total(limits: Limits, role: Role) -> int:
     """Return `Limits.total` in bytes, as it is for a server or a client."""
     if limits.total is not None:
@@ -186,12 +200,13 @@ class Sending:
         high_water: Bytes waiting (64 more a message) above which there is no
             room. A message larger than this is taken when nothing else waits.
         low_water: Bytes waiting at which there is room again: waiting
-            `WebSocket.send` go on, and `EventHandler.on_drain` is called.
+            `WebSocket.send` go on, and `EventHandler.on_drain` is called. None: a
+            quarter of ``high_water``, 16 KiB.
         max_messages: Most messages waiting; None for no limit but the bytes. With
             a policy that drops, a peer that is too slow gets what the kernel has,
             the rest of one frame, and these.
         hard_limit: Bytes waiting above which even ``send_nowait`` in a hook
-            raises `trio.WouldBlock`.
+            raises `trio.WouldBlock`. None: 16 MiB, or ``high_water`` if that is more.
         delay: Delay messages for so many seconds, a millisecond or less too, and
             write them together; 0 to write at once. What a hook sends to its
             own connection is not delayed, nor are control frames; what was delayed
@@ -214,9 +229,9 @@ class Sending:
 
     policy: Literal["wait", "drop_oldest", "drop_newest", "close"] = "wait"
     high_water: int = 64 * 1024
-    low_water: int = 16 * 1024
+    low_water: int | None = None
     max_messages: int | None = None
-    hard_limit: int = 16 * 2**20
+    hard_limit: int | None = None
     delay: float = 0.0
     frame_size: int | None = 2**20
     unsent_limit: int | None = None
@@ -230,16 +245,15 @@ class Sending:
         check_size("unsent_limit", self.unsent_limit, SMALLEST_UNSENT)
         # A control frame may have as many: less would keep nothing waiting less.
         check_size("frame_size", self.frame_size, 125)
+        check_required("high_water", self.high_water)
         for name in ("high_water", "low_water", "hard_limit"):
-            value = getattr(self, name)
-            check_required(name, value)
-            check_size(name, value, 0)
-        if self.low_water > self.high_water:
+            check_size(name, getattr(self, name), 0)
+        if self.low_water is not None and self.low_water > self.high_water:
             raise ValueError(
                 f"low_water is {self.low_water}; "
                 f"it must be at most high_water ({self.high_water})"
             )
-        if self.hard_limit < self.high_water:
+        if self.hard_limit is not None and self.hard_limit < self.high_water:
             raise ValueError(
                 f"hard_limit is {self.hard_limit}; "
                 f"it must be at least high_water ({self.high_water})"

@@ -22,6 +22,7 @@ from __future__ import annotations
 import trio
 
 from trio_fastws._exceptions import ConnectionBroken
+from trio_fastws._protocol.codes import CloseFrame
 
 # In the order in which they are passed, so that "closing at least" is a comparison.
 OPEN, RESET, CLOSING, ENDING, HALF_CLOSED, CLOSED = range(6)
@@ -131,7 +132,18 @@ class Closing:
             return trio.ClosedResourceError("this side has closed the connection")
         if self.code is None:
             return ConnectionBroken(1006, "the peer has reset the connection")
-        return ConnectionBroken(self.code, self.reason or "")
+        error = ConnectionBroken(self.code, self.reason or "")
+        error.close_sent = self.get_sent()
+        error.close_received = self.get_received()
+        return error
+
+    def get_sent(self) -> CloseFrame | None:
+        """Return the Close of this side."""
+        return None if self.sent is None else CloseFrame(*self.sent)
+
+    def get_received(self) -> CloseFrame | None:
+        """Return the Close of the peer."""
+        return None if self.received is None else CloseFrame(*self.received)
 
 
 def draw() -> str:

@@ -140,7 +140,8 @@ def end(ws: Sender, event: Any) -> None:
 def _note_sent(ws: Sender, code: int, reason: str) -> None:
     link = ws._link
     if link is not None and not link.broken:  # else nobody gets it
-        get_closing(ws).sent = code, reason
+        # Not a `CloseCode`, if that was given: what the peer sends is none either.
+        get_closing(ws).sent = int(code), reason
 
 
 def settle(ws: Sender) -> None:

@@ -50,4 +50,5 @@ def name_of(function: Any) -> str:
         named = cast("Any", named).func
     if not hasattr(named, "__qualname__"):
         named = cast("Any", type(named))
-    return f"{named.__module__}.{named.__qualname__}"
+    module = getattr(named, "__module__", None)
+    return f"{module}.{named.__qualname__}" if module else str(named.__qualname__)

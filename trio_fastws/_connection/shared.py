@@ -12,7 +12,12 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from trio_fastws._config.options import get_message_size, get_total
+from trio_fastws._config.options import (
+    get_hard_limit,
+    get_low_water,
+    get_message_size,
+    get_total,
+)
 from trio_fastws._transport.wheel import Timer
 
 from .budget import Budget
@@ -157,8 +162,8 @@ class Shared(Timer):
         self.tasks: int = limits.tasks or NEVER
         self.policy: int = POLICIES[sending.policy]
         self.high_water: int = sending.high_water
-        self.low_water: int = sending.low_water
-        self.hard_limit: int = sending.hard_limit
+        self.low_water: int = get_low_water(sending)
+        self.hard_limit: int = get_hard_limit(sending)
         self.max_messages: int = sending.max_messages or 2**31
         self.delay: float = sending.delay
         # Whose output is delayed, and until when, in order.

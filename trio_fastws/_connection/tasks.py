@@ -6,7 +6,7 @@ is gone. What becomes of an exception is in `hooks`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -36,16 +36,19 @@ def start(
 ) -> None:
     """Start a task that ends with a connection, in a copy of its context.
 
+    As in trio, the function is called at once, and the task begins a moment later.
+
     Raises:
         trio.ClosedResourceError: The connection is closing or closed.
         RuntimeError: This is another thread than that of the trio run.
+        TypeError: That is no async function, or does not take these arguments.
     """
     ws._shared.dispatcher.contexts.check_thread()
     if ws._state >= CLOSING:
         # By no name: it would refer to its traceback, and that to this frame.
         raise telling_end(trio.ClosedResourceError("the connection is closed"), ws.id)
     scope = trio.CancelScope()
-    spawn = partial(ws._shared.spawn, _run, ws, scope, async_fn, args, name=name)
+    spawn = partial(_spawn, ws, scope, async_fn, args, name)
     contexts = ws._shared.dispatcher.contexts
     if contexts.running.owner is ws:
         spawn()
@@ -60,17 +63,29 @@ def start(
         ws._pause(BY_TASKS)
 
 
-async def _run(
+def _spawn(
     ws: Connection,
     scope: trio.CancelScope,
     async_fn: Callable[..., Awaitable[object]],
-    args: tuple[object, ...],
+    args: tuple[Any, ...],
+    name: object,
+) -> None:
+    awaitable = _begin(async_fn, *args)
+    where = name_of(async_fn)
+    ws._shared.spawn(_run, ws, scope, awaitable, where, name=name or where)
+
+
+async def _run(
+    ws: Connection,
+    scope: trio.CancelScope,
+    awaitable: Awaitable[object],
+    where: str,
 ) -> None:
     try:
         with scope:
-            await _begin(async_fn, *args)
+            await awaitable
     except* Exception as group:  # noqa: BLE001 - isolation: logged, 1011
-        _failed(ws, f"task {name_of(async_fn)}", group)
+        _failed(ws, f"task {where}", group)
     finally:
         _ended(ws, scope)
 
@@ -121,6 +136,12 @@ def _failed(ws: Connection, where: str, group: ExceptionGroup[Exception]) -> Non
 def _begin(
     async_fn: Callable[..., Awaitable[object]], *args: object
 ) -> Awaitable[object]:
+    given: object = async_fn
+    if isinstance(given, Coroutine):
+        # The usual slip: `start_soon(work(ws))`.
+        given.close()  # no "was never awaited": this error says more
+        name = name_of(given)
+        raise TypeError(f"that is the coroutine {name}(...); pass the function: {name}")
     awaitable = cast("object", async_fn(*args))
     if not isinstance(awaitable, Awaitable):
         # A common mistake, which Python's own error does not name.

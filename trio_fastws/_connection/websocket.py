@@ -20,7 +20,6 @@ import trio
 from trio.lowlevel import checkpoint, wait_task_rescheduled
 
 from trio_fastws._config.options import SMALLEST_UNSENT
-from trio_fastws._protocol.codes import CloseFrame
 from trio_fastws._protocol.controls import PING, to_control_payload
 from trio_fastws._protocol.handshake.request import Request, parse_request
 from trio_fastws._protocol.prepared import PreparedMessage, to_item
@@ -50,6 +49,7 @@ if TYPE_CHECKING:
     from types import CoroutineType, TracebackType
 
     from trio_fastws._protocol.buffers import Buffer
+    from trio_fastws._protocol.codes import CloseFrame
     from trio_fastws._protocol.deflate.negotiation import DeflateParameters
     from trio_fastws._protocol.handshake.response import Response
 
@@ -368,6 +368,7 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes], Generic[SessionT]):
 
         Raises:
             trio.ClosedResourceError: The connection is closing or closed.
+            TypeError: ``async_fn`` is no async function, or does not take ``args``.
             RuntimeError: This is another thread than that of the trio run.
         """
         tasks.start(self, async_fn, args, name)
@@ -464,14 +465,12 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes], Generic[SessionT]):
         Also when the peer closed first: the answer, which repeats its code and
         reason (RFC 6455 5.5.1). A peer that is gone is sent none.
         """
-        sent = None if self._closing is None else self._closing.sent
-        return None if sent is None else CloseFrame(*sent)
+        return None if self._closing is None else self._closing.get_sent()
 
     @property
     def close_received(self) -> CloseFrame | None:
         """The Close that the peer has sent; None before, and if it never came."""
-        received = None if self._closing is None else self._closing.received
-        return None if received is None else CloseFrame(*received)
+        return None if self._closing is None else self._closing.get_received()
 
     # --- the opening handshake ----------------------------------------------
 
