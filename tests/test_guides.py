@@ -1,8 +1,11 @@
 """The code in the guides does what the guides say."""
 
+import os
 import re
 import signal
 import ssl
+import subprocess
+import sys
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -12,7 +15,7 @@ import trio
 import trustme
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
-from tests.programs import ROOT
+from tests.programs import ROOT, TIMEOUT
 from tests.wire import (
     PING,
     PONG,
@@ -68,8 +71,9 @@ def test_every_block_is_run_here() -> None:
         "deflate.md",
         "performance.md",
         "troubleshooting.md",
+        "testing.md",
     )
-    assert [len(blocks(page)) for page in pages] == [16, 3, 5, 1, 4]
+    assert [len(blocks(page)) for page in pages] == [17, 4, 5, 1, 4, 5]
 
 
 @pytest.mark.parametrize(
@@ -206,6 +210,34 @@ async def test_an_answer_that_fails_lets_none_overtake(
         assert await ws.receive() == "0.2"
         with pytest.raises(ConnectionBroken, match="1011"):
             await ws.receive()
+
+
+async def test_work_that_must_be_finished(
+    serve, monkeypatch, capsys, memory, autojump_clock
+) -> None:
+    names, _ = run_block(block_with("server.md", "def receive_all"), monkeypatch)
+    await serve(names["talk"], listeners=[memory])
+    async with open_websocket("ws://localhost/", stream=memory.connect()) as ws:
+        assert await ws.receive() == "ready"
+        for number in range(50):
+            await ws.send(str(number))
+    await trio.sleep(6)
+    done = capsys.readouterr().out.splitlines()
+    assert done == [f"done: {number}" for number in range(50)]
+
+
+async def test_receiving_and_sending_at_once(serve, monkeypatch, capsys) -> None:
+    names, _ = run_block(block_with("client.md", "def show"), monkeypatch)
+
+    async def handler(ws: WebSocket) -> None:
+        assert await ws.receive() == "first"
+        for number in range(100):
+            await ws.send(str(number))
+        assert await ws.receive() == "second"
+
+    server = await serve(handler)
+    await names["talk"](f"ws://127.0.0.1:{server.port}/", ["first", "second"])
+    assert capsys.readouterr().out.splitlines() == [str(n) for n in range(100)]
 
 
 async def test_on_request_decides(serve, monkeypatch) -> None:
@@ -364,7 +396,7 @@ async def test_dialling(serve, monkeypatch, capsys) -> None:
 async def test_a_client_that_reconnects(
     serve, monkeypatch, capsys, autojump_clock
 ) -> None:
-    names, _ = run_block(blocks("client.md")[1], monkeypatch)
+    names, _ = run_block(block_with("client.md", "def follow"), monkeypatch)
     answers = [Response(503), None, None, Response(404)]
     closes = [(1001, "restarting"), (1011, "failed")]
 
@@ -384,6 +416,24 @@ async def test_a_client_that_reconnects(
     ]
     # Three pauses of half a second at least: a connection resets what they grow by.
     assert 1.5 <= trio.current_time() - started < 4
+
+
+def test_the_tests_of_a_reader_pass(tmp_path) -> None:
+    text = "\n\n".join(blocks("testing.md"))
+    (tmp_path / "test_page.py").write_text(text)
+    (tmp_path / "pytest.ini").write_text("[pytest]\ntrio_mode = true\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-rA"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    passed = re.findall(r"^PASSED test_page\.py::(\w+)$", done.stdout, re.MULTILINE)
+    assert done.returncode == 0, done.stdout
+    assert sorted(passed) == sorted(re.findall(r"async def (test_\w+)", text))
 
 
 # --- compression -------------------------------------------------------------

@@ -76,6 +76,67 @@ async def test_a_task_ends_however_the_connection_ends(how):
         assert ws.close_code == (1000 if how == "we close" else 1006)
 
 
+@pytest.mark.parametrize("own_nursery", [True, False])
+async def test_what_is_not_received_yet_is_lost_to_a_task_of_start_soon(own_nursery):
+    received: list[str | bytes] = []
+    ended, go_on = trio.Event(), trio.Event()
+
+    async def receive_all(ws):
+        try:
+            async for message in ws:
+                received.append(message)
+                await go_on.wait()
+        finally:
+            ended.set()
+
+    async with pair() as (ws, peer), trio.open_nursery() as nursery:
+        if own_nursery:
+            nursery.start_soon(receive_all, ws)
+        else:
+            ws.start_soon(receive_all, ws)
+        for number in range(500):
+            await peer.send(text(str(number)))
+        await peer.send(close())
+        assert await peer.read_close() == (1000, "")
+        await peer.aclose()
+        await ws.wait_closed()
+        await wait_all_tasks_blocked()
+        assert ended.is_set() != own_nursery
+        go_on.set()
+        await ended.wait()
+    everything = [str(number) for number in range(500)]
+    assert received == (everything if own_nursery else everything[:1])
+
+
+async def test_a_hook_starts_what_must_be_finished_in_a_nursery_around_the_server():
+    stored: list[str | bytes] = []
+    go_on, ended = trio.Event(), trio.Event()
+
+    class Orders(EventHandler):
+        def __init__(self, nursery: trio.Nursery) -> None:
+            self.nursery = nursery
+
+        def on_message(self, ws, message) -> None:
+            self.nursery.start_soon(self.store, message)
+
+        async def store(self, order: str | bytes) -> None:
+            await go_on.wait()
+            stored.append(order)
+
+        def on_close(self, ws) -> None:
+            ended.set()
+
+    async with trio.open_nursery() as nursery, serving(Orders(nursery)) as site:
+        peer = await site.dial()
+        await peer.send(text("tea"))
+        await peer.send(close())
+        assert await peer.read_close() == (1000, "")
+        await peer.aclose()
+        await ended.wait()
+        go_on.set()
+    assert stored == ["tea"]
+
+
 async def test_a_task_of_one_connection_survives_the_end_of_another():
     keeper = Keeper()
     first, second = Watch(), Watch()

@@ -149,7 +149,9 @@ class Timeouts:
     Attributes:
         handshake: For the whole opening handshake, TLS included.
         ping_interval: Ping a peer that has sent nothing for so long, and every so
-            many seconds as long as it sends nothing. None: never.
+            many seconds as long as it sends nothing. None: never. Of a new
+            connection the first Ping comes at a random time between half of it and
+            all of it: thousands that reconnect at once are not pinged at once.
         ping_timeout: Give up a peer that for so long after a Ping sends no byte, and
             whose system acknowledges none of ours. While reading is paused, only
             acknowledgements count.

@@ -366,6 +366,13 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes], Generic[SessionT]):
         the async handler, or of what hooks and `on_request` have set. While
         `Limits.tasks` of them run, no further message comes.
 
+        A task that receives would lose what has arrived when the connection ends, and
+        is not received yet. Start it, and work that must be finished, in a nursery of
+        your own::
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(receive_all, ws)
+
         Raises:
             trio.ClosedResourceError: The connection is closing or closed.
             TypeError: ``async_fn`` is no async function, or does not take ``args``.
