@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import stat
+import time
 
 import pytest
 import trio
@@ -20,6 +21,7 @@ from tests.wire import (
 )
 from trio_fastws import Listen, Server, open_websocket, serve_websocket
 
+fcntl = pytest.importorskip("fcntl")
 pytestmark = pytest.mark.skipif(
     not hasattr(socket, "AF_UNIX"), reason="no Unix sockets here"
 )
@@ -181,6 +183,49 @@ async def test_a_start_that_fails_leaves_no_file(path, monkeypatch) -> None:
     with pytest.raises(PermissionError):
         await serve_websocket(echo, Listen(unix=path, unix_mode=0o600))
     assert not is_there(path)
+
+
+# --- two servers at once -------------------------------------------------------
+
+
+async def test_a_server_that_starts_at_the_same_time_keeps_its_file(
+    path, monkeypatch
+) -> None:
+    # It has bound its socket, and does not listen yet: as if the file were left over.
+    directory = os.open(os.path.dirname(path), os.O_RDONLY)
+    fcntl.flock(directory, fcntl.LOCK_EX)
+    with bind(path) as other:
+
+        def go_on(_: float) -> None:
+            other.listen()
+            fcntl.flock(directory, fcntl.LOCK_UN)
+
+        monkeypatch.setattr(time, "sleep", go_on)
+        with pytest.raises(OSError, match="in use"):
+            await serve_websocket(echo, Listen(unix=path))
+        assert is_there(path)
+    os.close(directory)
+
+
+async def test_a_lock_of_a_strangers_only_delays_a_start(
+    serve, path, monkeypatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    directory = os.open(os.path.dirname(path), os.O_RDONLY)
+    fcntl.flock(directory, fcntl.LOCK_EX)
+    bind(path).close()
+    await serve(echo, port=Listen(unix=path))
+    os.close(directory)
+    assert 0 < sum(pauses) < 1
+    assert await greet(path) == "hi"
+
+
+async def test_one_starts_in_a_directory_that_it_cannot_read(serve, tmp_path) -> None:
+    directory = tmp_path / "dark"
+    directory.mkdir(mode=0o300)
+    await serve(echo, port=Listen(unix=directory / "ws"))
+    assert await greet(str(directory / "ws")) == "hi"
 
 
 # --- the backlog -------------------------------------------------------------

@@ -37,8 +37,9 @@ class Listen:
         port: TCP port, 0 for any that is free: the same for IPv4 and IPv6.
         host: Address or name to bind the port to; None for all interfaces.
         unix: Path of a Unix socket. A socket file there is replaced if nobody
-            listens behind it, such as one of a server that was killed. The file is
-            removed at the end, unless another has taken its place.
+            listens behind it, such as one of a server that was killed; of servers that
+            start at once one gets it. The file is removed at the end, unless another
+            has taken its place.
         unix_mode: Permissions of that file, such as ``0o660``, which are set before
             anybody can connect; connecting takes the right to write. None: what the
             umask leaves of ``0o777``.

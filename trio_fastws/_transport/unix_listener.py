@@ -9,16 +9,24 @@ import errno
 import os
 import socket
 import stat
-from contextlib import contextmanager, suppress
+import sys
+import time
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import trio
 
 from .logs import logger
 
+if sys.platform != "win32":
+    import fcntl
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+# How often to ask for a lock on the directory, a millisecond apart: who takes the place
+# of a file there has it for less. One that a stranger holds delays a start, no more.
+_ATTEMPTS = 100
 # Opens a socket file without connecting to it; Linux alone has it.
 _O_PATH: int | None = getattr(os, "O_PATH", None)
 
@@ -38,19 +46,46 @@ def unix_listener(
         FileExistsError: There is a file that is no socket.
         OSError: Somebody listens there (EADDRINUSE), or the file cannot be made.
     """
-    with socket.socket(socket.AF_UNIX) as sock:
-        try:
-            _bind(sock, path)
-        except OSError as error:
-            # bind(2) does not say where.
-            raise OSError(error.errno, error.strerror, path) from None
-        with _removing(path):
+    with socket.socket(socket.AF_UNIX) as sock, ExitStack() as stack:
+        # Until it listens, another server would take its file for left over.
+        with _alone(path):
+            try:
+                _bind(sock, path)
+            except OSError as error:
+                # bind(2) does not say where.
+                raise OSError(error.errno, error.strerror, path) from None
+            stack.enter_context(_removing(path))
             # Nobody can connect before `listen`.
             if mode is not None:
                 os.chmod(path, mode)
             sock.listen(backlog)
-            sock.setblocking(False)
-            yield trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+        sock.setblocking(False)
+        yield trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+
+
+@contextmanager
+def _alone(path: str | bytes) -> Generator[None, None, None]:
+    # Of all servers that do so, be the only one to take or leave a place in this
+    # directory. What stands in the way of that is no reason not to serve.
+    with ExitStack() as stack:
+        with suppress(OSError):
+            directory = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY)
+            stack.callback(os.close, directory)  # which unlocks it
+            for _ in range(_ATTEMPTS):
+                if _lock(directory):
+                    break
+                time.sleep(0.001)
+        yield
+
+
+def _lock(directory: int) -> bool:
+    # True if it is ours, or nobody's because this system has no such lock.
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 def _bind(sock: socket.socket, path: str | bytes) -> None:
@@ -89,7 +124,7 @@ def _removing(path: str | bytes) -> Generator[None, None, None]:
         yield
     finally:
         try:
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError), _alone(path):
                 if os.path.samestat(os.lstat(path), ours):
                     os.unlink(path)
         except OSError as error:
