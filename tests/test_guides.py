@@ -13,7 +13,11 @@ from typing import Any
 import pytest
 import trio
 import trustme
-from trio.testing import memory_stream_pair, wait_all_tasks_blocked
+from trio.testing import (
+    lockstep_stream_pair,
+    memory_stream_pair,
+    wait_all_tasks_blocked,
+)
 
 from tests.programs import ROOT, TIMEOUT
 from tests.wire import (
@@ -35,6 +39,7 @@ from trio_fastws import (
     Listen,
     PerMessageDeflate,
     Response,
+    Sending,
     Timeouts,
     WebSocket,
     open_websocket,
@@ -73,7 +78,7 @@ def test_every_block_is_run_here() -> None:
         "troubleshooting.md",
         "testing.md",
     )
-    assert [len(blocks(page)) for page in pages] == [17, 4, 5, 1, 4, 5]
+    assert [len(blocks(page)) for page in pages] == [18, 4, 5, 1, 4, 5]
 
 
 @pytest.mark.parametrize(
@@ -280,8 +285,11 @@ async def test_on_request_tells_who_it_is(serve, monkeypatch) -> None:
         assert "Set-Cookie" not in ws.response.headers
 
 
-async def test_limits_per_address(serve, nursery, monkeypatch) -> None:
+@pytest.mark.parametrize("forwarded", [True, False])
+async def test_limits_per_address(serve, nursery, monkeypatch, forwarded) -> None:
     names, _ = run_block(block_with("server.md", "class Fair"), monkeypatch)
+    if not forwarded:
+        names["PROXIES"].remove("127.0.0.1")
     left = trio.Event()
 
     class Telling(names["Fair"]):
@@ -293,22 +301,83 @@ async def test_limits_per_address(serve, nursery, monkeypatch) -> None:
     server = await serve(fair, on_request=fair.check)
     # All at once: whoever is let in counts before the next is asked about.
     peers = [await dial(server.port) for _ in range(12)]
-    for peer in peers:
-        await peer.send(upgrade_request())
+    for number, peer in enumerate(peers):
+        # The first two are what clients say: none of our proxy's business.
+        field = f"X-Forwarded-For: 192.0.2.{number}, ::{number}, 203.0.113.7"
+        await peer.send(upgrade_request(field))
     heads = [await peer.read_head() for peer in peers]
     assert [head[:12] for head in heads].count(b"HTTP/1.1 101") == 10
     assert sum(b" 429 " in head and b"Retry-After: 10" in head for head in heads) == 2
+    assert list(fair.open) == ["203.0.113.7" if forwarded else "127.0.0.1"]
+    if forwarded:  # another client of the proxy
+        fields = [("X-Forwarded-For", "203.0.113.7, 203.0.113.8")]
+        async with open_websocket(f"ws://127.0.0.1:{server.port}/", headers=fields):
+            pass
+        left = trio.Event()
     for peer, head in zip(peers, heads, strict=True):
         if b" 101 " in head and not left.is_set():
             await peer.aclose()
             await left.wait()
-    async with open_websocket(f"ws://127.0.0.1:{server.port}/"):
+    fields = [("X-Forwarded-For", "203.0.113.7")]
+    async with open_websocket(f"ws://127.0.0.1:{server.port}/", headers=fields):
         pass
     for peer in peers:
         await peer.aclose()
     while server.connections:
         await wait_all_tasks_blocked(0.01)
     assert not fair.open
+
+
+async def test_who_has_no_address_is_not_limited(
+    serve, memory, monkeypatch, tmp_path
+) -> None:
+    names, _ = run_block(block_with("server.md", "class Fair"), monkeypatch)
+    fair = names["Fair"]()
+    await serve(fair, on_request=fair.check, listeners=[memory])
+    path = tmp_path / "chat.socket"
+    await serve(fair, on_request=fair.check, port=Listen(unix=path))
+    peers = [Peer(memory.connect()) for _ in range(11)]
+    peers += [Peer(await trio.open_unix_socket(path)) for _ in range(11)]
+    for peer in peers:
+        assert (await peer.shake()).startswith(b"HTTP/1.1 101 ")
+    assert fair.open == {"": 22}
+    behind_nginx = Peer(await trio.open_unix_socket(path))
+    assert (await behind_nginx.shake("X-Forwarded-For: 203.0.113.7"))[9:12] == b"101"
+    assert fair.open == {"": 22, "203.0.113.7": 1}
+    for peer in [*peers, behind_nginx]:
+        await peer.aclose()
+
+
+async def test_a_member_that_is_closed_has_left_at_once(
+    serve, monkeypatch, capsys, memory, autojump_clock
+) -> None:
+    names, _ = run_block(block_with("server.md", "class Room"), monkeypatch)
+    ended: list[float] = []
+
+    class Telling(names["Room"]):
+        def on_close(self, ws) -> None:
+            super().on_close(ws)
+            ended.append(trio.current_time())
+
+    room = Telling()
+    server = await serve(room, listeners=[memory], sending=Sending(policy="close"))
+    slow = Peer(memory.connect(lockstep_stream_pair))
+    await slow.shake()
+    (member,) = server.connections
+    async with open_websocket("ws://localhost/", stream=memory.connect()) as ws:
+        while member.state == "open":
+            await ws.send(bytes(50_000))
+            await ws.receive()
+        closing = trio.current_time()
+        assert member not in room.members
+        assert capsys.readouterr().out == f"{member.id} has left\n"
+        assert member in server.connections
+        assert member.state == "closing"
+        await member.wait_closed()
+        # Timeouts.close
+        assert [time - closing for time in ended] == [pytest.approx(10, abs=0.5)]
+        assert capsys.readouterr().out == ""
+    await slow.aclose()
 
 
 async def test_clients_with_certificates(serve, monkeypatch, tmp_path) -> None:

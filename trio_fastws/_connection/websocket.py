@@ -523,10 +523,12 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes], Generic[SessionT]):
 
     @property
     def remote_address(self) -> Any:
-        """The peer's address as the socket module gives it; None if unknown.
+        """The peer's address as the socket module gives it.
 
-        It stays known when the connection is over, also after a reset. That of a
-        reverse proxy if there is one.
+        A tuple that begins with host and port, for TCP; a path for a Unix socket, which
+        is ``""`` for most clients; None if the stream is no socket. It stays known when
+        the connection is over, also after a reset. That of a reverse proxy if there is
+        one.
         """
         if self._remote_address is None and self._link is not None:
             self._remote_address = self._link.peer_address()

@@ -185,9 +185,11 @@ class Request:
 
     @property
     def remote_address(self) -> Any:
-        """The client's address as the socket module gives it; None if unknown.
+        """The client's address as the socket module gives it.
 
-        Of a request that a server of ours has read, as long as the connection is open;
+        A tuple that begins with host and port, for TCP; a path for a Unix socket, which
+        is ``""`` for most clients; None if the stream is no socket, and of a request
+        that no server of ours has read. Known as long as the connection is open;
         `WebSocket.remote_address` has it longer. That of a reverse proxy if there is
         one.
         """
