@@ -10,8 +10,13 @@ from hypothesis import given, strategies as st
 from trio_fastws._protocol.errors import HandshakeError
 from trio_fastws._protocol.handshake.accept_key import accept_key, generate_key
 from trio_fastws._protocol.handshake.client import build_request, check_accept
+from trio_fastws._protocol.handshake.headers import Headers
 from trio_fastws._protocol.handshake.request import parse_request
-from trio_fastws._protocol.handshake.response import Response, parse_response
+from trio_fastws._protocol.handshake.response import (
+    Response,
+    make_received,
+    parse_response,
+)
 from trio_fastws._protocol.handshake.server import (
     build_accept,
     check_upgrade,
@@ -30,7 +35,7 @@ TOKENS = st.text("abcXYZ019-._~!", min_size=1)
 
 def answer(*more: tuple[str, str], without: str = "") -> Response:
     fields = [pair for pair in ACCEPT.items() if pair[0] != without]
-    return Response(101, [*fields, *more])
+    return make_received(101, Headers([*fields, *more]), b"", "")
 
 
 def test_the_least_request() -> None:
@@ -203,7 +208,7 @@ def test_answers_that_do_not_keep_the_rules(response: Response, reason: str) -> 
     ("response", "reason"),
     [
         (Response(403, {"X": "y"}), "server answered 403 Forbidden"),
-        (Response(200, ACCEPT), "server answered 200 OK"),
+        (make_received(200, Headers(ACCEPT), b"", "OK"), "server answered 200 OK"),
         (Response(302, {"Location": "/"}), "server answered 302 Found"),
         (Response(299), "server answered 299"),
     ],

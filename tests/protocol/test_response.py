@@ -12,6 +12,7 @@ from trio_fastws._protocol.handshake.headers import Headers
 from trio_fastws._protocol.handshake.response import (
     Response,
     encode_response,
+    make_received,
     parse_response,
     refuse,
 )
@@ -68,7 +69,8 @@ def test_written_and_read(response: Response, data: bytes) -> None:
     assert (read.status, read.reason) == (response.status, response.reason)
     assert read.headers.items()[: len(response.headers)] == response.headers.items()
     # how a client adds the body it reads afterwards
-    assert dataclasses.replace(read, body=body).body == response.body
+    read = make_received(read.status, read.headers, body, read.reason)
+    assert read.body == response.body
 
 
 def test_a_response_is_frozen_and_compares() -> None:
@@ -88,8 +90,10 @@ def test_status_out_of_range(status: int) -> None:
 @pytest.mark.parametrize("status", [204, 205, 304])
 def test_status_without_body(status: int) -> None:
     assert encode_response(Response(status, body=""))
-    # one that was received may be held
-    response = Response(status, body=b"x")
+    with pytest.raises(ValueError, match=f"status {status} has no body"):
+        Response(status, body=b"x")
+    # one that was received may be held, and not be passed on
+    response = make_received(status, Headers(), b"x", "")
     with pytest.raises(ValueError, match=f"status {status} has no body"):
         encode_response(response)
 
@@ -97,12 +101,24 @@ def test_status_without_body(status: int) -> None:
 @pytest.mark.parametrize("name", ["Connection", "content-length", "Transfer-Encoding"])
 def test_framing_is_ours(name: str) -> None:
     with pytest.raises(ValueError, match=f"'{name}' is written by the library"):
-        encode_response(Response(200, {name: "1"}))
+        Response(200, {name: "1"})
+    received = make_received(200, Headers({name: "1"}), b"", "")
+    with pytest.raises(ValueError, match=f"'{name}' is written by the library"):
+        encode_response(received)
 
 
 def test_no_prelude_is_an_answer() -> None:
     with pytest.raises(ValueError, match="status 101 does not end a request"):
-        encode_response(Response(101))
+        Response(101)
+    with pytest.raises(ValueError, match="status 101 does not end a request"):
+        encode_response(make_received(101, Headers(), b"", ""))
+
+
+@pytest.mark.parametrize("body", ["not found", b"not found"])
+def test_a_body_in_place_of_the_headers(body: str | bytes) -> None:
+    words = "headers must be pairs of name and value, not .*; a body goes by body="
+    with pytest.raises(TypeError, match=words):
+        Response(404, body)  # type: ignore[arg-type]
 
 
 def test_a_refusal_can_be_read_by_a_person() -> None:

@@ -42,16 +42,17 @@ class Response:
     """An HTTP response: to refuse an upgrade, to answer plain HTTP, or received.
 
     Attributes:
-        status: 100 to 599; from 200 on for an answer of ``on_request``. One that was
-            received may have up to 999.
+        status: 200 to 599; 100 to 999 in one that was received.
         headers: Given as pairs, a mapping or `Headers`; held as `Headers`.
         body: ``str`` is sent as UTF-8 text, anything bytes-like as it is. Held as
             ``bytes``.
         reason: Phrase beside the status; the usual one if not given.
 
     Raises:
-        ValueError: The status is out of range, or a header or the reason would end
-            its line early. The message says which.
+        ValueError: The status is out of range, or allows no body and there is one; a
+            header or the reason would end its line early; or a header is one that is
+            written for you: Connection, Content-Length or Transfer-Encoding. The
+            message says which.
         TypeError: One of them, or the body, is of another type.
     """
 
@@ -68,7 +69,12 @@ class Response:
         reason: str = "",
     ) -> None:
         _check_int("status", status)
-        _check_status(status)
+        if isinstance(headers, str | bytes):
+            msg = (
+                f"headers must be pairs of name and value, not {headers!r}; "
+                "a body goes by body="
+            )
+            raise TypeError(msg)
         headers = Headers(headers)
         for name, value in headers.items():
             check_field(name, value)
@@ -84,6 +90,7 @@ class Response:
         except TypeError:
             msg = f"body must be str or bytes-like, not {body!r}"
             raise TypeError(msg) from None
+        _check_answer(status, headers, data)
         _fill(self, status, headers, data, reason)
 
 
@@ -93,10 +100,21 @@ def _check_int(what: str, value: object) -> None:
         raise TypeError(msg)
 
 
-def _check_status(status: int) -> None:
+def _check_answer(status: int, headers: Headers, body: bytes) -> None:
+    """Raise ValueError unless that may be written as the answer to a request."""
     if not 100 <= status <= 599:
         msg = f"status {status} is not in 100 to 599 (RFC 9110 15)"
         raise ValueError(msg)
+    if status < 200:
+        msg = f"status {status} does not end a request (RFC 9110 15.2)"
+        raise ValueError(msg)
+    if body and status in _NO_BODY:
+        msg = f"a response of status {status} has no body (RFC 9110 15)"
+        raise ValueError(msg)
+    for name in headers:
+        if name.lower() in _OWNED:
+            msg = f"header {name!r} is written by the library; leave it out"
+            raise ValueError(msg)
 
 
 def _fill(
@@ -209,25 +227,14 @@ def encode_response(response: Response, *, head_only: bool = False) -> bytes:
         head_only: The request was HEAD: the same head, and no body.
 
     Raises:
-        ValueError: The status is a 1xx or over 599, or allows no body and there is
-            one; or the response holds a header that is written here: Connection,
-            Content-Length or Transfer-Encoding.
+        ValueError: It is one that was received, and nobody should write: see
+            `Response`.
     """
     status, headers, body = response.status, response.headers, response.body
-    if status < 200:
-        msg = f"status {status} does not end a request (RFC 9110 15.2)"
-        raise ValueError(msg)
-    _check_status(status)
-    if body and status in _NO_BODY:
-        # here, not in the class: a peer may well send this
-        msg = f"a response of status {status} has no body (RFC 9110 15)"
-        raise ValueError(msg)
+    # One that was received is checked here only, when it is passed on.
+    _check_answer(status, headers, body)
     lines = [f"HTTP/1.1 {status} {response.reason}"]
-    for name, value in headers.items():
-        if name.lower() in _OWNED:
-            msg = f"header {name!r} is written by the library; leave it out"
-            raise ValueError(msg)
-        lines.append(f"{name}: {value}")
+    lines += [f"{name}: {value}" for name, value in headers.items()]
     # RFC 9110 8.6: MUST NOT send Content-Length with 204; a 304 would describe a 200
     if status not in (204, 304):
         lines.append(f"Content-Length: {len(body)}")
