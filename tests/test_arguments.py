@@ -81,6 +81,19 @@ OF_SERVERS = [
     ({"origins": ["example.com"]}, ValueError, "'example.com' can match no browser's"),
     ({"origins": ["https://a.example/"]}, ValueError, "can match no browser's"),
     ({"origins": ["https://A.example"]}, ValueError, "can match no browser's"),
+    (
+        {"origins": ["https://*.example"]},
+        ValueError,
+        r"origin 'https://\*\.example' can match no browser's; write re\.compile\(",
+    ),
+    ({"origins": ["*"]}, ValueError, r"origin '\*' .* write re\.compile\("),
+    (
+        {"origins": ["https://a.example:443"]},
+        ValueError,
+        "'https://a.example:443' can match no browser's; write 'https://a.example': br",
+    ),
+    ({"origins": ["http://a:80"]}, ValueError, "write 'http://a': browsers leave"),
+    ({"origins": ["http://[::1]:80"]}, ValueError, r"write 'http://\[::1\]': browsers"),
     ({"origins": [b"https://a"]}, TypeError, "origins holds b'https://a'"),
     ({"origins": [re.compile(b"a")]}, TypeError, "a pattern for bytes"),
 ]
@@ -111,7 +124,14 @@ async def test_a_port_is_an_int(port) -> None:
 
 
 @pytest.mark.parametrize(
-    "origins", [["null"], ["http://[::1]:8000"], ["chrome-extension://abc", None], ()]
+    "origins",
+    [
+        ["null"],
+        ["http://[::1]:8000"],
+        ["http://a:443", "https://[::80]"],
+        ["chrome-extension://abc", None],
+        (),
+    ],
 )
 async def test_what_browsers_send_is_taken(serve, origins) -> None:
     await serve(echo, origins=origins)

@@ -132,6 +132,12 @@ def make(**hooks):
         ("on_pnig", "on_p.ng"),
         ("on_eror", "on_error"),
         ("onError", "on_error"),
+        # of other libraries
+        ("on_connect", "on_open"),
+        ("on_disconnect", "on_close"),
+        ("on_data", "on_message"),
+        ("on_text", "on_message"),
+        ("onBinary", "on_message"),
     ],
 )
 async def test_a_misspelt_hook_is_refused_with_the_nearest_name(name, meant) -> None:
@@ -154,7 +160,8 @@ async def test_functions_of_ones_own_may_begin_with_on(serve) -> None:
     names = (
         "on_join",
         "on_login",
-        "on_connect",
+        "on_next",
+        "on_date",
         "on_failure",
         "on_user_message",
         "once",

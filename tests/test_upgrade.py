@@ -72,6 +72,18 @@ async def test_more_early_bytes_than_a_read_are_refused(transport) -> None:
             pytest.fail("entered")
 
 
+async def test_what_is_no_request_and_no_bytes_is_refused_at_once() -> None:
+    ours, _ = memory_stream_pair()
+    with pytest.raises(
+        TypeError, match=r"request must be a Request, .* Request\.parse$"
+    ):
+        async with upgrade(ours, b"GET / HTTP/1.1\r\n\r\n"):  # type: ignore[arg-type]
+            pytest.fail("entered")
+    with pytest.raises(TypeError, match="early must be bytes-like, not 'x'"):
+        async with upgrade(ours, request(), early="x"):  # type: ignore[arg-type]
+            pytest.fail("entered")
+
+
 async def test_subprotocol_and_origin(transport) -> None:
     ours, theirs = memory_stream_pair()
     peer = Peer(theirs)

@@ -18,7 +18,7 @@ from trio_fastws._config.arguments import (
     check_subprotocols,
     fill_in,
 )
-from trio_fastws._config.calling import takes
+from trio_fastws._config.calling import FOR_CLIENTS, takes
 from trio_fastws._config.compression import Negotiator
 from trio_fastws._connection.shared import Shared
 from trio_fastws._protocol.codes import Role
@@ -44,7 +44,8 @@ USER_AGENT = f"trio_fastws/{__version__}"
 
 @takes(
     "a URL, such as 'ws://localhost:8765/path', and all else by keyword, "
-    "ssl_context too (trio-websocket's order is another)"
+    "ssl_context too (trio-websocket's order is another)",
+    FOR_CLIENTS,
 )
 @asynccontextmanager
 async def open_websocket(  # noqa: PLR0913 - one connection, its parts grouped

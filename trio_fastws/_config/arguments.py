@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
 
+from trio_fastws._protocol.handshake.request import Request
 from trio_fastws._protocol.tokens import is_token
 
 from .checks import make_tuple
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 
 # As Any: pyright would want its type parameter in an isinstance.
 _PATTERN: Any = re.Pattern
-# RFC 6454 6.2, as browsers write it: lower case, nothing after host and port.
-_ORIGIN = re.compile(r"null|[a-z][a-z0-9+.-]*://[^/?#A-Z]*")
+# RFC 6454 6.2, as browsers write it: lower case, nothing after host and port, and no
+# port that is the scheme's own.
+_ORIGIN = re.compile(r"null|[a-z][a-z0-9+.-]*://[^/?#A-Z*]*")
+_OWN_PORT = re.compile(r"http://.*:80|https://.*:443")
 
 
 class Options(NamedTuple):
@@ -91,6 +94,14 @@ def check_stream(stream: object) -> None:
         raise TypeError(f"stream must be a trio.abc.Stream, not {stream!r}")
 
 
+def check_request(request: object) -> None:
+    """Raise TypeError unless that is a `Request`."""
+    if not isinstance(request, Request):
+        raise TypeError(
+            f"request must be a Request, not {request!r}; see Request.parse"
+        )
+
+
 def check_subprotocols(subprotocols: Iterable[str]) -> tuple[str, ...]:
     """Return names of subprotocols as a tuple; raise if one is none."""
     names = make_tuple("subprotocols", subprotocols, "names")
@@ -112,16 +123,26 @@ def check_origins(origins: Iterable[Any] | None) -> tuple[Any, ...] | None:
             if not isinstance(origin.pattern, str):
                 raise TypeError(f"origins holds {origin!r}, a pattern for bytes")
         elif isinstance(origin, str):
-            if _ORIGIN.fullmatch(origin) is None:
-                raise ValueError(
-                    f"origin {origin!r} can match no browser's; write it as "
-                    "'https://example.com' or 'http://localhost:8000'"
-                )
+            _check_origin(origin)
         elif origin is not None:
             raise TypeError(
                 f"origins holds {origin!r}, which is not a str, pattern or None"
             )
     return origins
+
+
+def _check_origin(origin: str) -> None:
+    if "*" in origin:
+        hint = (
+            r"write re.compile(r'https://[^.]+\.example\.com'): there are no wildcards"
+        )
+    elif _ORIGIN.fullmatch(origin) is None:
+        hint = "write it as 'https://example.com' or 'http://localhost:8000'"
+    elif _OWN_PORT.fullmatch(origin) is not None:
+        hint = f"write {origin.rpartition(':')[0]!r}: browsers leave that port out"
+    else:
+        return
+    raise ValueError(f"origin {origin!r} can match no browser's; {hint}")
 
 
 def check_callable(name: str, function: object) -> None:

@@ -28,6 +28,14 @@ HOOKS = {
 }
 # To recognise `onmessage` and `onMessage`, the usual mistakes.
 _SQUEEZED = {name.replace("_", ""): name for name in HOOKS}
+# What other libraries call them.
+_ELSEWHERE = {
+    "on_connect": "on_open",
+    "on_data": "on_message",
+    "on_text": "on_message",
+    "on_binary": "on_message",
+    "on_disconnect": "on_close",
+}
 # `difflib`'s ratio for one letter too many, missing, wrong or exchanged in the shortest
 # name. Names that mean something else have less: `on_join` and `on_open` 0.67,
 # `on_message_sent` and `on_message` 0.82.
@@ -102,6 +110,9 @@ def _nearest_hook(name: str) -> str | None:
     squeezed = name.lower().replace("_", "")
     if name.startswith("_") or not squeezed.startswith("on"):
         return None
+    for other, hook in _ELSEWHERE.items():
+        if squeezed == other.replace("_", ""):
+            return hook
     found = get_close_matches(squeezed, _SQUEEZED, 1, _ALIKE)
     return _SQUEEZED[found[0]] if found else None
 

@@ -13,7 +13,7 @@ from trio_fastws._config.arguments import (
     check_subprotocols,
     fill_in,
 )
-from trio_fastws._config.calling import takes
+from trio_fastws._config.calling import FOR_SERVERS, takes
 from trio_fastws._config.listen import find_place
 
 from .config import ServerConfig
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 @takes(
     "a handler and a port, and all else by keyword, host and ssl_context too "
-    "(trio-websocket's order is another)"
+    "(trio-websocket's order is another)",
+    FOR_SERVERS,
 )
 async def serve_websocket(  # noqa: PLR0913 - one server, its parts grouped
     handler: Handler[SessionT],

@@ -14,13 +14,16 @@ import trio
 
 from trio_fastws._config.arguments import (
     check_origins,
+    check_request,
     check_stream,
     check_subprotocols,
     fill_in,
 )
+from trio_fastws._config.calling import FOR_UPGRADE, takes
 from trio_fastws._config.compression import Negotiator
 from trio_fastws._connection.opening import Agreed, open_connection
 from trio_fastws._connection.shared import Shared
+from trio_fastws._protocol.buffers import copy_buffer
 from trio_fastws._protocol.codes import Role
 from trio_fastws._protocol.errors import HandshakeError
 from trio_fastws._protocol.handshake.headers import (
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
     from trio_fastws._protocol.handshake.request import Request
 
 
+@takes("a stream and a request, and all else by keyword", FOR_UPGRADE)
 @asynccontextmanager
 async def upgrade(  # noqa: PLR0913 - one connection, its parts grouped
     stream: trio.abc.Stream,
@@ -88,8 +92,10 @@ async def upgrade(  # noqa: PLR0913 - one connection, its parts grouped
             stream, which is closed.
         ValueError: ``early`` is larger than one read, or a header is malformed or one
             that the handshake writes itself.
+        TypeError: An argument is of another type, which the message names.
     """
     check_stream(stream)
+    check_request(request)
     options = fill_in(limits, timeouts, sending, deflate)
     # It is there already, and needs no room of ours.
     kept = options._replace(limits=replace(options.limits, keep_request=True))
@@ -97,6 +103,10 @@ async def upgrade(  # noqa: PLR0913 - one connection, its parts grouped
     origins = check_origins(origins)
     headers = Headers(headers)
     write_handshake_fields(headers)
+    try:
+        early = copy_buffer(early)
+    except TypeError:
+        raise TypeError(f"early must be bytes-like, not {early!r}") from None
     if len(early) > READ_SIZE:
         raise ValueError(
             f"early has {len(early)} bytes; it must be {READ_SIZE} or less"
