@@ -9,6 +9,7 @@ import pytest
 import trio
 from trio.testing import memory_stream_pair
 
+from tests.handlers import echo
 from tests.wire import (
     Peer,
     upgrade_response,
@@ -275,7 +276,11 @@ async def test_what_is_not_http_has_no_response(transport, data) -> None:
 @pytest.mark.parametrize(
     ("data", "message", "status"),
     [
-        (b"", "server closed the connection without an answer", None),
+        (
+            b"",
+            "server closed the connection without an answer; is it a wss:// port?",
+            None,
+        ),
         (
             b"HTTP/1.1 101 Swit",
             "server answered 101 Swit; it closed the connection in the middle of that",
@@ -288,6 +293,15 @@ async def test_server_that_closes_at_once(transport, data, message, status) -> N
     error = await refused_by(data)
     assert str(error) == message
     assert (error.response and error.response.status) == status
+
+
+async def test_a_server_of_tls_that_is_dialled_without(
+    transport, serve, server_tls
+) -> None:
+    server = await serve(echo, ssl_context=server_tls)
+    with pytest.raises(HandshakeRefused, match=r"is it a wss:// port|use wss://"):
+        async with open_websocket(f"ws://127.0.0.1:{server.port}/"):
+            pytest.fail("entered")
 
 
 async def test_reset_is_named(transport, serve) -> None:

@@ -40,7 +40,11 @@ SOMAXCONN = int(Path("/proc/sys/net/core/somaxconn").read_text(encoding="ascii")
         ),
         ({"unix": "s", "reuse_port": True}, "reuse_port goes with port, not with unix"),
         ({"listeners": [MEMORY], "reuse_port": True}, "reuse_port goes with port, not"),
-        ({"port": "80"}, "port must be an int, not '80'"),
+        (
+            {"port": "80"},
+            "port must be an int, not '80'; a path goes by unix=, a host by",
+        ),
+        ({"port": b"/s"}, "port must be an int, not b'/s'; a path goes by unix="),
         ({"port": True}, "port must be an int, not True"),
         ({"port": 0, "host": 5}, "host must be a str or bytes, not 5"),
         ({"unix": 5}, "unix must be a path, not 5"),

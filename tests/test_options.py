@@ -62,6 +62,8 @@ def test_options_have_names(group):
             {"high_water": 10, "low_water": 1, "hard_limit": 9},
             r"hard_limit is 9; it must be at least high_water \(10\)",
         ),
+        (Sending, {"delay": -1}, "delay is -1; it must be 0 or more and finite"),
+        (Sending, {"delay": 1e11}, "must be 0 or more and at most 1e.10 seconds"),
     ],
 )
 def test_a_wrong_value_names_itself_and_the_range(group, options, message):
@@ -90,6 +92,7 @@ def test_a_wrong_value_names_itself_and_the_range(group, options, message):
         (Sending, {"high_water": None}, "high_water cannot be None"),
         (Sending, {"delay": None}, "delay cannot be None"),
         (Sending, {"delay": "1"}, "delay must be a number of seconds"),
+        (Sending, {"delay": False}, "delay must be a number of seconds"),
         (Sending, {"max_messages": 1.0}, "max_messages must be an int"),
     ],
 )

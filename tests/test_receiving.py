@@ -279,3 +279,9 @@ async def test_every_waiter_wakes_when_the_transport_dies():
             await wait_all_tasks_blocked()
             peer.reset()
         assert broken == [1006] * 5
+
+
+async def test_a_call_without_await_warns_of_receive():
+    async with pair() as (ws, _):
+        with pytest.warns(RuntimeWarning, match=r"WebSocket\.receive' was never await"):
+            ws.receive()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from functools import partial
 
@@ -146,8 +147,10 @@ async def test_port_is_an_error_where_there_is_not_one(
 
 async def test_address_in_use_is_an_oserror(serve) -> None:
     server = await serve(echo)
-    with pytest.raises(OSError, match="in use"):
+    words = f"in use: 127.0.0.1:{server.port}$"
+    with pytest.raises(OSError, match=words) as caught:
         await serve_websocket(echo, server.port, host="127.0.0.1")
+    assert caught.value.errno == errno.EADDRINUSE
 
 
 async def test_connections_and_statistics(transport, serve) -> None:

@@ -29,7 +29,7 @@ from trio_fastws._transport.epoll import SocketLink
 MAX_FILE, MAX_FUNCTION, MAX_METHODS, MAX_INHERITED = 400, 60, 20, 60
 LARGER_FILES: dict[str, int] = {
     # The public face is one class; more than half of it are its docstrings.
-    "_connection.websocket": 549,
+    "_connection.websocket": 555,
 }
 LARGER_CLASSES = {
     # What one object has to be: a socket's owner, what receives, and how it ends.

@@ -174,3 +174,5 @@ async def test_a_limit_is_a_number_of_bytes():
     async with pair() as (ws, _):
         with pytest.raises(ValueError, match="size is 0; it must be 1024 or more"):
             ws.limit_unsent(0)
+        with pytest.raises(TypeError, match="size must be an int, not '3'"):
+            ws.limit_unsent("3")

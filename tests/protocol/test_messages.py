@@ -119,8 +119,9 @@ def test_text_fails_at_its_first_bad_byte() -> None:
 # --- limits ------------------------------------------------------------------
 
 
-def over_limit(size: object, limit: int) -> str:
-    return f"message of {size} bytes is over the limit of {limit} (Limits.message_size)"
+def over_limit(size: object, limit: int, more: str = "") -> str:
+    over = f"is over the limit of {limit} (Limits.message_size)"
+    return f"message of {size} bytes{more} {over}"
 
 
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
@@ -143,6 +144,15 @@ def test_the_limit_holds_for_all_fragments_together() -> None:
     check(Role.SERVER, data, [failure(1009, reason)], max_message=10)
 
 
+def test_of_a_message_that_is_not_whole_the_least_size_is_said() -> None:
+    reason = over_limit(5, 4, " or more")
+    data = frame(BINARY, b"abcde", fin=False)
+    check(Role.SERVER, data, [failure(1009, reason)], max_message=4)
+    reason = over_limit("3 + 2", 4, " or more")
+    data = frame(BINARY, b"abc", fin=False) + frame(CONTINUATION, b"de", fin=False)
+    check(Role.SERVER, data, [failure(1009, reason)], max_message=4)
+
+
 @pytest.mark.parametrize("length", [2**20 + 1, 2**40, 2**63 - 1])
 def test_a_header_over_the_limit_is_refused_at_once(length: int) -> None:
     data = frame(BINARY, length=length)
@@ -150,16 +160,19 @@ def test_a_header_over_the_limit_is_refused_at_once(length: int) -> None:
     assert receive(Endpoint(Role.SERVER), data) == [failure(1009, reason)]
 
 
-def test_what_is_over_the_limit_is_said_in_a_close_whatever_the_numbers() -> None:
+@pytest.mark.parametrize(("fin", "more"), [(True, ""), (False, " or more")])
+def test_what_is_over_the_limit_is_said_in_a_close_whatever_the_numbers(
+    fin: bool, more: str
+) -> None:
     # RFC 6455 5.5: a control frame has at most 125 bytes, so a reason at most 123.
     endpoint = Endpoint(Role.SERVER, max_message=2**62)
     endpoint.streaming = True
     data = frame(BINARY, bytes(99_999), fin=False)
-    data += frame(CONTINUATION, length=2**63 - 1)
+    data += frame(CONTINUATION, length=2**63 - 1, fin=fin)
     *_, (_, code, reason, reply) = receive(endpoint, data)
-    assert (code, reason) == (1009, over_limit(f"99999 + {2**63 - 1}", 2**62))
-    # A terabyte more would still fit.
-    assert len(reply) + 9 <= 127
+    assert (code, reason) == (1009, over_limit(f"99999 + {2**63 - 1}", 2**62, more))
+    # A terabyte would still fit.
+    assert len(reply) + 8 <= 127
 
 
 def test_a_length_alone_takes_no_memory() -> None:

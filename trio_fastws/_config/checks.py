@@ -28,17 +28,27 @@ def check_size(name: str, value: object, low: int) -> None:
         raise ValueError(f"{name} is {value}; it must be {low} to 2**62 ({MOST})")
 
 
-def check_seconds(name: str, value: object) -> None:
-    """Raise unless that is a number of seconds, over 0, or None for never."""
+def check_seconds(name: str, value: object, zero: bool = False) -> None:
+    """Raise unless that is a number of seconds, or None for never.
+
+    Args:
+        name: Of the option.
+        value: Of the option. Over 0, and at most `MOST_SECONDS`.
+        zero: Whether 0 will do as well.
+    """
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be a number of seconds, not {value!r}")
+    if zero and value == 0:
+        return
+    least = "0 or more" if zero else "over 0"
+    most = MOST_SECONDS
     if not 0 < value < math.inf:
-        raise ValueError(f"{name} is {value}; it must be over 0 and finite")
-    if value > MOST_SECONDS:
+        raise ValueError(f"{name} is {value}; it must be {least} and finite")
+    if value > most:
         raise ValueError(
-            f"{name} is {value}; it must be over 0 and at most {MOST_SECONDS:g} seconds"
+            f"{name} is {value}; it must be {least} and at most {most:g} seconds"
         )
 
 

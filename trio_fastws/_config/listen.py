@@ -68,6 +68,11 @@ class Listen:
     def __post_init__(self) -> None:
         check_bool("reuse_port", self.reuse_port)
         self._check_place()
+        if isinstance(self.port, str | bytes | os.PathLike):
+            raise TypeError(
+                f"port must be an int, not {self.port!r}; "
+                "a path goes by unix=, a host by host="
+            )
         if self.port is not None:
             check_range("port", self.port, 0, 65535)
         _check_host(self.host)

@@ -260,9 +260,8 @@ class Sending:
                 f"hard_limit is {self.hard_limit}; "
                 f"it must be at least high_water ({self.high_water})"
             )
-        if self.delay != 0:
-            check_required("delay", self.delay)
-            check_seconds("delay", self.delay)
+        check_required("delay", self.delay)
+        check_seconds("delay", self.delay, zero=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVarTuple, cast
 import trio
 from trio.lowlevel import checkpoint, wait_task_rescheduled
 
+from trio_fastws._config.checks import check_required, check_size
 from trio_fastws._config.options import SMALLEST_UNSENT
 from trio_fastws._protocol.controls import PING, to_control_payload
 from trio_fastws._protocol.handshake.request import Request, parse_request
@@ -111,6 +112,10 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes], Generic[SessionT]):
             return message
         finally:
             inbox.receiving = False
+
+    # A call without `await` warns of a coroutine of this name.
+    _next_message.__name__ = "receive"
+    _next_message.__qualname__ = "WebSocket.receive"
 
     def receive_nowait(self) -> str | bytes:
         """Receive a message that is here already. Not a checkpoint.
@@ -418,11 +423,12 @@ class WebSocket(Connection, trio.abc.Channel[str | bytes], Generic[SessionT]):
 
         Raises:
             ValueError: It is less.
+            TypeError: It is no int.
             RuntimeError: This is another thread than that of the trio run.
         """
         self._shared.dispatcher.contexts.check_thread()
-        if size < SMALLEST_UNSENT:
-            raise ValueError(f"size is {size}; it must be {SMALLEST_UNSENT} or more")
+        check_required("size", size)
+        check_size("size", size, SMALLEST_UNSENT)
         if self._link is not None:
             self._link.limit_unsent(size)
 

@@ -136,10 +136,11 @@ class MessageParser(FrameParser):
         if self._length > self._max_message - self._size and not self._deflated:
             limit = self._max_message
             size = f"{self._size} + {self._length}" if self._size else self._length
+            more = "" if self._fin else " or more"
             # It must fit into a Close, whatever the numbers are: 123 bytes.
             raise ProtocolError(
                 1009,
-                f"message of {size} bytes is over the limit of {limit} "
+                f"message of {size} bytes{more} is over the limit of {limit} "
                 "(Limits.message_size)",
             )
         self._fragments += 1

@@ -99,11 +99,15 @@ class Server:
         """The one TCP port on which the server listens.
 
         Raises:
-            RuntimeError: It listens on none, or on several; see `addresses`.
+            RuntimeError: It listens on none, such as after its end, or on several; see
+                `addresses`.
         """
         ports: set[int] = {a[1] for a in self.addresses if type(a) is tuple}
         if len(ports) != 1:
-            raise RuntimeError(f"the server listens on {len(ports)} TCP ports, not one")
+            why = "" if self._listening.accepting else ": it has stopped"
+            raise RuntimeError(
+                f"the server listens on {len(ports)} TCP ports, not one{why}"
+            )
         return ports.pop()
 
     @property

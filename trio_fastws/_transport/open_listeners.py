@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -11,7 +12,7 @@ import trio
 from .logs import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Generator, Iterable
 
 # Ports to try until one is free for IPv4 and IPv6 alike.
 ATTEMPTS = 16
@@ -37,8 +38,8 @@ async def open_listeners(
         reuse_port: Set SO_REUSEPORT.
 
     Raises:
-        OSError: The host is unknown, an address cannot be bound, or no port is free
-            for all of them.
+        OSError: The host is unknown, an address cannot be bound, which is named, or
+            no port is free for all of them.
     """
     addresses = await trio.socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -68,6 +69,16 @@ async def close_listeners(listeners: Iterable[trio.abc.Listener[Any]]) -> None:
             logger.exception("exception in a listener's aclose", exc_info=group)
 
 
+@contextmanager
+def _naming(host: str, port: int) -> Generator[None, None, None]:
+    # The kernel does not say which address it is that cannot be bound.
+    try:
+        yield
+    except OSError as error:
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        raise OSError(error.errno, f"{error.strerror}: {where}") from None
+
+
 async def _open(
     listeners: list[trio.SocketListener],
     addresses: Iterable[tuple[Any, ...]],
@@ -93,8 +104,9 @@ async def _open(
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             # The port that the system has chosen for the first is the one for all.
             port = listeners[0].socket.getsockname()[1] if listeners else address[1]
-            await sock.bind((address[0], port, *address[2:]))
-            sock.listen(backlog)
+            with _naming(address[0], port):
+                await sock.bind((address[0], port, *address[2:]))
+                sock.listen(backlog)
         except BaseException:
             sock.close()
             raise

@@ -181,7 +181,9 @@ class ClientHandshake:
             return refusal
         cause = f": {cause}" if cause else ""
         if not self._data:
-            message = f"server closed the connection without an answer{cause}"
+            # As TLS servers do with what is no TLS.
+            hint = "" if self._secure or self._preludes else "; is it a wss:// port?"
+            message = f"server closed the connection without an answer{cause}{hint}"
             return Refused(message, None)
         return self._refuse(f"it closed the connection in the middle of that{cause}")
 
