@@ -118,6 +118,8 @@ class Connections:
         for cursor in sorted(self._cursors, key=lambda cursor: cursor.place):
             if cursor.place > hole:
                 cursor.place -= 1
+                if cursor.place == hole:
+                    continue  # where one that had come equally far has left it
                 moved = items[cursor.place]
                 items[hole] = moved
                 moved._place = hole
