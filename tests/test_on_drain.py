@@ -58,6 +58,7 @@ async def drained(**options):
         (1024, Sending()),
         (100, Sending()),
         (100, Sending(high_water=4096, low_water=1024)),
+        (100, Sending(high_water=4096)),
         (100, Sending(max_messages=10)),
         (5000, Sending(high_water=1000, low_water=1000)),
         (5000, Sending(high_water=1, low_water=0)),
